@@ -1,0 +1,88 @@
+//! One entry of the catalogue: a file, a directory or a link, with what survives the trip.
+
+use crate::{Geometry, Hash, Name};
+use serde::{Deserialize, Serialize};
+
+/// Something that has a name in the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Where it goes, below the destination.
+    pub name: Name,
+    /// What it is.
+    pub kind: Kind,
+    /// Its permissions and times.
+    pub metadata: Metadata,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// A regular file.
+    File(FileContent),
+    /// A directory, empty or not.
+    Directory,
+    /// A symbolic link; the target is content, kept word for word, whatever it points to.
+    Symlink(Vec<u8>),
+    /// Another name of the file with this name. No peer offers one yet.
+    HardLink(Name),
+}
+
+/// The content of a regular file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileContent {
+    /// Length and pieces.
+    pub geometry: Geometry,
+    /// The BEP 52 Merkle root; `None` while its only source still computes it. An empty file's is
+    /// [`Hash::ZERO`].
+    pub root: Option<Hash>,
+}
+
+/// What is kept of an entry besides its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// Permission bits, the low twelve of `st_mode`.
+    pub mode: u32,
+    /// Modification time.
+    pub modified: Timestamp,
+}
+
+/// A point of time as a file system keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Timestamp {
+    /// Seconds since 1970, negative before.
+    pub seconds: i64,
+    /// Nanoseconds to add, below 10^9.
+    pub nanoseconds: u32,
+}
+
+impl Entry {
+    /// The file's content; `None` for what is no regular file.
+    pub fn file(&self) -> Option<&FileContent> {
+        match &self.kind {
+            Kind::File(content) => Some(content),
+            _ => None,
+        }
+    }
+
+    /// The file's length in bytes; 0 for what is no regular file.
+    pub fn len(&self) -> u64 {
+        self.file().map_or(0, |content| content.geometry.len())
+    }
+
+    /// Whether there is nothing to transfer.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Kind {
+    /// The word for it in messages to people.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::File(_) => "file",
+            Self::Directory => "directory",
+            Self::Symlink(_) => "symbolic link",
+            Self::HardLink(_) => "hard link",
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! What a file is to Shoal: its pieces, its Merkle root, its name, its place in the catalogue.
+//!
+//! This crate is pure: it never opens a file, reads a clock, starts a thread or asks for randomness. Whoever
+//! calls it brings the bytes.
+
+pub mod bitfield;
+pub mod catalogue;
+pub mod entry;
+pub mod geometry;
+pub mod merkle;
+pub mod name;
+
+pub use bitfield::{Bitfield, Span};
+pub use catalogue::{Catalogue, CatalogueError, EntryIndex, PieceId};
+pub use entry::{Entry, FileContent, Kind, Metadata, Timestamp};
+pub use geometry::{Geometry, LEAF_LEN, PieceIndex, PieceLen, PieceLenError};
+pub use merkle::{Hash, HashRange, LayerError, PieceLayer, VerifiedLayer};
+pub use name::{Name, NameError};

@@ -1,0 +1,88 @@
+//! The tree against its definition, written out naively.
+
+use super::*;
+use crate::PieceLen;
+use proptest::prelude::*;
+
+/// BEP 52 word for word: hash all leaves, pad with zeros to a power of two, fold.
+fn naive_root(bytes: &[u8]) -> Hash {
+    if bytes.is_empty() {
+        return Hash::ZERO;
+    }
+    let mut level: Vec<Hash> =
+        bytes.chunks(LEAF_LEN as usize).map(|leaf| Hash(Sha256::digest(leaf).into())).collect();
+    level.resize(level.len().next_power_of_two(), Hash::ZERO);
+    while level.len() > 1 {
+        level = level.chunks(2).map(|pair| Hash::parent(pair[0], pair[1])).collect();
+    }
+    level[0]
+}
+
+fn layer_of(geometry: Geometry, bytes: &[u8]) -> PieceLayer {
+    let hashes = bytes
+        .chunks(geometry.piece_len().bytes() as usize)
+        .map(|piece| piece_hash(geometry, piece))
+        .collect();
+    PieceLayer::new(geometry, hashes).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn the_root_does_not_depend_on_the_piece_length(len in 0usize..600_000, log2 in 14u8..19) {
+        let bytes: Vec<u8> = (0..len).map(|i| (i * 7 + i / 251) as u8).collect();
+        let geometry = Geometry::new(len as u64, PieceLen::try_from(log2).unwrap());
+        prop_assert_eq!(layer_of(geometry, &bytes).root(), naive_root(&bytes));
+    }
+
+    #[test]
+    fn every_range_of_a_layer_is_proven_and_no_other(pieces in 2u32..3000, flip in any::<prop::sample::Index>()) {
+        let geometry = Geometry::new(u64::from(pieces) * u64::from(LEAF_LEN) - 1, PieceLen::MIN);
+        let hashes = (0..pieces).map(|i| Hash(Sha256::digest(i.to_le_bytes()).into())).collect();
+        let layer = PieceLayer::new(geometry, hashes).unwrap();
+        let proven = layer.prove();
+        let mut learned = VerifiedLayer::new(geometry, layer.root());
+        for range in proven.ranges() {
+            let mut wrong = range.clone();
+            let victim = flip.index(wrong.hashes.len() + wrong.proof.len());
+            let hash = if victim < wrong.hashes.len() {
+                &mut wrong.hashes[victim]
+            } else {
+                let victim = victim - wrong.hashes.len();
+                &mut wrong.proof[victim]
+            };
+            hash.0[31] ^= 1;
+            prop_assert_eq!(learned.insert(wrong), Err(LayerError::Unproven(range.index)));
+            prop_assert_eq!(learned.insert(range.clone()), Ok(()));
+        }
+        prop_assert_eq!(&learned, &proven);
+        for piece in 0..pieces {
+            prop_assert_eq!(learned.piece_hash(PieceIndex(piece)), Some(layer.hashes()[piece as usize]));
+        }
+    }
+}
+
+#[test]
+fn a_range_of_the_wrong_shape_is_refused_without_a_panic() {
+    let geometry = Geometry::new(1 << 20, PieceLen::MIN);
+    let mut layer = VerifiedLayer::new(geometry, Hash::ZERO);
+    let range = |index, hashes, proof| HashRange {
+        index,
+        hashes: vec![Hash::ZERO; hashes],
+        proof: vec![Hash::ZERO; proof],
+    };
+    assert_eq!(layer.insert(range(1, 64, 0)), Err(LayerError::NoSuchRange(1)));
+    assert_eq!(layer.insert(range(u32::MAX, 0, 0)), Err(LayerError::NoSuchRange(u32::MAX)));
+    for (hashes, proof) in [(0, 0), (63, 0), (65, 0), (64, 1), (64, 40)] {
+        assert_eq!(layer.insert(range(0, hashes, proof)), Err(LayerError::Unproven(0)));
+    }
+}
+
+#[test]
+fn a_file_of_one_piece_needs_no_layer() {
+    let bytes = vec![7u8; 40_000];
+    let geometry = Geometry::with_default_pieces(40_000);
+    let layer = VerifiedLayer::new(geometry, naive_root(&bytes));
+    assert_eq!(HashRange::count(geometry), 0);
+    assert_eq!(layer.piece_hash(PieceIndex(0)), Some(piece_hash(geometry, &bytes)));
+}

@@ -1,0 +1,72 @@
+//! What one rank is to do: the command line, resolved for this rank.
+
+use content::PieceLen;
+use std::path::PathBuf;
+use std::time::Duration;
+use swarm::Pattern;
+
+/// All that a rank is told. The placeholders are filled, the plan is applied.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The command that was given.
+    pub command: Command,
+    /// What this rank offers (`run`), or where it looks for the sources (`cast`).
+    pub shares: Vec<Share>,
+    /// What it wants; nothing where empty.
+    pub wants: Vec<Pattern>,
+    /// Where wanted files land.
+    pub into: Option<PathBuf>,
+    /// Whether rank 0 only tracks, or is a peer too.
+    pub tracker: TrackerPlace,
+    /// The piece length of files offered here; by each file's length where none is given.
+    pub piece_len: Option<PieceLen>,
+    /// Pieces asked from one holder before the tracker is updated.
+    pub batch: u32,
+    /// Workers for disk and hashing.
+    pub threads: usize,
+    /// A rank silent for so long counts as lost.
+    pub patience: Duration,
+    /// The name of this rank's host.
+    pub host: String,
+    /// What is wrong with this rank's orders (a bad plan, say); the job is refused with it.
+    pub problem: Option<String>,
+}
+
+/// Which command a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Every rank offers its own shares, and never wants what it shares itself.
+    Run,
+    /// The shares are the same sources on all ranks; the lowest rank that has one reads it, and all want it.
+    Cast,
+}
+
+/// Whether rank 0 is a peer beside being the tracker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrackerPlace {
+    /// Rank 0 only tracks.
+    Dedicated,
+    /// Rank 0 tracks and is a peer.
+    Colocated,
+}
+
+/// A file or directory that a rank offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What is put before every name, in bytes, as it is: `rank3/`, say.
+    pub prefix: Vec<u8>,
+    /// Whether a directory's own name stands before the names in it, and the directory itself is an entry
+    /// (`cast`), or its content alone is shared (`run`).
+    pub naming: Naming,
+}
+
+/// How the names under a shared directory begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// Relative to the directory.
+    Inside,
+    /// With the directory's own name.
+    WithOwnName,
+}

@@ -1,0 +1,20 @@
+//! The swarm protocol: the tracker, the peer with its download and upload roles, the picker, the messages.
+//!
+//! Everything here is pure. A machine takes an event and the time and returns actions; it never reads a clock,
+//! opens a file or socket, starts a thread or asks for entropy. The same code runs under MPI, in one process
+//! and in the simulator. Piece bytes never pass through it: it speaks of pieces, and its driver moves them.
+
+pub mod channel;
+pub mod rank;
+pub mod report;
+pub mod time;
+pub mod want;
+
+pub use channel::Channel;
+pub use rank::Rank;
+pub use report::{Counters, Outcome, PeerRow, PeerState, Report};
+pub use time::Instant;
+pub use want::{Pattern, PatternError};
+
+/// The most bytes of a control message; longer content travels in parts.
+pub const MAX_MESSAGE_LEN: usize = 64 * 1024;

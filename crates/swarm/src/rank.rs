@@ -1,0 +1,26 @@
+//! The number of a process in the job.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A process of the job, from 0 (MPI standard, section 6.2: a rank in `MPI_COMM_WORLD`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Rank(pub u32);
+
+impl Rank {
+    /// The rank that tracks at first.
+    pub const TRACKER: Self = Self(0);
+    /// More processes than any launcher starts; a number above it in a message is refused.
+    pub const LIMIT: u32 = 1 << 22;
+
+    /// The rank as an index into a table with one row a rank.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for Rank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}

@@ -1,0 +1,125 @@
+//! What the tracker says at the end: the outcome, and a row for each rank.
+
+use crate::Rank;
+use content::Name;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Every wanted file is complete and verified on every rank, and no rank was lost.
+    Complete,
+    /// Refused before any transfer.
+    Refused,
+    /// Everything obtainable is complete on every live rank, but a rank was lost or could not receive.
+    Degraded,
+    /// Something obtainable is missing. What arrived is kept.
+    Failed,
+}
+
+impl Outcome {
+    /// The process's exit status.
+    pub const fn status(self) -> u8 {
+        match self {
+            Self::Complete => 0,
+            Self::Refused => 2,
+            Self::Degraded | Self::Failed => 3,
+        }
+    }
+
+    /// The word for it in the report.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Refused => "refused",
+            Self::Degraded => "degraded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What became of one rank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PeerState {
+    /// It has all that it wanted.
+    Complete,
+    /// It lacks something.
+    Incomplete,
+    /// It died, or was silent for too long.
+    Lost,
+}
+
+impl PeerState {
+    /// The word for it in the report.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Incomplete => "incomplete",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// What a peer counted from START to the end. Bytes are payload bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counters {
+    /// Piece bytes that came from other ranks, wasted ones too.
+    pub bytes_received: u64,
+    /// Piece bytes that went to other ranks.
+    pub bytes_sent: u64,
+    /// Bytes found in place and verified.
+    pub bytes_reused: u64,
+    /// Bytes verified and written anew, from other ranks or by a local copy.
+    pub bytes_delivered: u64,
+    /// Bytes received and thrown away: corrupt, late or duplicate.
+    pub bytes_wasted: u64,
+    /// Pieces that did not verify.
+    pub pieces_corrupt: u64,
+}
+
+/// One rank's row of the report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PeerRow {
+    /// Which rank.
+    pub rank: Rank,
+    /// The host it runs on; empty where it was lost before it could say.
+    pub host: String,
+    /// What became of it.
+    pub state: PeerState,
+    /// Why it is not complete.
+    pub reason: Option<String>,
+    /// Regular files it wanted.
+    pub files_wanted: u64,
+    /// Of those, how many are complete under their own name.
+    pub files_complete: u64,
+    /// What it counted.
+    pub counters: Counters,
+    /// From START until it had all it wanted.
+    pub elapsed: Duration,
+}
+
+/// The tracker's report of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// How the job ended.
+    pub outcome: Outcome,
+    /// Why, where it was refused or something is missing: sentences for people.
+    pub reasons: Vec<String>,
+    /// From START to the last STOP.
+    pub elapsed: Duration,
+    /// From the start of the process to START.
+    pub startup: Duration,
+    /// Bytes wanted over all ranks: delivered, reused and still missing.
+    pub bytes_wanted: u64,
+    /// Bytes verified and written anew over all ranks.
+    pub bytes_delivered: u64,
+    /// A row a rank, in order of ranks; none for a dedicated tracker.
+    pub peers: Vec<PeerRow>,
+    /// Wanted files that some live rank lacks, in order of the catalogue.
+    pub missing: Vec<Name>,
+    /// The rank that tracked at the end.
+    pub tracker: Rank,
+    /// Control messages that the tracker received and sent.
+    pub tracker_messages: u64,
+}
