@@ -5,12 +5,14 @@
 //! and in the simulator. Piece bytes never pass through it: it speaks of pieces, and its driver moves them.
 
 pub mod channel;
+pub mod offer;
 pub mod rank;
 pub mod report;
 pub mod time;
 pub mod want;
 
 pub use channel::Channel;
+pub use offer::{Destination, Held, Lock, Offer};
 pub use rank::Rank;
 pub use report::{Counters, Outcome, PeerRow, PeerState, Report};
 pub use time::Instant;

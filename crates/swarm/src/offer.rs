@@ -1,0 +1,52 @@
+//! What a peer says of itself at INIT: what it offers, and where it would put what it wants.
+
+use content::{Bitfield, Entry};
+use serde::{Deserialize, Serialize};
+
+/// One entry that a peer offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// The entry; a file's root is known.
+    pub entry: Entry,
+    /// How much of it the peer has.
+    pub held: Held,
+}
+
+/// How much of an offered entry a peer has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// All of it: something shared.
+    Whole,
+    /// Some pieces, left by an earlier run under `.shoal/`; numbers are within the file.
+    Pieces(Bitfield),
+}
+
+/// The directory in which a peer puts what it wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destination {
+    /// Its identity, random, kept in `INTO/.shoal/id`: ranks that report the same one share the directory.
+    pub id: u128,
+    /// Whether this rank holds the directory's lock.
+    pub lock: Lock,
+    /// The file system that it lies on; meaningful together with the host.
+    pub file_system: u64,
+    /// Bytes that may still be written there.
+    pub free_bytes: u64,
+}
+
+/// The state of a destination's lock, as one rank found it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lock {
+    /// This rank took it, and wrote this random number into it.
+    Held {
+        /// The number.
+        nonce: u128,
+    },
+    /// Another process has it. It belongs to this job if a rank of this job holds the same number.
+    Taken {
+        /// The number found in it.
+        nonce: u128,
+        /// Who has it, for people: job, host and process.
+        owner: String,
+    },
+}
