@@ -5,10 +5,14 @@
 //! and in the simulator. Piece bytes never pass through it: it speaks of pieces, and its driver moves them.
 
 pub mod channel;
+pub mod message;
 pub mod offer;
+pub mod peer;
+mod random;
 pub mod rank;
 pub mod report;
 pub mod time;
+pub mod tracker;
 pub mod want;
 
 pub use channel::Channel;

@@ -1,0 +1,65 @@
+//! What peers say to each other: a download role asks, an upload role acknowledges.
+
+use crate::Channel;
+use content::{EntryIndex, HashRange, Span};
+use serde::{Deserialize, Serialize};
+
+/// The number of a request, unique among those of one asker in one job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RequestNumber(pub u32);
+
+/// A message of a peer to a peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Between {
+    /// Send me these pieces: up to a batch.
+    Request {
+        /// The request's number.
+        number: RequestNumber,
+        /// Runs of pieces, in the order in which they are wanted.
+        pieces: Vec<Span>,
+    },
+    /// Send me a range of the piece hashes of an entry.
+    AskHashes {
+        /// The entry.
+        entry: EntryIndex,
+        /// The range's number.
+        range: u32,
+    },
+    /// What was not sent yet of a request is no longer wanted.
+    Cancel(RequestNumber),
+    /// The answer to a request.
+    Ack(Ack),
+    /// The answer to a question for hashes; none where the range is not known here.
+    Hashes {
+        /// The entry.
+        entry: EntryIndex,
+        /// The range's number.
+        index: u32,
+        /// The hashes with their proof.
+        range: Option<HashRange>,
+    },
+}
+
+/// The answer to a request. Each piece that follows is one PIECE, in this order, after those of earlier
+/// acknowledgements.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ack {
+    /// The request that it answers.
+    pub request: RequestNumber,
+    /// Pieces that follow.
+    pub follows: Vec<Span>,
+    /// Pieces that do not.
+    pub refused: Vec<Span>,
+    /// What the holder gained since its last acknowledgement to this peer.
+    pub gained: Vec<Span>,
+}
+
+impl Between {
+    /// The channel on which it travels.
+    pub fn channel(&self) -> Channel {
+        match self {
+            Self::Request { .. } | Self::AskHashes { .. } | Self::Cancel(_) => Channel::DthUth,
+            Self::Ack(_) | Self::Hashes { .. } => Channel::Ack,
+        }
+    }
+}

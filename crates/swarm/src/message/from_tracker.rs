@@ -1,0 +1,77 @@
+//! What the tracker says to a peer.
+
+use super::PieceSet;
+use crate::{Channel, Outcome, Rank};
+use content::{Entry, Span};
+use serde::{Deserialize, Serialize};
+
+/// A message of the tracker to a peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromTracker {
+    /// INIT, to a peer that waits: read and offer these of your shares, by their position.
+    Read(Vec<u32>),
+    /// START, some entries of the catalogue, in order.
+    Entries(Vec<Entry>),
+    /// START, some of the entries that this peer is to write.
+    Wanted(Vec<Span>),
+    /// START, the end: the job begins.
+    Start(Start),
+    /// Whether what a peer surveyed fits its destination, and if not why.
+    Admission(Result<(), String>),
+    /// The answer to a question: some holders, and which pieces each has.
+    Holders {
+        /// The question's number.
+        question: u32,
+        /// Holders; not all where there are many.
+        holders: Vec<HolderPieces>,
+        /// Pieces that no live rank holds, and that nobody will get any more.
+        gone: Vec<Span>,
+        /// Whether this is the last part of the answer.
+        last: bool,
+    },
+    /// The tracker lives.
+    Alive,
+    /// A rank was lost: nothing is to be had from it.
+    Lost(Rank),
+    /// Everybody has stopped, or the job is refused.
+    Finish {
+        /// How it ended.
+        outcome: Outcome,
+        /// Whether a rank was lost, so that MPI cannot be finalized.
+        lost: bool,
+    },
+    /// The report is printed: this process may exit.
+    End,
+}
+
+/// The end of START.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// How many entries the catalogue has, to check that all parts came.
+    pub entry_count: u32,
+    /// Whether what this peer is to write fits its destination for certain. If not it surveys first, and asks.
+    pub admitted: bool,
+}
+
+/// A holder, and some of the pieces that it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HolderPieces {
+    /// Who.
+    pub rank: Rank,
+    /// Whether it runs on the asker's host.
+    pub near: bool,
+    /// What it has.
+    pub pieces: PieceSet,
+}
+
+impl FromTracker {
+    /// The channel on which it travels.
+    pub fn channel(&self) -> Channel {
+        match self {
+            Self::Read(_) | Self::Entries(_) | Self::Wanted(_) | Self::Start(_) => Channel::Init,
+            Self::Holders { .. } => Channel::TrackerDth,
+            Self::Admission(_) | Self::Alive | Self::Lost(_) => Channel::Update,
+            Self::Finish { .. } | Self::End => Channel::Finish,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What a peer says to the tracker.
+
+use super::PieceSet;
+use crate::{Channel, Counters, Destination};
+use content::{Entry, EntryIndex, Span};
+use serde::{Deserialize, Serialize};
+
+/// A message of a peer to the tracker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToTracker {
+    /// INIT, the beginning: who this is. Sent before anything is hashed.
+    Hello(Box<Hello>),
+    /// INIT, some of what it offers.
+    Offers(Vec<WireOffer>),
+    /// INIT, the end: all offers are told.
+    Introduced,
+    /// INIT: this rank cannot carry out its orders; the job is to be refused with this sentence.
+    Trouble(String),
+    /// After START, where space is scarce: the destination was looked through, and so many bytes must be written.
+    Surveyed {
+        /// Bytes that are not there yet.
+        need_bytes: u64,
+    },
+    /// Who holds the pieces of these entries?
+    Ask {
+        /// Echoed in the answer.
+        question: u32,
+        /// The first entry of the range.
+        first: EntryIndex,
+        /// How many entries.
+        count: u32,
+    },
+    /// All that this peer wanted is there, or cannot be; nothing acknowledged is outstanding.
+    Stop(Stop),
+    /// What was gained since the last update; empty as a sign of life.
+    Update(Gains),
+    /// The final counters: nothing is in flight, and the disk work is done.
+    Counters(Counters),
+}
+
+/// Who a peer is, what it wants, and where it would put it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The name of its host.
+    pub host: String,
+    /// For each path that it was told to share: the path, and whether it is there.
+    pub shares: Vec<(String, bool)>,
+    /// Whether it waits to be told which of them to read (`cast`), or reads all of them (`run`).
+    pub waits_for_read: bool,
+    /// The patterns of what it wants.
+    pub wants: Vec<String>,
+    /// Whether it wants what it shares itself, too (`cast`).
+    pub wants_own: bool,
+    /// Its destination; the reason, where it cannot receive; none where it wants nothing.
+    pub destination: Option<Result<Destination, String>>,
+}
+
+/// One entry that a peer offers, on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireOffer {
+    /// The entry.
+    pub entry: Entry,
+    /// The pieces it has of it, numbered within the file; none where it has all. Where one set is not enough, the
+    /// entry is offered again with the next: offers of one name by one peer add up.
+    pub pieces: Option<PieceSet>,
+}
+
+/// What a peer gained since its last update.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Gains {
+    /// Pieces that it now has and serves.
+    pub pieces: Vec<Span>,
+    /// Pieces that it had and no longer serves: their file changed or cannot be read.
+    pub lost: Vec<Span>,
+    /// Entries that are complete under their own name.
+    pub entries: Vec<Span>,
+    /// Bytes, of all that it is to write, that are there and verified.
+    pub have_bytes: u64,
+}
+
+/// How a download role ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Why it lacks something, where it was not able to receive: disk, permission, space.
+    pub cannot_receive: Option<String>,
+    /// What it counted so far.
+    pub counters: Counters,
+    /// How many updates it sent: they travel on another channel, and the last may come after this.
+    pub updates: u32,
+}
+
+impl Gains {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.lost.is_empty() && self.entries.is_empty()
+    }
+}
+
+impl ToTracker {
+    /// The most bytes of a sentence that a peer sends for people to read.
+    pub const MAX_SENTENCE_LEN: usize = 4096;
+
+    /// The channel on which it travels.
+    pub fn channel(&self) -> Channel {
+        match self {
+            Self::Hello(_) | Self::Offers(_) | Self::Introduced | Self::Trouble(_) => Channel::Init,
+            Self::Ask { .. } | Self::Stop(_) => Channel::TrackerDth,
+            Self::Surveyed { .. } | Self::Update(_) => Channel::Update,
+            Self::Counters(_) => Channel::Finish,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The other peers as this one's download role knows them: what each has, and how it behaves.
+
+use super::picker::Picker;
+use crate::Rank;
+use content::Bitfield;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// Peers known at once. The tables and the choice cost the same however many peers the job has.
+pub(super) const MAX_HOLDERS: usize = 64;
+
+/// Pieces of one holder that may fail to verify before it is not asked again.
+const MAX_STRIKES: u8 = 3;
+
+/// Requests under way at one holder: the next is there when the first ends.
+const MAX_REQUESTS: usize = 2;
+
+/// How a holder stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Good,
+    /// It let a request time out; nothing new is asked until what is under way has drained.
+    Stalled,
+    /// It sent too many pieces that do not verify.
+    Banned,
+}
+
+/// One peer that holds something.
+#[derive(Debug)]
+pub(super) struct Holder {
+    /// Whether it runs on this rank's host.
+    pub(super) near: bool,
+    pub(super) pieces: Bitfield,
+    pub(super) standing: Standing,
+    strikes: u8,
+    /// Requests that it has not answered in full.
+    pub(super) requests: usize,
+    /// Of those, the ones it has not acknowledged.
+    pub(super) unacknowledged: usize,
+}
+
+/// All known holders.
+#[derive(Debug)]
+pub(super) struct Holders {
+    holders: BTreeMap<Rank, Holder>,
+    /// Ranks that are gone for good: what is still said of them is old.
+    lost: BTreeSet<Rank>,
+    pieces: u32,
+    /// Where the choice among equals begins; moves on with every choice.
+    turn: Rank,
+}
+
+impl Holders {
+    pub(super) fn new(pieces: u32, own: Rank) -> Self {
+        Self { holders: BTreeMap::new(), lost: BTreeSet::new(), pieces, turn: own }
+    }
+
+    pub(super) fn get(&self, rank: Rank) -> Option<&Holder> {
+        self.holders.get(&rank)
+    }
+
+    pub(super) fn get_mut(&mut self, rank: Rank) -> Option<&mut Holder> {
+        self.holders.get_mut(&rank)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Rank, &Holder)> {
+        self.holders.iter().map(|(&rank, holder)| (rank, holder))
+    }
+
+    /// A peer has these pieces; says whether any is news. A new peer beyond the bound takes the place of one that
+    /// has nothing to pick, or is left out.
+    pub(super) fn learn(
+        &mut self,
+        rank: Rank,
+        near: bool,
+        ranges: &[Range<u32>],
+        picker: &mut Picker,
+    ) -> bool {
+        if self.lost.contains(&rank) {
+            return false;
+        }
+        if !self.holders.contains_key(&rank) {
+            if self.holders.len() >= MAX_HOLDERS && !self.evict(picker) {
+                return false;
+            }
+            let holder = Holder {
+                near,
+                pieces: Bitfield::new(self.pieces),
+                standing: Standing::Good,
+                strikes: 0,
+                requests: 0,
+                unacknowledged: 0,
+            };
+            self.holders.insert(rank, holder);
+        }
+        let holder = self.holders.get_mut(&rank).expect("just made");
+        if holder.standing == Standing::Banned {
+            return false;
+        }
+        let mut news = false;
+        for piece in ranges.iter().cloned().flatten() {
+            if holder.pieces.insert(piece) {
+                picker.gained(piece);
+                news = true;
+            }
+        }
+        news
+    }
+
+    fn evict(&mut self, picker: &mut Picker) -> bool {
+        let useless = |holder: &Holder| {
+            holder.requests == 0
+                && holder.standing == Standing::Good
+                && !holder.pieces.intersects(picker.pickable())
+        };
+        let victim = self.holders.iter().find(|(_, holder)| useless(holder)).map(|(&rank, _)| rank);
+        victim.map(|rank| self.forget(rank, picker)).is_some()
+    }
+
+    /// A peer no longer has a piece.
+    pub(super) fn unlearn(&mut self, rank: Rank, piece: u32, picker: &mut Picker) {
+        if let Some(holder) = self.holders.get_mut(&rank)
+            && holder.pieces.remove(piece)
+        {
+            picker.lost(piece);
+        }
+    }
+
+    /// A peer is gone for good.
+    pub(super) fn lose(&mut self, rank: Rank, picker: &mut Picker) {
+        self.lost.insert(rank);
+        self.forget(rank, picker);
+    }
+
+    /// A peer is not worth its place.
+    fn forget(&mut self, rank: Rank, picker: &mut Picker) {
+        if let Some(holder) = self.holders.remove(&rank) {
+            holder.pieces.iter().for_each(|piece| picker.lost(piece));
+        }
+    }
+
+    /// A peer sent a piece that does not verify; says whether it is not asked again from now on.
+    pub(super) fn strike(&mut self, rank: Rank, picker: &mut Picker) -> bool {
+        let Some(holder) = self.holders.get_mut(&rank) else { return false };
+        holder.strikes += 1;
+        if holder.strikes < MAX_STRIKES || holder.standing == Standing::Banned {
+            return false;
+        }
+        holder.standing = Standing::Banned;
+        let pieces = std::mem::replace(&mut holder.pieces, Bitfield::new(self.pieces));
+        pieces.iter().for_each(|piece| picker.lost(piece));
+        true
+    }
+
+    /// The holder to ask next: one that has something to pick, near ones first, then those with the fewest requests
+    /// under way, in turn.
+    pub(super) fn next(&mut self, picker: &Picker) -> Option<Rank> {
+        let open = |holder: &Holder| {
+            holder.standing == Standing::Good
+                && holder.unacknowledged == 0
+                && holder.requests < MAX_REQUESTS
+                && holder.pieces.intersects(picker.pickable())
+        };
+        let turn = self.turn;
+        let best = self
+            .holders
+            .iter()
+            .filter(|(_, holder)| open(holder))
+            .min_by_key(|(rank, holder)| (holder.requests, !holder.near, **rank <= turn, **rank))
+            .map(|(&rank, _)| rank)?;
+        self.turn = best;
+        Some(best)
+    }
+
+    /// A holder that surely knows the hashes of these pieces: it has one of them.
+    pub(super) fn knowing(&self, pieces: Range<u32>) -> Option<Rank> {
+        let knows = |holder: &Holder| {
+            holder.standing == Standing::Good && holder.pieces.count_in(pieces.clone()) > 0
+        };
+        self.holders
+            .iter()
+            .filter(|(_, holder)| knows(holder))
+            .min_by_key(|(_, holder)| (!holder.near, holder.requests))
+            .map(|(&rank, _)| rank)
+    }
+}

@@ -1,0 +1,513 @@
+//! A peer: it offers what it has, fetches what it wants, and serves what it has fetched.
+//!
+//! The life of a peer: it says INIT (*opening*); with START its two roles begin (*active*): the download role asks
+//! the tracker for holders and holders for batches of pieces, the upload role answers requests, both at once. When
+//! all that it wanted is there, or cannot be had, it says STOP and goes on serving (*stopped*), until FINISH ends
+//! the upload role too (*closing*); it tells its counters and waits for END.
+//!
+//! The peer never sees the bytes of a piece. It says what is to be received, verified, written, read and sent; its
+//! driver does so and says how it went.
+
+mod download;
+mod entries;
+mod hashes;
+mod holders;
+mod news;
+mod opening;
+mod picker;
+mod session;
+mod upload;
+
+use crate::message::{Between, Envelope, Epoch, FromTracker, Gains, Hello, Message, ToTracker};
+use crate::{Instant, Offer, Outcome, Rank};
+use content::{Bitfield, Catalogue, EntryIndex, Hash, HashRange, PieceId, VerifiedLayer};
+use opening::Opening;
+use session::Session;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a peer is told when it begins.
+#[derive(Debug, Clone)]
+pub struct PeerConfig {
+    /// Its rank.
+    pub rank: Rank,
+    /// How many ranks the job has.
+    pub ranks: u32,
+    /// The rank that tracks.
+    pub tracker: Rank,
+    /// The most pieces asked from one holder at once, and before the tracker is updated.
+    pub batch: u32,
+    /// The most bytes that are asked for, on their way or not yet written.
+    pub window_bytes: u64,
+    /// The most bytes that are read ahead or on their way to others.
+    pub upload_window_bytes: u64,
+    /// A tracker silent for so long is lost.
+    pub patience: Duration,
+}
+
+/// Names a piece on its way in or out, from the first action about it to the last event. Unique in one peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransferId(pub u64);
+
+/// What happens to a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerEvent {
+    /// Who this peer is, is known: the first event.
+    Hello(Box<Hello>),
+    /// All that it offers was looked through and hashed.
+    Offered(Vec<Offered>),
+    /// It cannot carry out its orders; a sentence for people.
+    Trouble(String),
+    /// A rank said something.
+    Message {
+        /// Who.
+        from: Rank,
+        /// What.
+        envelope: Envelope,
+    },
+    /// The transport knows that a rank is gone.
+    Lost(Rank),
+    /// What stands at the destination for an entry.
+    Surveyed(EntryIndex, Result<Surveyed, Fault>),
+    /// Whether a piece was found at the destination, or in a local copy of the source, and written.
+    Salvaged(PieceId, Result<Salvaged, Fault>),
+    /// A piece of this many bytes came; none where it was withdrawn.
+    Received(TransferId, u32),
+    /// A piece that came was verified and written, or not.
+    Stored(TransferId, Result<Stored, Fault>),
+    /// A piece to be sent was read (`true`), or cannot be any more.
+    Loaded(TransferId, bool),
+    /// A piece left.
+    Sent(TransferId),
+    /// An entry has its name.
+    Finished(EntryIndex, Result<(), Fault>),
+    /// Directories and links are made.
+    Sealed(Result<(), Fault>),
+    /// All disk work is over.
+    Closed,
+    /// Time has passed; to be sent a few times a second.
+    Tick,
+}
+
+/// An offer with what is known of its hashes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offered {
+    /// The offer.
+    pub offer: Offer,
+    /// Its piece hashes: all of them, but for a part left by an earlier run; none where the entry has no content.
+    pub layer: Option<VerifiedLayer>,
+}
+
+/// What stands at the destination for an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Surveyed {
+    /// The wanted content, whole.
+    Complete,
+    /// Some of its pieces, verified; numbers are within the file.
+    Partial(Bitfield),
+    /// Something else that may have pieces in common, or a local copy of the source.
+    Candidate,
+    /// Nothing.
+    Nothing,
+}
+
+/// Where a piece was found without asking anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Salvaged {
+    /// At the destination.
+    Reused,
+    /// In a local copy of the source.
+    Copied,
+    /// Nowhere.
+    Absent,
+}
+
+/// How a piece that came was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It verified and is written.
+    Written,
+    /// It did not verify.
+    Corrupt,
+}
+
+/// What the disk refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// One entry cannot be written; others can.
+    Entry(String),
+    /// Nothing can be written any more.
+    Disk(String),
+}
+
+/// What a peer wants done, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerAction {
+    /// Send a message.
+    Send {
+        /// To whom; may be this rank itself.
+        to: Rank,
+        /// What.
+        message: Message,
+    },
+    /// Look through these shares, by position, hash them and say [`PeerEvent::Offered`].
+    Prepare(Vec<u32>),
+    /// START: from now on entries and pieces have numbers.
+    Begin {
+        /// All entries.
+        catalogue: Arc<Catalogue>,
+        /// Those that this rank is to write, by number.
+        wanted: Bitfield,
+    },
+    /// See what stands at the destination; ends with [`PeerEvent::Surveyed`].
+    Survey(EntryIndex),
+    /// Look for a piece with this hash at the destination and write it; ends with [`PeerEvent::Salvaged`].
+    Salvage(PieceId, Hash),
+    /// Keep proven piece hashes beside the partial, for a resume.
+    Record(EntryIndex, HashRange),
+    /// Post a receive for the next piece from a rank; ends with [`PeerEvent::Received`].
+    Receive {
+        /// Who sends it.
+        from: Rank,
+        /// Its name from now on.
+        transfer: TransferId,
+        /// Which piece.
+        piece: PieceId,
+    },
+    /// Verify what came and write it; ends with [`PeerEvent::Stored`].
+    Store {
+        /// What came.
+        transfer: TransferId,
+        /// Which piece it must be.
+        piece: PieceId,
+        /// The hash that it must have.
+        expected: Hash,
+    },
+    /// Drop the buffer of a transfer.
+    Discard {
+        /// Which.
+        transfer: TransferId,
+    },
+    /// Read a piece to be sent; ends with [`PeerEvent::Loaded`].
+    Load {
+        /// Its name from now on.
+        transfer: TransferId,
+        /// Which piece.
+        piece: PieceId,
+    },
+    /// Send a loaded piece; ends with [`PeerEvent::Sent`].
+    SendPiece {
+        /// To whom.
+        to: Rank,
+        /// Which.
+        transfer: TransferId,
+    },
+    /// Send zero bytes in the place of a piece that was acknowledged. No event follows.
+    Withdraw {
+        /// To whom.
+        to: Rank,
+        /// Which.
+        transfer: TransferId,
+    },
+    /// Give an entry its name; ends with [`PeerEvent::Finished`].
+    Finish(EntryIndex),
+    /// Make directories and links; ends with [`PeerEvent::Sealed`].
+    Seal,
+    /// End all disk work, and clean up; ends with [`PeerEvent::Closed`].
+    Close(Outcome),
+    /// The process may exit.
+    Exit {
+        /// How the job ended.
+        outcome: Outcome,
+        /// Whether a rank was lost.
+        lost: bool,
+    },
+    /// Tell the user something that does not stop the job.
+    Notice(String),
+}
+
+#[derive(Debug)]
+enum Phase {
+    Opening(Opening),
+    /// From START to FINISH.
+    Active(Box<Session>),
+    /// FINISH was said; waits for what is in flight, then for the disk, then for END.
+    Closing {
+        session: Option<Box<Session>>,
+        outcome: Outcome,
+        lost: bool,
+        step: Step,
+    },
+    Exited,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Draining,
+    Cleaning,
+    Counted,
+}
+
+/// A peer's state machine.
+#[derive(Debug)]
+pub struct Peer {
+    config: PeerConfig,
+    epoch: Epoch,
+    phase: Phase,
+    /// When anything was last said to the tracker, and heard from it.
+    said: Instant,
+    heard: Instant,
+    /// When the tracker was last asked for a sign of life.
+    probed: Instant,
+}
+
+impl Peer {
+    /// A peer that waits for [`PeerEvent::Hello`].
+    pub fn new(config: PeerConfig, now: Instant) -> Self {
+        let epoch = Epoch(config.tracker.0);
+        Self {
+            config,
+            epoch,
+            phase: Phase::Opening(Opening::default()),
+            said: now,
+            heard: now,
+            probed: now,
+        }
+    }
+
+    /// The epoch that it obeys.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Whether the process may exit.
+    pub fn has_exited(&self) -> bool {
+        matches!(self.phase, Phase::Exited)
+    }
+
+    /// Takes an event, and says what is to be done about it.
+    pub fn handle(&mut self, now: Instant, event: PeerEvent) -> Vec<PeerAction> {
+        let mut actions = Vec::new();
+        match event {
+            PeerEvent::Message { from, envelope } => {
+                self.on_message(now, from, envelope, &mut actions)
+            }
+            PeerEvent::Tick => self.on_tick(now, &mut actions),
+            PeerEvent::Lost(rank) if rank == self.config.tracker => {
+                self.on_tracker_lost(&mut actions)
+            }
+            PeerEvent::Hello(hello) => self.to_tracker(ToTracker::Hello(hello), &mut actions),
+            PeerEvent::Trouble(sentence) => {
+                let sentence = cut(sentence);
+                self.to_tracker(ToTracker::Trouble(sentence), &mut actions);
+            }
+            PeerEvent::Offered(offered) => self.on_offered(offered, &mut actions),
+            PeerEvent::Closed => self.on_closed(&mut actions),
+            event => {
+                if let Some(session) = self.session() {
+                    session.handle(now, event, &mut actions);
+                }
+            }
+        }
+        self.advance(now, &mut actions);
+        let tracker = self.config.tracker;
+        if actions
+            .iter()
+            .any(|action| matches!(action, PeerAction::Send { to, .. } if *to == tracker))
+        {
+            self.said = now;
+        }
+        actions
+    }
+
+    fn session(&mut self) -> Option<&mut Session> {
+        match &mut self.phase {
+            Phase::Active(session) => Some(session),
+            Phase::Closing { session, .. } => session.as_deref_mut(),
+            Phase::Opening(_) | Phase::Exited => None,
+        }
+    }
+
+    fn to_tracker(&self, message: ToTracker, actions: &mut Vec<PeerAction>) {
+        actions.push(PeerAction::Send {
+            to: self.config.tracker,
+            message: Message::ToTracker(message),
+        });
+    }
+
+    fn on_message(
+        &mut self,
+        now: Instant,
+        from: Rank,
+        envelope: Envelope,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        if envelope.epoch < self.epoch {
+            return;
+        }
+        match envelope.message {
+            Message::FromTracker(message) if from == self.config.tracker => {
+                self.heard = now;
+                self.on_tracker(now, message, actions);
+            }
+            Message::Between(message) => {
+                if let Some(session) = self.session() {
+                    session.on_peer(now, from, message, actions);
+                } else if let (Phase::Opening(opening), true) = (&mut self.phase, asks(&message)) {
+                    // The asker had START before this rank did.
+                    opening.early.push((from, message));
+                }
+            }
+            Message::FromTracker(_) | Message::ToTracker(_) => {}
+        }
+    }
+
+    fn on_tracker(&mut self, now: Instant, message: FromTracker, actions: &mut Vec<PeerAction>) {
+        match (message, &mut self.phase) {
+            (FromTracker::Finish { outcome, lost }, phase) => {
+                let session = match std::mem::replace(phase, Phase::Exited) {
+                    Phase::Active(session) => Some(session),
+                    Phase::Closing { session, .. } => session,
+                    Phase::Opening(_) | Phase::Exited => None,
+                };
+                *phase = Phase::Closing { session, outcome, lost, step: Step::Draining };
+            }
+            (FromTracker::End, Phase::Closing { outcome, lost, .. }) => {
+                actions.push(PeerAction::Exit { outcome: *outcome, lost: *lost });
+                self.phase = Phase::Exited;
+            }
+            (FromTracker::Read(positions), Phase::Opening(_)) => {
+                actions.push(PeerAction::Prepare(positions))
+            }
+            (message, Phase::Opening(opening)) => {
+                if let Some(start) = opening.on_tracker(message) {
+                    self.begin(now, start.admitted, actions);
+                }
+            }
+            (message, Phase::Active(session)) => session.on_tracker(now, message, actions),
+            (_, Phase::Closing { .. } | Phase::Exited) => {}
+        }
+    }
+
+    /// START is complete: both roles begin.
+    fn begin(&mut self, now: Instant, admitted: bool, actions: &mut Vec<PeerAction>) {
+        let Phase::Opening(opening) = &mut self.phase else { unreachable!("START comes once") };
+        let Some((catalogue, wanted)) = opening.catalogue() else {
+            let sentence = "START did not arrive whole: a fault of the tracker".to_owned();
+            return self.to_tracker(ToTracker::Trouble(sentence), actions);
+        };
+        let offered = std::mem::take(&mut opening.offered);
+        let early = std::mem::take(&mut opening.early);
+        let early_updates = opening.updates;
+        actions
+            .push(PeerAction::Begin { catalogue: Arc::clone(&catalogue), wanted: wanted.clone() });
+        let mut session =
+            Box::new(Session::new(self.config.clone(), now, catalogue, wanted, offered, admitted));
+        session.updates = early_updates;
+        session.begin(actions);
+        for (from, message) in early {
+            session.on_peer(now, from, message, actions);
+        }
+        self.phase = Phase::Active(session);
+    }
+
+    fn on_offered(&mut self, offered: Vec<Offered>, actions: &mut Vec<PeerAction>) {
+        let Phase::Opening(opening) = &mut self.phase else { return };
+        let messages = opening.offer(offered);
+        for message in messages {
+            self.to_tracker(message, actions);
+        }
+    }
+
+    fn on_tick(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
+        if let Phase::Active(session) = &mut self.phase {
+            session.on_tick(now, actions);
+        }
+        if self.has_exited() {
+            return;
+        }
+        let quarter = self.config.patience / 4;
+        let own = self.config.tracker == self.config.rank;
+        // Whoever says much may still hear nothing: only an update without news is answered for certain.
+        let quiet = now.since(self.said) >= quarter;
+        let deaf = now.since(self.heard) >= quarter && now.since(self.probed) >= quarter;
+        if (quiet || deaf) && !own {
+            self.probed = now;
+            match &mut self.phase {
+                Phase::Opening(opening) => {
+                    opening.updates += 1;
+                    self.to_tracker(ToTracker::Update(Gains::default()), actions);
+                }
+                Phase::Active(session) => session.sign_of_life(actions),
+                // FINISH came: END follows.
+                Phase::Closing { .. } | Phase::Exited => {}
+            }
+        }
+        if !own && now.since(self.heard) > self.config.patience {
+            self.on_tracker_lost(actions);
+        }
+    }
+
+    /// Nobody coordinates any more: what arrived is kept, and the process ends.
+    fn on_tracker_lost(&mut self, actions: &mut Vec<PeerAction>) {
+        if self.has_exited() {
+            return;
+        }
+        let tracker = self.config.tracker;
+        actions.push(PeerAction::Notice(format!(
+            "the tracker (rank {tracker}) is lost; what arrived is kept, and the same command resumes"
+        )));
+        actions.push(PeerAction::Exit { outcome: Outcome::Failed, lost: true });
+        self.phase = Phase::Exited;
+    }
+
+    fn on_closed(&mut self, actions: &mut Vec<PeerAction>) {
+        let Phase::Closing { session, step, .. } = &mut self.phase else { return };
+        *step = Step::Counted;
+        let counters = session.as_ref().map(|session| session.counters()).unwrap_or_default();
+        self.to_tracker(ToTracker::Counters(counters), actions);
+    }
+
+    /// Moves on once nothing holds this phase back.
+    fn advance(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
+        match &mut self.phase {
+            Phase::Active(session) => session.advance(now, actions),
+            Phase::Closing { session, outcome, step, .. } if *step == Step::Draining => {
+                if session.as_ref().is_none_or(|session| session.is_drained()) {
+                    *step = Step::Cleaning;
+                    actions.push(PeerAction::Close(*outcome));
+                }
+            }
+            Phase::Opening(_) | Phase::Closing { .. } | Phase::Exited => {}
+        }
+    }
+
+    /// What must hold after every event; for tests and the simulator.
+    ///
+    /// # Panics
+    ///
+    /// Panics where it does not.
+    pub fn check_invariants(&self) {
+        if let Phase::Active(session) = &self.phase {
+            session.check_invariants();
+        }
+    }
+}
+
+/// Whether a message asks for something, and so may come before START does.
+fn asks(message: &Between) -> bool {
+    matches!(message, Between::Request { .. } | Between::AskHashes { .. } | Between::Cancel(_))
+}
+
+/// Cuts a sentence to what a message may carry.
+fn cut(mut sentence: String) -> String {
+    let mut end = sentence.len().min(ToTracker::MAX_SENTENCE_LEN);
+    while !sentence.is_char_boundary(end) {
+        end -= 1;
+    }
+    sentence.truncate(end);
+    sentence
+}
+
+#[cfg(test)]
+mod tests;

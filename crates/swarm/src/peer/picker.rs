@@ -1,0 +1,216 @@
+//! Chooses which piece to ask from whom: rarest first, ties broken differently on every rank.
+//!
+//! Each rank begins at its own place in the row of all pieces and goes round, so that at the start every rank pulls
+//! a different part from the only seeder, and neighbours in the row are read and written together. Pieces lie in
+//! one bitfield for each number of known holders; a choice is an intersection of bitfields, 64 pieces a step.
+
+use content::Bitfield;
+
+/// Pieces with this many known holders, or more, are equally common.
+const COMMON: usize = 7;
+
+/// The pieces that are wanted, and that nobody is asked for at the moment.
+#[derive(Debug)]
+pub(super) struct Picker {
+    /// Pickable pieces by their number of known holders, the last for all from [`COMMON`] on.
+    levels: Vec<Bitfield>,
+    pickable: Bitfield,
+    /// For each piece, how many known holders have it.
+    availability: Vec<u16>,
+    /// Where the next choice begins.
+    cursor: u32,
+}
+
+impl Picker {
+    /// A picker over `pieces` pieces without any that is wanted; choices begin at `cursor`.
+    pub(super) fn new(pieces: u32, cursor: u32) -> Self {
+        Self {
+            levels: vec![Bitfield::new(pieces); COMMON + 1],
+            pickable: Bitfield::new(pieces),
+            availability: vec![0; pieces as usize],
+            cursor: if pieces == 0 { 0 } else { cursor % pieces },
+        }
+    }
+
+    fn level(&self, piece: u32) -> usize {
+        usize::from(self.availability[piece as usize]).min(COMMON)
+    }
+
+    /// The pieces that may be chosen.
+    pub(super) fn pickable(&self) -> &Bitfield {
+        &self.pickable
+    }
+
+    /// Where the next choice begins.
+    pub(super) fn cursor(&self) -> u32 {
+        self.cursor
+    }
+
+    /// Lets a piece be chosen.
+    pub(super) fn add(&mut self, piece: u32) {
+        self.pickable.insert(piece);
+        let level = self.level(piece);
+        self.levels[level].insert(piece);
+    }
+
+    /// Lets a piece no longer be chosen; says whether it could be.
+    pub(super) fn remove(&mut self, piece: u32) -> bool {
+        let level = self.level(piece);
+        self.levels[level].remove(piece);
+        self.pickable.remove(piece)
+    }
+
+    /// One more known holder has a piece.
+    pub(super) fn gained(&mut self, piece: u32) {
+        let was = self.level(piece);
+        let slot = &mut self.availability[piece as usize];
+        *slot = slot.checked_add(1).expect("fewer holders are known than u16 counts");
+        self.moved(piece, was);
+    }
+
+    /// One known holder fewer has a piece.
+    pub(super) fn lost(&mut self, piece: u32) {
+        let was = self.level(piece);
+        let slot = &mut self.availability[piece as usize];
+        *slot = slot.checked_sub(1).expect("a holder is only lost once");
+        self.moved(piece, was);
+    }
+
+    fn moved(&mut self, piece: u32, was: usize) {
+        let is = self.level(piece);
+        if was != is && self.pickable.get(piece) {
+            self.levels[was].remove(piece);
+            self.levels[is].insert(piece);
+        }
+    }
+
+    /// Takes up to `count` pieces that a holder has, rarest first, as long as `fits` takes them; says whether
+    /// `fits` refused one.
+    pub(super) fn pick(
+        &mut self,
+        holder: &Bitfield,
+        count: usize,
+        mut fits: impl FnMut(u32) -> bool,
+    ) -> (Vec<u32>, bool) {
+        let mut picked = Vec::new();
+        let mut refused = false;
+        let end = self.pickable.len();
+        'levels: for level in &self.levels[1..] {
+            let ahead = level.iter_common(holder, self.cursor..end);
+            let behind = level.iter_common(holder, 0..self.cursor);
+            for piece in ahead.chain(behind) {
+                if picked.len() == count {
+                    break 'levels;
+                }
+                if !fits(piece) {
+                    refused = true;
+                    break 'levels;
+                }
+                picked.push(piece);
+            }
+        }
+        for &piece in &picked {
+            self.remove(piece);
+        }
+        if let Some(&last) = picked.last() {
+            self.cursor = (last + 1) % end;
+        }
+        (picked, refused)
+    }
+
+    /// What must always hold; for tests and the simulator.
+    pub(super) fn check_invariants(&self) {
+        for piece in 0..self.pickable.len() {
+            let level = self.level(piece);
+            for (at, pieces) in self.levels.iter().enumerate() {
+                let expected = at == level && self.pickable.get(piece);
+                assert_eq!(pieces.get(piece), expected, "piece {piece} in level {at}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn all(pieces: u32) -> Bitfield {
+        Bitfield::full(pieces)
+    }
+
+    fn picker(pieces: u32, cursor: u32) -> Picker {
+        let mut picker = Picker::new(pieces, cursor);
+        (0..pieces).for_each(|piece| picker.add(piece));
+        picker
+    }
+
+    #[test]
+    fn the_rarest_piece_comes_first() {
+        let mut picker = picker(10, 0);
+        for piece in 0..10 {
+            picker.gained(piece);
+            if piece != 6 {
+                picker.gained(piece);
+            }
+        }
+        assert_eq!(picker.pick(&all(10), 3, |_| true).0, vec![6, 0, 1]);
+    }
+
+    #[test]
+    fn ties_begin_at_each_ranks_own_place_and_go_round() {
+        let mut picker = picker(10, 8);
+        (0..10).for_each(|piece| picker.gained(piece));
+        assert_eq!(picker.pick(&all(10), 4, |_| true).0, vec![8, 9, 0, 1]);
+        assert_eq!(picker.pick(&all(10), 2, |_| true).0, vec![2, 3], "and goes on from there");
+    }
+
+    #[test]
+    fn a_piece_that_no_known_holder_has_is_not_chosen() {
+        let mut picker = picker(4, 0);
+        picker.gained(2);
+        assert_eq!(picker.pick(&all(4), 4, |_| true).0, vec![2]);
+        picker.gained(1);
+        picker.lost(1);
+        assert_eq!(picker.pick(&all(4), 4, |_| true).0, vec![]);
+    }
+
+    #[test]
+    fn a_piece_that_does_not_fit_ends_the_choice() {
+        let mut picker = picker(4, 0);
+        (0..4).for_each(|piece| picker.gained(piece));
+        let mut room = 2;
+        let fits = |_| {
+            room -= 1;
+            room >= 0
+        };
+        assert_eq!(picker.pick(&all(4), 4, fits), (vec![0, 1], true));
+        assert_eq!(picker.pickable().count(), 2, "what did not fit can be chosen later");
+    }
+
+    proptest! {
+        #[test]
+        fn levels_and_counts_never_disagree(ops in prop::collection::vec((0u8..5, 0u32..40), 0..200)) {
+            let mut picker = Picker::new(40, 7);
+            let mut holders = vec![0u32; 40];
+            for (op, piece) in ops {
+                match op {
+                    0 => picker.add(piece),
+                    1 => { picker.remove(piece); }
+                    2 => { picker.gained(piece); holders[piece as usize] += 1; }
+                    3 if holders[piece as usize] > 0 => {
+                        picker.lost(piece);
+                        holders[piece as usize] -= 1;
+                    }
+                    _ => {
+                        let rarest = picker.pickable().iter().map(|p| holders[p as usize]).filter(|&n| n > 0).min();
+                        let (picked, _) = picker.pick(&Bitfield::full(40), 1, |_| true);
+                        let got = picked.first().map(|&p| holders[p as usize].min(COMMON as u32));
+                        prop_assert_eq!(got, rarest.map(|n| n.min(COMMON as u32)));
+                    }
+                }
+                picker.check_invariants();
+            }
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! A peer between START and FINISH: the state that both roles share, and the way of each event to its role.
+
+use super::download::Download;
+use super::entries::{Entries, Sealing};
+use super::hashes::Hashes;
+use super::holders::Holders;
+use super::news::{News, Questions};
+use super::picker::Picker;
+use super::upload::Upload;
+use super::{Fault, Offered, PeerAction, PeerConfig, PeerEvent};
+use crate::message::{Between, FromTracker, Gains, Message, Stop, ToTracker};
+use crate::{Counters, Held, Instant, Rank};
+use content::{Bitfield, Catalogue, EntryIndex, Kind, Name, PieceId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Everything that a peer knows after START.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) config: PeerConfig,
+    pub(super) catalogue: Arc<Catalogue>,
+    /// Pieces that this rank has and serves.
+    pub(super) serving: Bitfield,
+    pub(super) hashes: Hashes,
+    pub(super) entries: Entries,
+    pub(super) picker: Picker,
+    pub(super) holders: Holders,
+    pub(super) download: Download,
+    pub(super) upload: Upload,
+    pub(super) news: News,
+    pub(super) questions: Questions,
+    pub(super) counters: Counters,
+    /// Pieces in a batch: as many as were asked for, but so few that two batches fit the window.
+    pub(super) batch: usize,
+    /// Whether writing may begin: the tracker knows that there is room.
+    pub(super) admitted: bool,
+    stopped: bool,
+    /// Updates sent so far, those before START too.
+    pub(super) updates: u32,
+}
+
+impl Session {
+    pub(super) fn new(
+        config: PeerConfig,
+        now: Instant,
+        catalogue: Arc<Catalogue>,
+        wanted: Bitfield,
+        offered: Vec<Offered>,
+        admitted: bool,
+    ) -> Self {
+        let pieces = catalogue.piece_count();
+        let mut serving = Bitfield::new(pieces);
+        let mut hashes = Hashes::default();
+        let mut by_name: BTreeMap<Name, Offered> = offered
+            .into_iter()
+            .map(|offered| (offered.offer.entry.name.clone(), offered))
+            .collect();
+        for (index, entry) in catalogue.iter() {
+            let Some(offered) = by_name.remove(&entry.name) else { continue };
+            let same = entry.file().is_some() && entry.kind == offered.offer.entry.kind;
+            if !same {
+                continue;
+            }
+            let range = catalogue.pieces_of(index);
+            match offered.offer.held {
+                Held::Whole => serving.insert_range(range),
+                Held::Pieces(held) => held.iter().for_each(|piece| {
+                    serving.insert(range.start + piece);
+                }),
+            }
+            if let Some(layer) = offered.layer {
+                hashes.know(index, layer);
+            }
+        }
+        // Ranks begin at places spread evenly over the pieces.
+        let cursor = u64::from(config.rank.0) * u64::from(pieces) / u64::from(config.ranks.max(1));
+        let longest = catalogue.entries().iter().filter_map(|entry| entry.file());
+        let longest = longest.map(|content| {
+            u64::from(content.geometry.piece_len().bytes()).min(content.geometry.len())
+        });
+        let fitting = config.window_bytes / 2 / longest.max().unwrap_or(1).max(1);
+        Self {
+            batch: u64::from(config.batch).min(fitting).max(1) as usize,
+            upload: Upload::new(Arc::clone(&catalogue), config.upload_window_bytes),
+            holders: Holders::new(pieces, config.rank),
+            picker: Picker::new(pieces, cursor as u32),
+            entries: Entries::new(&catalogue, wanted),
+            download: Download::default(),
+            news: News::new(),
+            questions: Questions::new(now),
+            counters: Counters::default(),
+            stopped: false,
+            updates: 0,
+            config,
+            catalogue,
+            serving,
+            hashes,
+            admitted,
+        }
+    }
+
+    /// Begins with a look at what stands at the destination.
+    pub(super) fn begin(&mut self, actions: &mut Vec<PeerAction>) {
+        self.entries.survey_more(actions);
+    }
+
+    /// Takes an event of the disk or the transport.
+    pub(super) fn handle(&mut self, now: Instant, event: PeerEvent, actions: &mut Vec<PeerAction>) {
+        match event {
+            PeerEvent::Surveyed(entry, Ok(found)) => self.on_surveyed(now, entry, found, actions),
+            PeerEvent::Surveyed(entry, Err(fault)) => self.on_fault(entry, fault, actions),
+            PeerEvent::Salvaged(piece, result) => self.on_salvaged(now, piece, result, actions),
+            PeerEvent::Received(transfer, len) => self.on_received(now, transfer, len, actions),
+            PeerEvent::Stored(transfer, result) => self.on_stored(now, transfer, result, actions),
+            PeerEvent::Loaded(transfer, readable) => {
+                if !readable && let Some(piece) = self.upload.piece_of(transfer) {
+                    self.unserve(now, self.catalogue.locate(piece).0, actions);
+                }
+                self.upload.loaded(transfer, readable, &self.serving, actions);
+            }
+            PeerEvent::Sent(transfer) => self.upload.sent(transfer, &self.serving, actions),
+            PeerEvent::Finished(entry, Ok(())) => self.on_finished(now, entry),
+            PeerEvent::Finished(entry, Err(fault)) => self.on_fault(entry, fault, actions),
+            PeerEvent::Sealed(result) => self.on_sealed(now, result),
+            PeerEvent::Lost(rank) => self.on_lost(rank, actions),
+            other => unreachable!("{other:?} is not for a session"),
+        }
+    }
+
+    /// Takes a message of the tracker.
+    pub(super) fn on_tracker(
+        &mut self,
+        now: Instant,
+        message: FromTracker,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        match message {
+            FromTracker::Admission(Ok(())) => self.admitted = true,
+            FromTracker::Admission(Err(why)) => self.halt(why, actions),
+            FromTracker::Holders { question, holders, gone, last } => {
+                let mut news = false;
+                let limit = self.catalogue.piece_count();
+                for holder in holders.into_iter().filter(|holder| holder.rank != self.config.rank) {
+                    let ranges = holder.pieces.ranges(limit);
+                    news |= self.holders.learn(holder.rank, holder.near, &ranges, &mut self.picker);
+                }
+                let gone: Vec<_> = gone.iter().filter_map(|span| span.checked(limit)).collect();
+                self.on_gone(&gone, actions);
+                self.questions.answered(now, question, news, last);
+            }
+            FromTracker::Lost(rank) => self.on_lost(rank, actions),
+            // Alive asks for nothing; the rest belongs to other phases.
+            _ => {}
+        }
+    }
+
+    /// Takes a message of a peer.
+    pub(super) fn on_peer(
+        &mut self,
+        now: Instant,
+        from: Rank,
+        message: Between,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        match message {
+            Between::Request { number, pieces } => {
+                self.upload.request(from, number, &pieces, &self.serving, actions);
+            }
+            Between::Cancel(number) => self.upload.cancel(from, number, &self.serving, actions),
+            Between::AskHashes { entry, range } => {
+                let known = self.hashes.range(entry, range).cloned();
+                let message =
+                    Message::Between(Between::Hashes { entry, index: range, range: known });
+                actions.push(PeerAction::Send { to: from, message });
+            }
+            Between::Ack(ack) => self.on_ack(now, from, ack, actions),
+            Between::Hashes { entry, index, range } => {
+                self.on_hashes(now, from, entry, index, range, actions)
+            }
+        }
+    }
+
+    /// A rank is gone, for this peer's both roles.
+    fn on_lost(&mut self, rank: Rank, actions: &mut Vec<PeerAction>) {
+        self.upload.lost(rank, &self.serving, actions);
+        self.hashes.lost(rank);
+        self.drop_holder(rank, actions);
+    }
+
+    /// A piece is here now: it is served, and the tracker will hear of it.
+    pub(super) fn gain(&mut self, now: Instant, piece: PieceId) {
+        if self.serving.insert(piece.0) {
+            self.upload.gained(piece);
+            self.news.piece(now, piece.0);
+        }
+    }
+
+    /// An entry's content changed under us, or cannot be read: nothing of it is served any more.
+    fn unserve(&mut self, now: Instant, entry: EntryIndex, actions: &mut Vec<PeerAction>) {
+        let range = self.catalogue.pieces_of(entry);
+        if self.serving.count_in(range.clone()) == 0 {
+            return;
+        }
+        self.news.lost(now, self.serving.iter_in(range.clone()));
+        self.serving.remove_range(range.clone());
+        let mut pieces = Bitfield::new(self.serving.len());
+        pieces.insert_range(range);
+        self.upload.withdraw(&pieces, &self.serving, actions);
+        let (rank, name) = (self.config.rank, &self.catalogue.entry(entry).name);
+        actions.push(PeerAction::Notice(format!(
+            "rank {rank} no longer offers '{name}': it changed while it was served, or cannot be read"
+        )));
+    }
+
+    /// What belongs to a time of its own: timeouts, updates that waited long enough.
+    pub(super) fn on_tick(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
+        self.expire(now, actions);
+    }
+
+    /// Does all that can be done now, and says STOP when there is nothing left to do.
+    pub(super) fn advance(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
+        if !self.stopped {
+            self.pump(now, actions);
+            self.seal_when_done(actions);
+        }
+        for update in self.news.take_due(now, self.entries.have_bytes()) {
+            self.say(update, actions);
+        }
+        if !self.stopped {
+            self.stop_when_sealed(actions);
+        }
+    }
+
+    fn seal_when_done(&mut self, actions: &mut Vec<PeerAction>) {
+        let done = self.entries.all_closed() && self.download.is_idle();
+        if done && self.entries.sealing == Sealing::Open {
+            self.entries.sealing = Sealing::Sealing;
+            actions.push(PeerAction::Seal);
+        }
+    }
+
+    fn on_sealed(&mut self, now: Instant, result: Result<(), Fault>) {
+        self.entries.sealing = Sealing::Sealed;
+        match result {
+            Ok(()) => {
+                let made = self.entries.wanted().iter().map(EntryIndex);
+                let made = made
+                    .filter(|&entry| !matches!(self.catalogue.entry(entry).kind, Kind::File(_)));
+                made.for_each(|entry| self.news.entry(now, entry.0));
+            }
+            Err(Fault::Entry(why) | Fault::Disk(why)) => self.entries.note_failure(why),
+        }
+    }
+
+    fn stop_when_sealed(&mut self, actions: &mut Vec<PeerAction>) {
+        if self.entries.sealing != Sealing::Sealed {
+            return;
+        }
+        for update in self.news.take(self.entries.have_bytes()) {
+            self.say(update, actions);
+        }
+        let cannot_receive = self.entries.why_not();
+        let cannot_receive = cannot_receive.map(super::cut);
+        let stop = Stop { cannot_receive, counters: self.counters(), updates: self.updates };
+        self.say(ToTracker::Stop(stop), actions);
+        self.stopped = true;
+    }
+
+    pub(super) fn say(&mut self, message: ToTracker, actions: &mut Vec<PeerAction>) {
+        self.updates += u32::from(matches!(message, ToTracker::Update(_)));
+        let message = Message::ToTracker(message);
+        actions.push(PeerAction::Send { to: self.config.tracker, message });
+    }
+
+    /// Gives the tracker a sign of life, and asks for one.
+    pub(super) fn sign_of_life(&mut self, actions: &mut Vec<PeerAction>) {
+        let gains = Gains { have_bytes: self.entries.have_bytes(), ..Gains::default() };
+        self.say(ToTracker::Update(gains), actions);
+    }
+
+    /// Whether nothing is on its way in or out.
+    pub(super) fn is_drained(&self) -> bool {
+        self.upload.is_idle() && self.download.is_idle()
+    }
+
+    /// What was counted so far.
+    pub(super) fn counters(&self) -> Counters {
+        Counters { bytes_sent: self.upload.bytes_sent(), ..self.counters }
+    }
+
+    pub(super) fn check_invariants(&self) {
+        self.picker.check_invariants();
+        self.upload.check_invariants();
+        self.check_download();
+        let counted = self.counters.bytes_delivered + self.counters.bytes_reused;
+        assert_eq!(self.entries.have_bytes(), counted, "each byte is delivered or reused, once");
+    }
+}

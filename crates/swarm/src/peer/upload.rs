@@ -1,0 +1,388 @@
+//! The upload role: acknowledges requests and sends pieces, while the download role goes on.
+//!
+//! A bounded number of askers is served at once, a piece to each in turn, so that the first pieces of a file spread
+//! before the last asker is served. What a request is acknowledged for follows in exactly that order, one PIECE
+//! each: its bytes, or nothing where it was withdrawn. Reads run ahead within a window of bytes.
+
+use super::{PeerAction, TransferId};
+use crate::Rank;
+use crate::message::{Ack, Between, Message, RequestNumber};
+use content::{Bitfield, Catalogue, PieceId, Span};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Askers that are served at once. Few enough that each gets its batch soon and becomes a holder itself; enough to
+/// keep a fat link busy while some askers are slow.
+const MAX_LANES: usize = 8;
+
+/// Requests of one asker that are acknowledged at once: the next is ready when the first ends.
+const MAX_ACKED: usize = 2;
+
+/// Gains told in one acknowledgement.
+const MAX_TOLD: usize = 2048;
+
+/// A request that waits for its acknowledgement.
+#[derive(Debug)]
+struct Waiting {
+    from: Rank,
+    number: RequestNumber,
+    pieces: Vec<u32>,
+}
+
+/// What is acknowledged to one asker and has not been sent.
+#[derive(Debug, Default)]
+struct Lane {
+    slots: VecDeque<Slot>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    request: RequestNumber,
+    piece: PieceId,
+    transfer: TransferId,
+    state: SlotState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SlotState {
+    /// Not read yet.
+    Idle,
+    Loading,
+    Loaded,
+    /// Is to be answered with nothing.
+    Withdrawn,
+}
+
+/// A piece that is being read or sent: it has a buffer.
+#[derive(Debug)]
+struct Busy {
+    to: Rank,
+    bytes: u64,
+    sending: bool,
+}
+
+/// The upload role's state.
+#[derive(Debug)]
+pub(super) struct Upload {
+    catalogue: Arc<Catalogue>,
+    window_bytes: u64,
+    busy_bytes: u64,
+    waiting: VecDeque<Waiting>,
+    lanes: BTreeMap<Rank, Lane>,
+    /// The lanes in the order in which they are served next.
+    turns: VecDeque<Rank>,
+    busy: BTreeMap<TransferId, Busy>,
+    /// Every piece that this rank came to hold, in that order.
+    gains: Vec<u32>,
+    /// For each asker, how many of the gains it was told.
+    told: BTreeMap<Rank, usize>,
+    next_transfer: u64,
+    bytes_sent: u64,
+}
+
+impl Upload {
+    pub(super) fn new(catalogue: Arc<Catalogue>, window_bytes: u64) -> Self {
+        Self {
+            catalogue,
+            window_bytes,
+            busy_bytes: 0,
+            waiting: VecDeque::new(),
+            lanes: BTreeMap::new(),
+            turns: VecDeque::new(),
+            busy: BTreeMap::new(),
+            gains: Vec::new(),
+            told: BTreeMap::new(),
+            // Uploads and downloads number their transfers apart: odd here, even there.
+            next_transfer: 1,
+            bytes_sent: 0,
+        }
+    }
+
+    /// Payload bytes that left for certain.
+    pub(super) fn bytes_sent(&self) -> u64 {
+        self.bytes_sent
+    }
+
+    /// Whether nothing is being read or sent, and nothing waits.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.lanes.is_empty() && self.busy.is_empty()
+    }
+
+    /// This rank holds one more piece.
+    pub(super) fn gained(&mut self, piece: PieceId) {
+        self.gains.push(piece.0);
+    }
+
+    /// Takes a request.
+    pub(super) fn request(
+        &mut self,
+        from: Rank,
+        number: RequestNumber,
+        pieces: &[Span],
+        serving: &Bitfield,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        let limit = self.catalogue.piece_count();
+        let pieces = pieces
+            .iter()
+            .filter_map(|span| span.checked(limit))
+            .flatten()
+            .take(MAX_BATCH)
+            .collect();
+        self.waiting.push_back(Waiting { from, number, pieces });
+        self.advance(serving, actions);
+    }
+
+    /// What was not sent yet of a request is no longer wanted.
+    pub(super) fn cancel(
+        &mut self,
+        from: Rank,
+        number: RequestNumber,
+        serving: &Bitfield,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        if let Some(at) = self.waiting.iter().position(|w| w.from == from && w.number == number) {
+            let waiting = self.waiting.remove(at).expect("just found");
+            self.acknowledge(&waiting, &Bitfield::new(serving.len()), actions);
+        }
+        self.withdraw_slots(|to, slot| to == from && slot.request == number, actions);
+        self.advance(serving, actions);
+    }
+
+    /// Which piece a read is about; none where nobody waits for it any more.
+    pub(super) fn piece_of(&self, transfer: TransferId) -> Option<PieceId> {
+        let lane = self.lanes.get(&self.busy.get(&transfer)?.to)?;
+        lane.slots.iter().find(|slot| slot.transfer == transfer).map(|slot| slot.piece)
+    }
+
+    /// A piece was read, or could not be.
+    pub(super) fn loaded(
+        &mut self,
+        transfer: TransferId,
+        readable: bool,
+        serving: &Bitfield,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        let to = self.busy.get(&transfer).map(|busy| busy.to);
+        let slots = to.and_then(|to| self.lanes.get_mut(&to)).map(|lane| &mut lane.slots);
+        let slot = slots.and_then(|slots| slots.iter_mut().find(|slot| slot.transfer == transfer));
+        match slot {
+            Some(slot) if slot.state == SlotState::Loading && readable => {
+                slot.state = SlotState::Loaded
+            }
+            slot => {
+                slot.into_iter().for_each(|slot| slot.state = SlotState::Withdrawn);
+                self.release(transfer);
+                actions.push(PeerAction::Discard { transfer });
+            }
+        }
+        self.advance(serving, actions);
+    }
+
+    /// A piece left.
+    pub(super) fn sent(
+        &mut self,
+        transfer: TransferId,
+        serving: &Bitfield,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        self.bytes_sent += self.release(transfer);
+        self.advance(serving, actions);
+    }
+
+    /// A rank was lost: nothing more goes to it. What is being sent to it is given up.
+    pub(super) fn lost(&mut self, rank: Rank, serving: &Bitfield, actions: &mut Vec<PeerAction>) {
+        self.waiting.retain(|waiting| waiting.from != rank);
+        self.told.remove(&rank);
+        self.withdraw_slots(|to, _| to == rank, actions);
+        self.lanes.remove(&rank);
+        self.turns.retain(|&turn| turn != rank);
+        // What is being sent is given up; what is being read is dropped when it comes.
+        let sending = self.busy.iter().filter(|(_, busy)| busy.to == rank && busy.sending);
+        let given_up: Vec<TransferId> = sending.map(|(&transfer, _)| transfer).collect();
+        for transfer in given_up {
+            self.release(transfer);
+        }
+        self.advance(serving, actions);
+    }
+
+    /// Pieces are no longer served: what was acknowledged of them is answered with nothing.
+    pub(super) fn withdraw(
+        &mut self,
+        pieces: &Bitfield,
+        serving: &Bitfield,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        self.withdraw_slots(|_, slot| pieces.get(slot.piece.0), actions);
+        self.advance(serving, actions);
+    }
+
+    fn withdraw_slots(
+        &mut self,
+        which: impl Fn(Rank, &Slot) -> bool,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        let mut loaded = Vec::new();
+        for (&to, lane) in &mut self.lanes {
+            for slot in lane.slots.iter_mut().filter(|slot| which(to, slot)) {
+                if slot.state == SlotState::Loaded {
+                    loaded.push(slot.transfer);
+                }
+                slot.state = SlotState::Withdrawn;
+            }
+        }
+        for transfer in loaded {
+            self.release(transfer);
+            actions.push(PeerAction::Discard { transfer });
+        }
+    }
+
+    /// Acknowledges, reads and sends as far as the bounds let it.
+    fn advance(&mut self, serving: &Bitfield, actions: &mut Vec<PeerAction>) {
+        loop {
+            self.flush(actions);
+            let admitted = self.admit(serving, actions);
+            let loading = self.load(actions);
+            if !admitted && !loading {
+                break;
+            }
+        }
+    }
+
+    /// Acknowledges the next waiting request that may be; says whether there was one.
+    fn admit(&mut self, serving: &Bitfield, actions: &mut Vec<PeerAction>) -> bool {
+        let may = |waiting: &Waiting| match self.lanes.get(&waiting.from) {
+            Some(lane) => lane.requests() < MAX_ACKED,
+            None => self.lanes.len() < MAX_LANES,
+        };
+        let Some(at) = self.waiting.iter().position(may) else { return false };
+        let waiting = self.waiting.remove(at).expect("just found");
+        self.acknowledge(&waiting, serving, actions);
+        true
+    }
+
+    fn acknowledge(
+        &mut self,
+        waiting: &Waiting,
+        serving: &Bitfield,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        let (follows, refused): (Vec<u32>, Vec<u32>) =
+            waiting.pieces.iter().copied().partition(|&piece| serving.get(piece));
+        if !follows.is_empty() && !self.lanes.contains_key(&waiting.from) {
+            self.turns.push_back(waiting.from);
+        }
+        for &piece in &follows {
+            let transfer = TransferId(self.next_transfer);
+            self.next_transfer += 2;
+            let slot = Slot {
+                request: waiting.number,
+                piece: PieceId(piece),
+                transfer,
+                state: SlotState::Idle,
+            };
+            self.lanes.entry(waiting.from).or_default().slots.push_back(slot);
+        }
+        let told = self.told.entry(waiting.from).or_default();
+        let news = &self.gains[*told..self.gains.len().min(*told + MAX_TOLD)];
+        *told += news.len();
+        let ack = Ack {
+            request: waiting.number,
+            follows: Span::join(follows),
+            refused: Span::join(refused),
+            gained: Span::join(news.iter().copied()),
+        };
+        actions.push(PeerAction::Send {
+            to: waiting.from,
+            message: Message::Between(Between::Ack(ack)),
+        });
+    }
+
+    /// Begins to read the next piece, a lane in turn; says whether it did.
+    fn load(&mut self, actions: &mut Vec<PeerAction>) -> bool {
+        for _ in 0..self.turns.len() {
+            let rank = self.turns.pop_front().expect("there is a turn left");
+            self.turns.push_back(rank);
+            let lane = self.lanes.get_mut(&rank).expect("every turn has its lane");
+            let Some(slot) = lane.slots.iter_mut().find(|slot| slot.state == SlotState::Idle)
+            else {
+                continue;
+            };
+            let bytes = u64::from(self.catalogue.piece_size(slot.piece));
+            // One asker may not fill the window: it may be hung.
+            let for_it = self.busy.values().filter(|busy| busy.to == rank).map(|busy| busy.bytes);
+            let for_it: u64 = for_it.sum();
+            let lane_full = for_it > 0 && for_it + bytes > self.window_bytes / 2;
+            if lane_full || (self.busy_bytes > 0 && self.busy_bytes + bytes > self.window_bytes) {
+                continue;
+            }
+            slot.state = SlotState::Loading;
+            self.busy_bytes += bytes;
+            self.busy.insert(slot.transfer, Busy { to: rank, bytes, sending: false });
+            actions.push(PeerAction::Load { transfer: slot.transfer, piece: slot.piece });
+            return true;
+        }
+        false
+    }
+
+    /// Sends what is ready at the head of each lane. A lane with nothing left is closed.
+    fn flush(&mut self, actions: &mut Vec<PeerAction>) {
+        for (&to, lane) in &mut self.lanes {
+            while let Some(head) = lane.slots.front() {
+                let transfer = head.transfer;
+                match head.state {
+                    SlotState::Idle | SlotState::Loading => break,
+                    SlotState::Loaded => {
+                        self.busy.get_mut(&transfer).expect("what is loaded is busy").sending =
+                            true;
+                        actions.push(PeerAction::SendPiece { to, transfer });
+                    }
+                    SlotState::Withdrawn => actions.push(PeerAction::Withdraw { to, transfer }),
+                }
+                lane.slots.pop_front();
+            }
+        }
+        self.lanes.retain(|_, lane| !lane.slots.is_empty());
+        let lanes = &self.lanes;
+        self.turns.retain(|rank| lanes.contains_key(rank));
+    }
+
+    /// A buffer is free again; says how many bytes it held.
+    fn release(&mut self, transfer: TransferId) -> u64 {
+        let bytes = self.busy.remove(&transfer).map_or(0, |busy| busy.bytes);
+        self.busy_bytes -= bytes;
+        bytes
+    }
+
+    /// What must always hold; for tests and the simulator.
+    pub(super) fn check_invariants(&self) {
+        assert_eq!(self.busy_bytes, self.busy.values().map(|busy| busy.bytes).sum::<u64>());
+        assert!(self.lanes.len() <= MAX_LANES);
+        assert_eq!(self.lanes.len(), self.turns.len());
+        for slot in self.lanes.values().flat_map(|lane| &lane.slots) {
+            let busy = self.busy.get(&slot.transfer);
+            match slot.state {
+                SlotState::Idle => assert!(busy.is_none()),
+                SlotState::Loading | SlotState::Loaded => {
+                    assert!(busy.is_some_and(|busy| !busy.sending))
+                }
+                SlotState::Withdrawn => {}
+            }
+        }
+    }
+}
+
+impl Lane {
+    /// How many acknowledged requests have pieces left.
+    fn requests(&self) -> usize {
+        let mut count = 0;
+        let mut last = None;
+        for slot in &self.slots {
+            count += usize::from(last.replace(slot.request) != Some(slot.request));
+        }
+        count
+    }
+}
+
+/// The most pieces taken from one request; a longer one is cut, which no peer of ours ever sends.
+const MAX_BATCH: usize = 4096;

@@ -1,0 +1,215 @@
+//! From the last INIT to START.
+
+use super::job::{FileSystem, Job};
+use super::member::Member;
+use super::{Phase, RollCall, Tracker, TrackerAction, resolve};
+use crate::message::{FromTracker, Start, parts};
+use crate::{Instant, Rank};
+use content::{Bitfield, Catalogue, EntryIndex, Kind, Span};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+impl Tracker {
+    /// Names, for every source of a cast, the lowest rank that has it as its reader. Tells each rank that waits
+    /// what to read, perhaps nothing. Then says which paths are missing where.
+    pub(super) fn name_readers(&mut self, actions: &mut Vec<TrackerAction>) {
+        if std::mem::replace(&mut self.readers_named, true) {
+            return;
+        }
+        let mut taken: Vec<bool> = Vec::new();
+        for (at, member) in self.members.iter().enumerate().filter(|(_, member)| member.is_live()) {
+            let Some(hello) = member.hello.as_ref().filter(|hello| hello.waits_for_read) else {
+                continue;
+            };
+            taken.resize(taken.len().max(hello.shares.len()), false);
+            let mut reads = Vec::new();
+            for (position, (_, there)) in hello.shares.iter().enumerate() {
+                if *there && !std::mem::replace(&mut taken[position], true) {
+                    reads.push(position as u32);
+                }
+            }
+            let message = FromTracker::Read(reads);
+            actions.push(TrackerAction::Send { to: Rank(at as u32), message });
+        }
+        actions.extend(self.missing_shares().map(TrackerAction::Notice));
+    }
+
+    /// A sentence for each path that some ranks lack which were told to share it.
+    fn missing_shares(&self) -> impl Iterator<Item = String> + use<> {
+        let mut by_path: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+        for (at, member) in self.members.iter().enumerate() {
+            let Some(hello) = member.hello.as_ref().filter(|hello| !hello.waits_for_read) else {
+                continue;
+            };
+            for (path, _) in hello.shares.iter().filter(|(_, there)| !there) {
+                by_path.entry(path.clone()).or_default().push(at as u32);
+            }
+        }
+        by_path.into_iter().map(|(path, ranks)| {
+            let named: Vec<String> =
+                Span::join(ranks.iter().copied()).iter().map(span_text).collect();
+            format!(
+                "--share '{path}' does not exist on rank {}; it shares nothing there",
+                named.join(", ")
+            )
+        })
+    }
+
+    /// Every live peer has said INIT: resolves the catalogue and says START, or refuses.
+    pub(super) fn start(&mut self, now: Instant, actions: &mut Vec<TrackerAction>) {
+        let members: Vec<(Rank, &Member)> = self
+            .members
+            .iter()
+            .enumerate()
+            .filter(|(_, member)| member.is_live())
+            .map(|(at, member)| (Rank(at as u32), member))
+            .collect();
+        match plan(&members) {
+            Err(reasons) => self.refuse(now, reasons, actions),
+            Ok(plan) => self.launch(now, plan, actions),
+        }
+    }
+
+    fn launch(&mut self, now: Instant, plan: Plan, actions: &mut Vec<TrackerAction>) {
+        let catalogue = Arc::new(plan.catalogue);
+        let mut holders = Vec::new();
+        for ((rank, wanted), assigned) in plan.ranks.iter().zip(plan.wants).zip(plan.assigned) {
+            let member = &mut self.members[rank.index()];
+            member.begin(&catalogue);
+            hold_offers(member, &catalogue);
+            member.wanted_bytes = bytes_of_entries(&catalogue, &assigned);
+            (member.wanted, member.assigned) = (wanted, assigned);
+            member.have_bytes = held_assigned_bytes(member, &catalogue);
+            if !member.holdings.is_empty() {
+                holders.push(*rank);
+            }
+        }
+        self.number_hosts();
+        let (pending, free_bytes) = self.scarce();
+        let entries = parts(catalogue.entries().iter().cloned());
+        for &to in &plan.ranks {
+            let mut say = |message| actions.push(TrackerAction::Send { to, message });
+            entries.iter().for_each(|part| say(FromTracker::Entries(part.clone())));
+            let wanted: Vec<Span> = self.members[to.index()].assigned.spans().collect();
+            parts(wanted).into_iter().for_each(|part| say(FromTracker::Wanted(part)));
+            let admitted = !pending.contains_key(&to);
+            say(FromTracker::Start(Start { entry_count: catalogue.entry_count(), admitted }));
+        }
+        // A part left by an earlier run may be all there is of a file: then some pieces are nowhere from the
+        // beginning, and nothing was lost that could tell.
+        let partial = self.members.iter().any(|m| m.offers.values().any(|o| o.pieces.is_some()));
+        let shrunk = partial.then_some(now);
+        self.members.iter_mut().for_each(|member| member.offers.clear());
+        self.phase =
+            Phase::Serving(Box::new(Job { catalogue, holders, shrunk, pending, free_bytes }));
+        self.roll = RollCall::default();
+        self.started = Some(now);
+    }
+
+    fn number_hosts(&mut self) {
+        let mut hosts: BTreeMap<String, u32> = BTreeMap::new();
+        for member in &mut self.members {
+            let Some(hello) = &member.hello else { continue };
+            let next = hosts.len() as u32;
+            member.host = *hosts.entry(hello.host.clone()).or_insert(next);
+        }
+    }
+
+    /// The ranks whose destination may be too small for all that goes to its file system, and what is free there.
+    /// The bound is what is wanted less what lies there already; what stands complete under its name is known
+    /// only after a survey, so whoever exceeds the bound surveys first.
+    fn scarce(&self) -> (BTreeMap<Rank, FileSystem>, BTreeMap<FileSystem, u64>) {
+        let mut free: BTreeMap<FileSystem, u64> = BTreeMap::new();
+        let mut most: BTreeMap<FileSystem, u64> = BTreeMap::new();
+        let mut systems = BTreeMap::new();
+        for (at, member) in self.members.iter().enumerate().filter(|(_, member)| member.is_live()) {
+            let Some(destination) = member.destination().filter(|_| !member.assigned.is_empty())
+            else {
+                continue;
+            };
+            let system = (member.host, destination.file_system);
+            let bytes = free.entry(system).or_insert(destination.free_bytes);
+            *bytes = (*bytes).min(destination.free_bytes);
+            *most.entry(system).or_default() += member.wanted_bytes - member.have_bytes;
+            systems.insert(Rank(at as u32), system);
+        }
+        systems.retain(|_, system| most[system] > free[system]);
+        (systems, free)
+    }
+}
+
+/// What START says to all, worked out.
+struct Plan {
+    catalogue: Catalogue,
+    ranks: Vec<Rank>,
+    wants: Vec<Bitfield>,
+    assigned: Vec<Bitfield>,
+}
+
+fn plan(members: &[(Rank, &Member)]) -> Result<Plan, Vec<String>> {
+    resolve::check_locks(members)?;
+    let catalogue = resolve::catalogue(members)?;
+    let wants = resolve::wants(members, &catalogue)?;
+    let wanting = || members.iter().zip(&wants).filter(|(_, wanted)| !wanted.is_empty());
+    if wanting().next().is_some()
+        && wanting().all(|((_, member), _)| member.destination().is_none())
+    {
+        return Err(wanting()
+            .map(|((rank, member), _)| {
+                let why = member.refusal().unwrap_or("it has no --into DIR");
+                format!("rank {rank} cannot receive: {why}")
+            })
+            .take(8)
+            .collect());
+    }
+    let assigned = resolve::assign(members, &wants, &catalogue);
+    Ok(Plan { catalogue, ranks: members.iter().map(|(rank, _)| *rank).collect(), wants, assigned })
+}
+
+/// Turns what a member offered into what it holds. A partial of other content than the catalogue's is no holding.
+fn hold_offers(member: &mut Member, catalogue: &Catalogue) {
+    for offered in member.offers.values() {
+        let Some(index) = resolve::find(catalogue, &offered.entry.name) else { continue };
+        let entry = catalogue.entry(index);
+        let (Kind::File(ours), Kind::File(theirs)) = (&entry.kind, &offered.entry.kind) else {
+            continue;
+        };
+        if ours != theirs {
+            continue;
+        }
+        let pieces = catalogue.pieces_of(index);
+        match &offered.pieces {
+            None => member.holdings.insert_range(pieces),
+            Some(sets) => {
+                for range in sets.iter().flat_map(|set| set.ranges(pieces.len() as u32)) {
+                    member
+                        .holdings
+                        .insert_range(pieces.start + range.start..pieces.start + range.end);
+                }
+            }
+        }
+    }
+}
+
+fn bytes_of_entries(catalogue: &Catalogue, entries: &Bitfield) -> u64 {
+    entries.iter().map(|entry| catalogue.entry(EntryIndex(entry)).len()).sum()
+}
+
+fn held_assigned_bytes(member: &Member, catalogue: &Catalogue) -> u64 {
+    if member.holdings.is_empty() || member.hello.as_ref().is_some_and(|hello| hello.wants_own) {
+        // What a cast's reader holds it shares; its own copy is still to be made.
+        return 0;
+    }
+    let assigned: Vec<Range<u32>> =
+        member.assigned.iter().map(|entry| catalogue.pieces_of(EntryIndex(entry))).collect();
+    let held = assigned.into_iter().flat_map(|pieces| member.holdings.iter_in(pieces));
+    held.map(|piece| u64::from(catalogue.piece_size(content::PieceId(piece)))).sum()
+}
+
+fn span_text(span: &Span) -> String {
+    match span.count {
+        1 => span.first.to_string(),
+        count => format!("{}-{}", span.first, span.first + count - 1),
+    }
+}

@@ -1,0 +1,140 @@
+//! What the tracker knows of one rank.
+
+use crate::message::{Hello, PieceSet, Stop, WireOffer};
+use crate::{Counters, Destination, Instant};
+use content::{Bitfield, Catalogue, Entry, Name};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Whether a rank takes part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The dedicated tracker's own rank.
+    NoPeer,
+    Live,
+    Lost {
+        at: Instant,
+        why: String,
+    },
+}
+
+/// One rank as the tracker sees it.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) standing: Standing,
+    pub(super) last_heard: Instant,
+    pub(super) hello: Option<Hello>,
+    /// What it offers, until START turns it into holdings.
+    pub(super) offers: BTreeMap<Name, Offered>,
+    pub(super) introduced: bool,
+    /// The same number for ranks of one host; set at START.
+    pub(super) host: u32,
+    /// Pieces that it has and serves; over the catalogue's pieces from START on.
+    pub(super) holdings: Bitfield,
+    /// Entries that it wants; over the catalogue's entries from START on.
+    pub(super) wanted: Bitfield,
+    /// Of those, the ones that it is to write; others write the rest into the same destination.
+    pub(super) assigned: Bitfield,
+    /// Entries that it has completed.
+    pub(super) complete: Bitfield,
+    /// Bytes of the assigned entries.
+    pub(super) wanted_bytes: u64,
+    /// Of those, bytes that it has.
+    pub(super) have_bytes: u64,
+    /// What its survey found missing.
+    pub(super) need_bytes: Option<u64>,
+    /// Updates that came.
+    pub(super) updates: u32,
+    pub(super) stop: Option<(Instant, Stop)>,
+    pub(super) counters: Option<Counters>,
+}
+
+/// How much of an entry a member offers.
+#[derive(Debug, Clone)]
+pub(super) struct Offered {
+    pub(super) entry: Entry,
+    /// Sets of pieces; none for the whole.
+    pub(super) pieces: Option<Vec<PieceSet>>,
+}
+
+impl Member {
+    pub(super) fn new(is_peer: bool, now: Instant) -> Self {
+        Self {
+            standing: if is_peer { Standing::Live } else { Standing::NoPeer },
+            last_heard: now,
+            hello: None,
+            offers: BTreeMap::new(),
+            introduced: false,
+            host: 0,
+            holdings: Bitfield::default(),
+            wanted: Bitfield::default(),
+            assigned: Bitfield::default(),
+            complete: Bitfield::default(),
+            wanted_bytes: 0,
+            have_bytes: 0,
+            need_bytes: None,
+            updates: 0,
+            stop: None,
+            counters: None,
+        }
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.standing == Standing::Live
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.standing, Standing::Lost { .. })
+    }
+
+    pub(super) fn is_silent(&self, now: Instant, patience: Duration) -> bool {
+        self.is_live() && now.since(self.last_heard) > patience
+    }
+
+    /// Whether it has said STOP, and everything that it said before has come.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|(_, stop)| self.updates >= stop.updates)
+    }
+
+    /// Its destination, where it can receive.
+    pub(super) fn destination(&self) -> Option<&Destination> {
+        self.hello.as_ref()?.destination.as_ref()?.as_ref().ok()
+    }
+
+    /// Why it cannot receive, as far as it knew at INIT.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.hello.as_ref()?.destination.as_ref()?.as_ref().err().map(String::as_str)
+    }
+
+    /// Takes what it says it offers. Offers after START are out of turn and change nothing.
+    pub(super) fn take_offers(&mut self, offers: Vec<WireOffer>) {
+        if self.introduced {
+            return;
+        }
+        for offer in offers {
+            let name = offer.entry.name.clone();
+            let fresh =
+                Offered { entry: offer.entry, pieces: offer.pieces.as_ref().map(|_| Vec::new()) };
+            let offered = self.offers.entry(name).or_insert(fresh);
+            match (&mut offered.pieces, offer.pieces) {
+                (Some(sets), Some(set)) => sets.push(set),
+                (slot, None) => *slot = None,
+                (None, Some(_)) => {}
+            }
+        }
+    }
+
+    /// Makes room for the catalogue.
+    pub(super) fn begin(&mut self, catalogue: &Catalogue) {
+        self.holdings = Bitfield::new(catalogue.piece_count());
+        self.wanted = Bitfield::new(catalogue.entry_count());
+        self.assigned = Bitfield::new(catalogue.entry_count());
+        self.complete = Bitfield::new(catalogue.entry_count());
+    }
+
+    /// Nothing is to be had from a rank that was lost.
+    pub(super) fn forget_holdings(&mut self) {
+        self.holdings = Bitfield::new(self.holdings.len());
+        self.have_bytes = 0;
+    }
+}

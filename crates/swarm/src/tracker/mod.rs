@@ -1,0 +1,361 @@
+//! The tracker: it knows which files exist and who holds which pieces.
+//!
+//! Its life has four phases. *Gathering*: every peer says INIT. *Serving*: START has gone out; questions are
+//! answered and updates taken until every download role has said STOP. *Collecting*: FINISH has gone out; the
+//! peers' counters come in. *Ended*: the report is made, END is said. A refused job goes from gathering straight
+//! to collecting. A peer that is lost counts, everywhere, as one that need not be waited for.
+//!
+//! The tracker never sees a piece, never blocks, and keeps nothing on disk: all it knows, peers can say again.
+
+mod answer;
+mod gather;
+mod job;
+mod member;
+mod report;
+mod resolve;
+
+use crate::message::{Epoch, FromTracker, ToTracker};
+use crate::random::Random;
+use crate::report::{Outcome, Report};
+use crate::{Instant, Rank};
+use job::Job;
+use member::{Member, Standing};
+use std::time::Duration;
+
+/// What a tracker is told when it begins.
+#[derive(Debug, Clone)]
+pub struct TrackerConfig {
+    /// The rank it runs on.
+    pub rank: Rank,
+    /// How many ranks the job has.
+    pub ranks: u32,
+    /// Whether its own rank is a peer too.
+    pub colocated: bool,
+    /// A rank silent for so long is lost.
+    pub patience: Duration,
+    /// The seed of its choices.
+    pub seed: u64,
+}
+
+/// What happens to a tracker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrackerEvent {
+    /// A peer said something.
+    Message {
+        /// Who.
+        from: Rank,
+        /// What.
+        message: ToTracker,
+    },
+    /// The transport knows that a rank is gone.
+    Lost(Rank),
+    /// Time has passed; to be sent a few times a second.
+    Tick,
+}
+
+/// What a tracker wants done, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TrackerAction {
+    /// Send a message.
+    Send {
+        /// To whom.
+        to: Rank,
+        /// What.
+        message: FromTracker,
+    },
+    /// Tell the user something that does not stop the job.
+    Notice(String),
+    /// Write and print the report, before anything that follows.
+    Report(Box<Report>),
+}
+
+/// The phase a tracker is in.
+#[derive(Debug)]
+enum Phase {
+    Gathering,
+    Serving(Box<Job>),
+    Collecting { job: Option<Box<Job>>, outcome: Outcome, reasons: Vec<String>, stopped: Instant },
+    Ended,
+}
+
+/// The tracker's state machine.
+#[derive(Debug)]
+pub struct Tracker {
+    config: TrackerConfig,
+    phase: Phase,
+    /// A row a rank; a dedicated tracker's own is there but is no peer.
+    members: Vec<Member>,
+    random: Random,
+    messages: u64,
+    started: Option<Instant>,
+    next_look: Instant,
+    greeted: RollCall,
+    roll: RollCall,
+    /// Whether the sources of a cast were given to readers.
+    readers_named: bool,
+}
+
+/// Who is still waited for. What a phase waits for, once done, stays done, so the call goes on where it stopped
+/// and costs nothing a message.
+#[derive(Debug, Default)]
+struct RollCall {
+    next: usize,
+}
+
+impl RollCall {
+    /// Whether all live members have done something.
+    fn all(&mut self, members: &[Member], done: impl Fn(&Member) -> bool) -> bool {
+        let rest = members[self.next..].iter();
+        self.next += rest.take_while(|member| !member.is_live() || done(member)).count();
+        self.next == members.len()
+    }
+}
+
+/// How far the job is, over all peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Bytes that all peers want together; 0 before START.
+    pub bytes_wanted: u64,
+    /// Of those, bytes that are there and verified.
+    pub bytes_have: u64,
+    /// Peers that have not been lost.
+    pub peers: u32,
+    /// Peers that have stopped.
+    pub peers_done: u32,
+    /// Whether START has gone out.
+    pub started: bool,
+    /// Whether all have stopped.
+    pub finishing: bool,
+}
+
+impl Tracker {
+    /// Begins to wait for every peer's INIT.
+    pub fn new(config: TrackerConfig, now: Instant) -> Self {
+        let members = (0..config.ranks)
+            .map(|rank| Member::new(config.colocated || Rank(rank) != config.rank, now))
+            .collect();
+        let random = Random::new(config.seed);
+        Self {
+            config,
+            phase: Phase::Gathering,
+            members,
+            random,
+            messages: 0,
+            started: None,
+            next_look: now,
+            greeted: RollCall::default(),
+            roll: RollCall::default(),
+            readers_named: false,
+        }
+    }
+
+    /// The epoch in which it reigns.
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.config.rank.0)
+    }
+
+    /// Whether END has been said.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended)
+    }
+
+    /// Whether a rank was lost.
+    pub fn has_lost(&self) -> bool {
+        self.members.iter().any(Member::is_lost)
+    }
+
+    /// Takes an event, and says what is to be done about it.
+    pub fn handle(&mut self, now: Instant, event: TrackerEvent) -> Vec<TrackerAction> {
+        let mut actions = Vec::new();
+        match event {
+            TrackerEvent::Message { from, message } => {
+                self.on_message(now, from, message, &mut actions)
+            }
+            TrackerEvent::Lost(rank) => self.on_lost(now, rank, "it died", &mut actions),
+            TrackerEvent::Tick => self.on_tick(now, &mut actions),
+        }
+        self.advance(now, &mut actions);
+        let sent =
+            actions.iter().filter(|action| matches!(action, TrackerAction::Send { .. })).count();
+        self.messages += sent as u64;
+        actions
+    }
+
+    /// How far the job is.
+    pub fn tally(&self) -> Tally {
+        let live = || self.members.iter().filter(|member| member.is_live());
+        Tally {
+            bytes_wanted: self.members.iter().map(|member| member.wanted_bytes).sum(),
+            bytes_have: self.members.iter().map(|member| member.have_bytes).sum(),
+            peers: live().count() as u32,
+            peers_done: live().filter(|member| member.has_stopped()).count() as u32,
+            started: self.started.is_some(),
+            finishing: matches!(self.phase, Phase::Collecting { .. } | Phase::Ended),
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        now: Instant,
+        from: Rank,
+        message: ToTracker,
+        actions: &mut Vec<TrackerAction>,
+    ) {
+        self.messages += 1;
+        let Some(member) = self.members.get_mut(from.index()) else { return };
+        match member.standing {
+            Standing::NoPeer => return,
+            Standing::Lost { .. } => return self.dismiss(from, actions),
+            Standing::Live => member.last_heard = now,
+        }
+        match message {
+            ToTracker::Hello(hello) => member.hello = Some(*hello),
+            ToTracker::Offers(offers) => member.take_offers(offers),
+            ToTracker::Introduced => member.introduced = true,
+            ToTracker::Trouble(sentence) => {
+                if matches!(self.phase, Phase::Gathering) {
+                    self.refuse(now, vec![format!("rank {from}: {sentence}")], actions);
+                }
+            }
+            ToTracker::Surveyed { need_bytes } => member.need_bytes = Some(need_bytes),
+            ToTracker::Ask { question, first, count } => {
+                self.answer(now, from, question, first, count, actions);
+            }
+            ToTracker::Stop(stop) => member.stop = Some((now, stop)),
+            ToTracker::Update(gains) => {
+                member.updates += 1;
+                if gains.is_empty() {
+                    actions.push(TrackerAction::Send { to: from, message: FromTracker::Alive });
+                }
+                self.take_gains(now, from, &gains);
+            }
+            ToTracker::Counters(counters) => member.counters = Some(counters),
+        }
+    }
+
+    /// Tells a rank that was given up, and wakes, to end.
+    fn dismiss(&self, rank: Rank, actions: &mut Vec<TrackerAction>) {
+        let outcome = Outcome::Degraded;
+        actions.push(TrackerAction::Send {
+            to: rank,
+            message: FromTracker::Finish { outcome, lost: true },
+        });
+        actions.push(TrackerAction::Send { to: rank, message: FromTracker::End });
+    }
+
+    fn on_lost(&mut self, now: Instant, rank: Rank, why: &str, actions: &mut Vec<TrackerAction>) {
+        let Some(member) = self.members.get_mut(rank.index()) else { return };
+        if !member.is_live() {
+            return;
+        }
+        member.standing = Standing::Lost { at: now, why: why.to_owned() };
+        member.forget_holdings();
+        if let Phase::Serving(job) = &mut self.phase {
+            job.forget_holder(now, rank);
+            let others = self.members.iter().enumerate().filter(|(_, member)| member.is_live());
+            actions.extend(others.map(|(other, _)| TrackerAction::Send {
+                to: Rank(other as u32),
+                message: FromTracker::Lost(rank),
+            }));
+        }
+        actions.push(TrackerAction::Notice(format!("rank {rank} is lost: {why}")));
+    }
+
+    fn on_tick(&mut self, now: Instant, actions: &mut Vec<TrackerAction>) {
+        if now < self.next_look || self.has_ended() {
+            return;
+        }
+        self.next_look = now + self.config.patience / 8;
+        let patience = self.config.patience;
+        let own = self.config.rank;
+        let silent: Vec<Rank> = (0..self.config.ranks)
+            .map(Rank)
+            .filter(|&rank| rank != own && self.members[rank.index()].is_silent(now, patience))
+            .collect();
+        for rank in silent {
+            let why = format!("silent for more than {} s", patience.as_secs_f64());
+            self.on_lost(now, rank, &why, actions);
+        }
+    }
+
+    /// Moves to the next phase once nothing holds it back.
+    fn advance(&mut self, now: Instant, actions: &mut Vec<TrackerAction>) {
+        match &self.phase {
+            Phase::Gathering => {
+                if self.greeted.all(&self.members, |member| member.hello.is_some()) {
+                    self.name_readers(actions);
+                }
+                if self.roll.all(&self.members, |member| member.introduced) {
+                    self.start(now, actions);
+                }
+            }
+            Phase::Serving(_) => {
+                self.admit(actions);
+                if self.roll.all(&self.members, |member| member.has_stopped()) {
+                    self.finish(now, actions);
+                }
+            }
+            Phase::Collecting { .. } => {
+                if self.roll.all(&self.members, |member| member.counters.is_some()) {
+                    self.end(actions);
+                }
+            }
+            Phase::Ended => {}
+        }
+    }
+
+    /// Ends the job before it began, with the reasons why.
+    fn refuse(&mut self, now: Instant, reasons: Vec<String>, actions: &mut Vec<TrackerAction>) {
+        self.conclude(now, Outcome::Refused, reasons, actions);
+    }
+
+    /// Everybody has stopped: says FINISH with what came out.
+    fn finish(&mut self, now: Instant, actions: &mut Vec<TrackerAction>) {
+        let Phase::Serving(job) = &self.phase else { unreachable!("only a served job finishes") };
+        let (outcome, reasons) = report::judge(job, &self.members);
+        self.conclude(now, outcome, reasons, actions);
+    }
+
+    fn conclude(
+        &mut self,
+        now: Instant,
+        outcome: Outcome,
+        reasons: Vec<String>,
+        actions: &mut Vec<TrackerAction>,
+    ) {
+        let job = match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Serving(job) => Some(job),
+            _ => None,
+        };
+        self.phase = Phase::Collecting { job, outcome, reasons, stopped: now };
+        self.roll = RollCall::default();
+        let lost = self.has_lost();
+        self.tell_live(&FromTracker::Finish { outcome, lost }, actions);
+    }
+
+    /// All counters are in: makes the report and says END.
+    fn end(&mut self, actions: &mut Vec<TrackerAction>) {
+        let Phase::Collecting { job, outcome, reasons, stopped } =
+            std::mem::replace(&mut self.phase, Phase::Ended)
+        else {
+            unreachable!("only after collecting")
+        };
+        let live = self.members.iter().filter(|member| member.is_live()).count() as u64;
+        let mut report =
+            report::make(&self.members, job.as_deref(), outcome, self.started, stopped);
+        report.reasons.extend(reasons);
+        report.tracker = self.config.rank;
+        report.tracker_messages = self.messages + live;
+        actions.push(TrackerAction::Report(Box::new(report)));
+        self.tell_live(&FromTracker::End, actions);
+    }
+
+    fn tell_live(&self, message: &FromTracker, actions: &mut Vec<TrackerAction>) {
+        let live =
+            (0..self.config.ranks).map(Rank).filter(|rank| self.members[rank.index()].is_live());
+        actions.extend(live.map(|to| TrackerAction::Send { to, message: message.clone() }));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! From what all peers offer and want to one catalogue and what each is to write, or the reasons why not.
+
+use super::member::Member;
+use crate::want::Pattern;
+use crate::{Lock, Rank};
+use content::{Bitfield, Catalogue, Entry, EntryIndex, Kind, Name};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// At most so many reasons are told; the rest are of the same kind.
+const MAX_REASONS: usize = 20;
+
+/// The peers that take part, with their ranks.
+type Members<'a> = [(Rank, &'a Member)];
+
+/// Makes the catalogue of everything that is offered, in order of the names.
+///
+/// # Errors
+///
+/// Gives the reasons why there is none: nothing is shared, or contents conflict.
+pub(super) fn catalogue(members: &Members<'_>) -> Result<Catalogue, Vec<String>> {
+    check_shares(members)?;
+    let mut reasons = Vec::new();
+    let mut entries: BTreeMap<&Name, (Rank, &Entry)> = BTreeMap::new();
+    for (rank, member) in members {
+        for (name, offered) in member.offers.iter().filter(|(_, offered)| offered.pieces.is_none())
+        {
+            let (first, entry) = *entries.entry(name).or_insert((*rank, &offered.entry));
+            reasons.extend(conflict(name, (first, entry), (*rank, &offered.entry)));
+        }
+    }
+    // A partial of an earlier run speaks for a name only where nobody shares it whole.
+    for (rank, member) in members {
+        for (name, offered) in member.offers.iter().filter(|(_, offered)| offered.pieces.is_some())
+        {
+            entries.entry(name).or_insert((*rank, &offered.entry));
+        }
+    }
+    reasons.extend(paths_through_files(&entries));
+    if entries.is_empty() {
+        reasons.push("nothing is shared: what --share names holds no file".into());
+    }
+    if !reasons.is_empty() {
+        reasons.truncate(MAX_REASONS);
+        return Err(reasons);
+    }
+    let entries = entries.into_values().map(|(_, entry)| entry.clone()).collect();
+    Catalogue::new(entries).map_err(|error| vec![error.to_string()])
+}
+
+/// Each path given to `--share` must be there on some rank.
+fn check_shares(members: &Members<'_>) -> Result<(), Vec<String>> {
+    let hellos = || members.iter().filter_map(|(_, member)| member.hello.as_ref());
+    let positions = hellos().map(|hello| hello.shares.len()).max().unwrap_or(0);
+    let partials =
+        members.iter().any(|(_, member)| member.offers.values().any(|o| o.pieces.is_some()));
+    if positions == 0 && !partials {
+        return Err(vec!["nothing is shared: give --share PATH on at least one rank".into()]);
+    }
+    let reasons: Vec<String> = (0..positions)
+        .filter_map(|position| {
+            let given: Vec<_> = hellos().filter_map(|hello| hello.shares.get(position)).collect();
+            let found = given.iter().any(|(_, there)| *there);
+            (!found).then(|| {
+                format!("'{}' exists on no rank that shares it: check the path", given[0].0)
+            })
+        })
+        .collect();
+    if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+}
+
+/// Why two whole offers of one name do not go together, if so.
+fn conflict(
+    name: &Name,
+    (first, a): (Rank, &Entry),
+    (second, b): (Rank, &Entry),
+) -> Option<String> {
+    let both = format!("ranks {first} and {second} share different contents as '{name}'");
+    let hint = "share one of them only, or tell them apart with --prefix 'rank{rank}/'";
+    match (&a.kind, &b.kind) {
+        (Kind::File(x), Kind::File(y))
+            if x.root != y.root || x.geometry.len() != y.geometry.len() =>
+        {
+            let side = |content: &content::FileContent| {
+                let root = content.root.map_or_else(|| "unknown".into(), |root| root.to_string());
+                format!("{} bytes, root {root}", content.geometry.len())
+            };
+            Some(format!("{both} (rank {first}: {}; rank {second}: {}): {hint}", side(x), side(y)))
+        }
+        (Kind::File(x), Kind::File(y)) if x.geometry != y.geometry => Some(format!(
+            "ranks {first} and {second} share '{name}' with different --piece-length: give all ranks the same"
+        )),
+        (Kind::File(_), Kind::File(_)) | (Kind::Directory, Kind::Directory) => None,
+        (x, y) if x == y => None,
+        (x, y) => Some(format!(
+            "{both} (rank {first}: a {}; rank {second}: a {}): {hint}",
+            x.word(),
+            y.word()
+        )),
+    }
+}
+
+/// Names that would need another entry, which is no directory, to be one.
+fn paths_through_files<'a>(entries: &'a BTreeMap<&'a Name, (Rank, &Entry)>) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for (name, (rank, _)) in entries {
+        for ancestor in ancestors(name) {
+            let Some((owner, entry)) = entries.get(&ancestor) else { continue };
+            if !matches!(entry.kind, Kind::Directory) {
+                reasons.push(format!(
+                    "rank {owner} shares '{ancestor}' as a {}, and rank {rank} shares '{name}' below it: tell \
+                     them apart with --prefix",
+                    entry.kind.word()
+                ));
+            }
+        }
+    }
+    reasons
+}
+
+/// The names of the directories that a name lies in, outermost first.
+fn ancestors(name: &Name) -> impl Iterator<Item = Name> + '_ {
+    let bytes = name.as_bytes();
+    let slashes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    slashes.map(|at| Name::new(&bytes[..at]).expect("the front of a name is a name"))
+}
+
+/// For each member what it wants, as sets of entries.
+///
+/// # Errors
+///
+/// Names the ranks whose patterns match nothing.
+pub(super) fn wants(
+    members: &Members<'_>,
+    catalogue: &Catalogue,
+) -> Result<Vec<Bitfield>, Vec<String>> {
+    let mut matches: BTreeMap<&str, Bitfield> = BTreeMap::new();
+    let mut reasons = Vec::new();
+    let mut wants = Vec::with_capacity(members.len());
+    for (rank, member) in members {
+        let mut wanted = Bitfield::new(catalogue.entry_count());
+        let Some(hello) = &member.hello else {
+            wants.push(wanted);
+            continue;
+        };
+        for pattern in &hello.wants {
+            let matched = matches.entry(pattern).or_insert_with(|| matching(catalogue, pattern));
+            if matched.is_empty() {
+                reasons.push(without_match(*rank, pattern, catalogue));
+            }
+            wanted.union_with(matched);
+        }
+        if !hello.wants_own {
+            for offered in member.offers.values().filter(|offered| offered.pieces.is_none()) {
+                if let Some(entry) = find(catalogue, &offered.entry.name) {
+                    wanted.remove(entry.0);
+                }
+            }
+        }
+        wants.push(wanted);
+    }
+    reasons.truncate(MAX_REASONS);
+    if reasons.is_empty() { Ok(wants) } else { Err(reasons) }
+}
+
+/// The entries that a pattern matches, with the directories that they lie in.
+fn matching(catalogue: &Catalogue, pattern: &str) -> Bitfield {
+    let mut matched = Bitfield::new(catalogue.entry_count());
+    let Ok(pattern) = Pattern::new(pattern) else { return matched };
+    for (index, entry) in catalogue.iter().filter(|(_, entry)| pattern.matches(&entry.name)) {
+        matched.insert(index.0);
+        for ancestor in ancestors(&entry.name) {
+            if let Some(directory) = find(catalogue, &ancestor) {
+                matched.insert(directory.0);
+            }
+        }
+    }
+    matched
+}
+
+fn without_match(rank: Rank, pattern: &str, catalogue: &Catalogue) -> String {
+    if let Err(error) = Pattern::new(pattern) {
+        return format!("rank {rank}: {error}");
+    }
+    let deeper = format!("**/{pattern}");
+    let hint = if !pattern.contains('/') && !matching(catalogue, &deeper).is_empty() {
+        format!("; '*' does not cross '/': did you mean '{deeper}'?")
+    } else {
+        String::from("; see what is shared, or give --want '' to want nothing")
+    };
+    format!("rank {rank} wants '{pattern}', which matches no name of the catalogue{hint}")
+}
+
+/// The entry of this name. The catalogue is in order of the names.
+pub(super) fn find(catalogue: &Catalogue, name: &Name) -> Option<EntryIndex> {
+    let at = catalogue.entries().binary_search_by(|entry| entry.name.cmp(name)).ok()?;
+    Some(EntryIndex(at as u32))
+}
+
+/// Who holds a destination's lock must be a rank of this job.
+///
+/// # Errors
+///
+/// Names the rank, and the job that has its destination.
+pub(super) fn check_locks(members: &Members<'_>) -> Result<(), Vec<String>> {
+    let destinations =
+        || members.iter().filter_map(|(rank, member)| Some((rank, member.destination()?)));
+    let held: BTreeSet<(u128, u128)> = destinations()
+        .filter_map(|(_, destination)| match destination.lock {
+            Lock::Held { nonce } => Some((destination.id, nonce)),
+            Lock::Taken { .. } => None,
+        })
+        .collect();
+    let foreign = |(rank, destination): (&Rank, &crate::Destination)| match &destination.lock {
+        Lock::Taken { nonce, owner } if !held.contains(&(destination.id, *nonce)) => Some(format!(
+            "the destination of rank {rank} is in use by another job ({owner}): wait for it, or choose another \
+             --into"
+        )),
+        _ => None,
+    };
+    let reasons: Vec<String> = destinations().filter_map(foreign).take(MAX_REASONS).collect();
+    if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+}
+
+/// For each member the entries that it is to write: what it wants, less what another member writes into the same
+/// destination. A member that has a part of an entry from an earlier run goes on with it; else they take turns.
+pub(super) fn assign(
+    members: &Members<'_>,
+    wants: &[Bitfield],
+    catalogue: &Catalogue,
+) -> Vec<Bitfield> {
+    let mut groups: BTreeMap<u128, Vec<usize>> = BTreeMap::new();
+    for (at, (_, member)) in members.iter().enumerate() {
+        if let Some(destination) = member.destination() {
+            groups.entry(destination.id).or_default().push(at);
+        }
+    }
+    let mut assigned = vec![Bitfield::new(catalogue.entry_count()); members.len()];
+    for group in groups.values() {
+        if let [alone] = group[..] {
+            assigned[alone] = wants[alone].clone();
+            continue;
+        }
+        for (index, entry) in catalogue.iter() {
+            let wanting: Vec<usize> =
+                group.iter().copied().filter(|&at| wants[at].get(index.0)).collect();
+            if wanting.is_empty() {
+                continue;
+            }
+            let begun = |&&at: &&usize| {
+                members[at]
+                    .1
+                    .offers
+                    .get(&entry.name)
+                    .is_some_and(|offered| offered.pieces.is_some())
+            };
+            let turn = index.0 as usize % wanting.len();
+            let writer = wanting.iter().find(begun).copied().unwrap_or(wanting[turn]);
+            assigned[writer].insert(index.0);
+        }
+    }
+    assigned
+}
