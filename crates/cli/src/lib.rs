@@ -1,1 +1,64 @@
-//! placeholder
+//! The command `shoal`: arguments, plan, progress, report, exit status. Nothing else in the
+//! project prints.
+//!
+//! The world comes in as an [`Env`] (arguments, variables, directory, output), and
+//! [`front::decide`] answers with a value that says what to do, so that the whole front end is
+//! tested without MPI. Only [`run`] starts a node.
+
+pub mod args;
+pub mod env;
+pub mod front;
+pub mod human;
+pub mod job;
+pub mod json;
+pub mod launch;
+pub mod launcher;
+pub mod logging;
+pub mod placeholder;
+pub mod plan;
+pub mod progress;
+pub mod refusal;
+pub mod report;
+pub mod run;
+pub mod size;
+pub mod terminal;
+pub mod usage;
+
+pub use env::{Env, Vars};
+pub use front::{Action, Orders, decide};
+pub use launcher::Launcher;
+pub use refusal::Whose;
+pub use terminal::Terminal;
+
+use std::io::Write;
+
+/// Does what the command line says and returns the exit status.
+pub fn main(mut env: Env) -> i32 {
+    let launcher = Launcher::detect(&env.vars);
+    let action = match front::decide(&env, &launcher) {
+        Ok(action) => action,
+        Err(why) => {
+            let whose = refusal::whose(&why, &env, &launcher);
+            return refusal::end(&launcher, whose, env.pause, &mut env.stderr, &why);
+        }
+    };
+    match action {
+        Action::Print(text) => {
+            if launcher.rank == swarm::Rank::TRACKER {
+                // A reader that went away (`shoal --help | head`) is no failure.
+                let _ = env.stdout.write_all(text.as_bytes()).and_then(|()| env.stdout.flush());
+            }
+            0
+        }
+        Action::Launch(launch) => {
+            let why = launch.exec();
+            refusal::end(&launcher, Whose::ThisRanks, env.pause, &mut env.stderr, &why)
+        }
+        Action::Run(orders) => {
+            logging::init(orders.verbosity, launcher.rank, env.is_terminal);
+            let pause = env.pause;
+            let terminal = Terminal::new(&orders, launcher.rank, env);
+            run::run(orders.job, &launcher, terminal, pause)
+        }
+    }
+}

@@ -24,6 +24,11 @@ pub struct Span {
 }
 
 impl Span {
+    /// The last number of the run.
+    pub fn last(self) -> u32 {
+        self.first.saturating_add(self.count.saturating_sub(1))
+    }
+
     /// The run as a range; `None` where it is empty or ends beyond `limit`, which a peer may send but never
     /// means well.
     pub fn checked(self, limit: u32) -> Option<Range<u32>> {

@@ -3,11 +3,20 @@
 //! It decides nothing about the protocol, never prints, and knows no transport but the trait.
 
 pub mod buffer;
+pub mod conformance;
+mod disk;
+mod idle;
 pub mod job;
+pub mod memory;
 pub mod observer;
+mod prepare;
+mod run;
+pub mod store;
 pub mod transport;
+mod workers;
 
 pub use buffer::{Buffer, Pool, SharedBuffer};
 pub use job::{Command, Job, Naming, Share, TrackerPlace};
 pub use observer::{Observer, Phase, Progress};
+pub use run::{Ended, run};
 pub use transport::{Arrival, Ticket, Transport};

@@ -9,6 +9,7 @@ mod between;
 mod from_tracker;
 mod parts;
 mod pieces;
+mod show;
 mod to_tracker;
 
 pub use between::{Ack, Between, RequestNumber};

@@ -81,6 +81,8 @@ pub enum PeerEvent {
     Sent(TransferId),
     /// An entry has its name.
     Finished(EntryIndex, Result<(), Fault>),
+    /// Something beside its pieces could not be written for an entry.
+    Failed(EntryIndex, Fault),
     /// Directories and links are made.
     Sealed(Result<(), Fault>),
     /// All disk work is over.

@@ -120,7 +120,9 @@ impl Session {
             }
             PeerEvent::Sent(transfer) => self.upload.sent(transfer, &self.serving, actions),
             PeerEvent::Finished(entry, Ok(())) => self.on_finished(now, entry),
-            PeerEvent::Finished(entry, Err(fault)) => self.on_fault(entry, fault, actions),
+            PeerEvent::Finished(entry, Err(fault)) | PeerEvent::Failed(entry, fault) => {
+                self.on_fault(entry, fault, actions);
+            }
             PeerEvent::Sealed(result) => self.on_sealed(now, result),
             PeerEvent::Lost(rank) => self.on_lost(rank, actions),
             other => unreachable!("{other:?} is not for a session"),

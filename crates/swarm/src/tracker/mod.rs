@@ -47,6 +47,8 @@ pub enum TrackerEvent {
         /// What.
         message: ToTracker,
     },
+    /// The tracker's own orders cannot be carried out; a sentence for people.
+    Trouble(String),
     /// The transport knows that a rank is gone.
     Lost(Rank),
     /// Time has passed; to be sent a few times a second.
@@ -171,6 +173,9 @@ impl Tracker {
             TrackerEvent::Message { from, message } => {
                 self.on_message(now, from, message, &mut actions)
             }
+            TrackerEvent::Trouble(sentence) => {
+                self.on_trouble(now, self.config.rank, &sentence, &mut actions)
+            }
             TrackerEvent::Lost(rank) => self.on_lost(now, rank, "it died", &mut actions),
             TrackerEvent::Tick => self.on_tick(now, &mut actions),
         }
@@ -212,11 +217,7 @@ impl Tracker {
             ToTracker::Hello(hello) => member.hello = Some(*hello),
             ToTracker::Offers(offers) => member.take_offers(offers),
             ToTracker::Introduced => member.introduced = true,
-            ToTracker::Trouble(sentence) => {
-                if matches!(self.phase, Phase::Gathering) {
-                    self.refuse(now, vec![format!("rank {from}: {sentence}")], actions);
-                }
-            }
+            ToTracker::Trouble(sentence) => self.on_trouble(now, from, &sentence, actions),
             ToTracker::Surveyed { need_bytes } => member.need_bytes = Some(need_bytes),
             ToTracker::Ask { question, first, count } => {
                 self.answer(now, from, question, first, count, actions);
@@ -230,6 +231,19 @@ impl Tracker {
                 self.take_gains(now, from, &gains);
             }
             ToTracker::Counters(counters) => member.counters = Some(counters),
+        }
+    }
+
+    /// A rank cannot carry out its orders: there will be no job.
+    fn on_trouble(
+        &mut self,
+        now: Instant,
+        rank: Rank,
+        sentence: &str,
+        actions: &mut Vec<TrackerAction>,
+    ) {
+        if matches!(self.phase, Phase::Gathering) {
+            self.refuse(now, vec![format!("rank {rank}: {sentence}")], actions);
         }
     }
 

@@ -1,0 +1,275 @@
+//! The command line's grammar. It only parses: what the values mean together is decided in `front`
+//! and `job`.
+
+use crate::launch::VERSION;
+use crate::placeholder::Template;
+use crate::size;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{ArgAction, Parser, ValueEnum};
+use content::PieceLen;
+use node::TrackerPlace;
+use std::ffi::OsString;
+use std::time::Duration;
+use swarm::{Pattern, PatternError};
+
+/// Puts files on every machine of a cluster job, at the speed of the network
+#[derive(Debug, Parser)]
+#[command(
+    name = "shoal",
+    bin_name = "shoal",
+    version = VERSION,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    after_help = "Try 'shoal COMMAND -h' for its options in short, 'shoal COMMAND --help' for all.",
+    after_long_help = concat!(
+        include_str!("help/examples.txt"), "\n",
+        include_str!("help/status.txt")
+    )
+)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Subcommand,
+}
+
+/// The commands.
+#[derive(Debug, clap::Subcommand)]
+pub enum Subcommand {
+    /// Every rank offers what it shares and fetches what it wants
+    #[command(after_long_help = concat!(
+        include_str!("help/placeholders.txt"), "\n",
+        include_str!("help/plan.txt"), "\n",
+        include_str!("help/status.txt")
+    ))]
+    Run(Box<RunArgs>),
+    /// Make DEST_DIR/<name of SRC> (file or tree) on every rank
+    #[command(after_long_help = concat!(
+        include_str!("help/placeholders.txt"), "\n",
+        include_str!("help/status.txt")
+    ))]
+    Cast(Box<CastArgs>),
+    /// The same protocol in a simulated cluster (not yet)
+    Simulate(SimulateArgs),
+}
+
+/// `shoal run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// A file or directory that this rank offers
+    ///
+    /// May be given several times. Names in the catalogue are relative to PATH for a directory,
+    /// the file's name for a file; a trailing '/' means nothing. Missing on some ranks: a notice.
+    /// Missing on all: refused.
+    #[arg(verbatim_doc_comment, long, value_name = "PATH", value_parser = path())]
+    pub share: Vec<Template>,
+    /// Put before every name that this rank shares
+    ///
+    /// --prefix 'rank{rank}/' gathers equal names from many ranks.
+    #[arg(verbatim_doc_comment, long, value_name = "TEXT", value_parser = text())]
+    pub prefix: Option<Template>,
+    /// What this rank downloads [default: **]
+    ///
+    /// May be given several times. '*' and '?' do not cross '/', '**' does; names that begin with
+    /// a dot match. --want '' wants nothing. A rank never wants what it shares itself.
+    #[arg(verbatim_doc_comment, long, value_name = "GLOB", value_parser = parse_want)]
+    pub want: Vec<Want>,
+    /// Where wanted files land (made if absent)
+    ///
+    /// Needed where something is wanted.
+    #[arg(verbatim_doc_comment, long, value_name = "DIR", value_parser = path())]
+    pub into: Option<Template>,
+    /// TOML; gives ranks or hosts their own share, prefix, want and into
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub plan: Option<Template>,
+    /// Whether rank 0 only tracks, or is a peer too [default: dedicated]
+    #[arg(long, value_name = "dedicated|colocated", hide_possible_values = true)]
+    pub tracker: Option<TrackerArg>,
+    /// What all commands take.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `shoal cast`.
+#[derive(Debug, clap::Args)]
+pub struct CastArgs {
+    /// A file or directory; the lowest rank that has it reads it
+    #[arg(required = true, value_name = "SRC", value_parser = path())]
+    pub sources: Vec<Template>,
+    /// The directory that it is put in on every rank (made if absent)
+    #[arg(required = true, value_name = "DEST_DIR", value_parser = path())]
+    pub dest_dir: Template,
+    /// Whether rank 0 only tracks, or is a peer too [default: colocated]
+    #[arg(long, value_name = "dedicated|colocated", hide_possible_values = true)]
+    pub tracker: Option<TrackerArg>,
+    /// What all commands take.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `shoal simulate`: takes anything, and is refused.
+#[derive(Debug, clap::Args)]
+pub struct SimulateArgs {
+    /// Whatever is given.
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub rest: Vec<OsString>,
+}
+
+/// The options of all commands.
+#[derive(Debug, clap::Args)]
+pub struct Common {
+    /// Start N ranks (tracker included) without a launcher
+    ///
+    /// shoal starts itself under the launcher it was built for, or under srun inside a Slurm
+    /// allocation.
+    #[arg(
+        verbatim_doc_comment,
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = size::parse_ranks
+    )]
+    pub ranks: Option<u32>,
+    /// A power of two from 16 KiB to 64 MiB, as in 1MiB [default: by each file's length]
+    ///
+    /// The default is the file's length / 1024 rounded up to a power of two, within 256 KiB and
+    /// 4 MiB.
+    #[arg(verbatim_doc_comment, long, value_name = "SIZE", value_parser = size::parse_piece_len)]
+    pub piece_length: Option<PieceLen>,
+    /// Pieces asked from one holder before the tracker is updated
+    #[arg(
+        long, value_name = "N", default_value = "10", allow_negative_numbers = true,
+        value_parser = size::parse_batch
+    )]
+    pub batch: u32,
+    /// Workers for disk and hashing on each rank [default: from the cores this rank may use]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = size::parse_threads
+    )]
+    pub threads: Option<usize>,
+    /// A rank silent for so long counts as lost; fractions allowed
+    #[arg(
+        long, value_name = "SECONDS", default_value = "30", allow_negative_numbers = true,
+        value_parser = size::parse_patience
+    )]
+    pub patience: Duration,
+    /// How progress is shown on standard error
+    ///
+    /// auto is a bar on a terminal and a line now and then elsewhere (a launcher's pipe is no
+    /// terminal); none is nothing.
+    #[arg(
+        verbatim_doc_comment,
+        long,
+        value_name = "auto|bar|plain|none",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
+    pub progress: ProgressArg,
+    /// Write the report as JSON; the tracker does
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub json: Option<Template>,
+    /// -v shows phases, -vv every message with its rank, channel and tag
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// What is refused as yet.
+    #[command(flatten)]
+    pub not_yet: NotYet,
+}
+
+/// Options of the contract that are not built: parsed so that they can be refused by name,
+/// whatever their value.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Not built yet (refused)")]
+pub struct NotYet {
+    /// SRC is visible on every rank: read it once in all
+    #[arg(long, hide_short_help = true)]
+    pub shared_fs: bool,
+    /// Cap of what a rank sends, bytes a second, as in 150MB or 1.5GiB
+    #[arg(long, value_name = "RATE", hide_short_help = true, allow_hyphen_values = true)]
+    pub limit_upload: Option<OsString>,
+    /// Cap of what a rank receives
+    #[arg(long, value_name = "RATE", hide_short_help = true, allow_hyphen_values = true)]
+    pub limit_download: Option<OsString>,
+    /// The bound on buffers of a rank
+    #[arg(long, value_name = "SIZE", hide_short_help = true, allow_hyphen_values = true)]
+    pub memory: Option<OsString>,
+    /// Say what is missing or different and write nothing
+    #[arg(long, hide_short_help = true)]
+    pub check: bool,
+    /// Remove what the catalogue lacks
+    #[arg(long, hide_short_help = true)]
+    pub delete: bool,
+    /// Say what would happen
+    #[arg(long, hide_short_help = true)]
+    pub dry_run: bool,
+}
+
+impl NotYet {
+    /// The first of them that was given, and what it will come with.
+    pub fn first(&self) -> Option<(&'static str, &'static str)> {
+        let given = [
+            (self.shared_fs, "--shared-fs", "reading a parallel file system once"),
+            (self.limit_upload.is_some(), "--limit-upload", "bandwidth caps"),
+            (self.limit_download.is_some(), "--limit-download", "bandwidth caps"),
+            (self.memory.is_some(), "--memory", "a bound on buffers that can be set"),
+            (self.check, "--check", "comparing a destination"),
+            (self.delete, "--delete", "comparing a destination"),
+            (self.dry_run, "--dry-run", "comparing a destination"),
+        ];
+        given.into_iter().find(|given| given.0).map(|(_, option, with)| (option, with))
+    }
+}
+
+/// One `--want`: a pattern, or the empty one that wants nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Want {
+    /// `--want ''`.
+    Nothing,
+    /// Names that match.
+    Matching(Pattern),
+}
+
+/// `--tracker`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TrackerArg {
+    /// Rank 0 only tracks
+    Dedicated,
+    /// Rank 0 tracks and is a peer too
+    Colocated,
+}
+
+impl From<TrackerArg> for TrackerPlace {
+    fn from(arg: TrackerArg) -> Self {
+        match arg {
+            TrackerArg::Dedicated => Self::Dedicated,
+            TrackerArg::Colocated => Self::Colocated,
+        }
+    }
+}
+
+/// `--progress`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProgressArg {
+    /// A bar on a terminal, lines elsewhere
+    Auto,
+    /// A bar
+    Bar,
+    /// A line now and then
+    Plain,
+    /// Nothing
+    None,
+}
+
+fn path() -> impl TypedValueParser<Value = Template> {
+    OsStringValueParser::new().try_map(|text| Template::parse_path(&text))
+}
+
+fn text() -> impl TypedValueParser<Value = Template> {
+    OsStringValueParser::new().try_map(|text| Template::parse(&text))
+}
+
+fn parse_want(text: &str) -> Result<Want, PatternError> {
+    if text.is_empty() { Ok(Want::Nothing) } else { Pattern::new(text).map(Want::Matching) }
+}

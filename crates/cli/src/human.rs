@@ -1,0 +1,112 @@
+//! Bytes, rates and times for people to read.
+
+use content::name::escape;
+use std::time::Duration;
+
+/// Bytes with a binary unit and three digits, as in `1.50 GiB`.
+pub fn bytes(bytes: u64) -> String {
+    scaled(bytes as f64, bytes)
+}
+
+/// Bytes a second over a time; `-` where nothing moved or no time passed.
+pub fn rate(bytes: u64, elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs_f64();
+    if bytes == 0 || seconds <= 0.0 {
+        return "-".to_owned();
+    }
+    let rate = bytes as f64 / seconds;
+    format!("{}/s", scaled(rate, rate as u64))
+}
+
+/// A time: `0.123 s`, `12.3 s`, `2 min 05 s`, `3 h 04 min`.
+pub fn time(elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs_f64();
+    let whole = seconds.round() as u64;
+    match whole {
+        _ if seconds < 9.9995 => format!("{seconds:.3} s"),
+        _ if seconds < 59.95 => format!("{seconds:.1} s"),
+        0..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// A time that is only guessed: whole seconds, as in `7 s`.
+pub fn rough_time(seconds: f64) -> String {
+    match seconds.ceil() {
+        whole if whole < 60.0 => format!("{whole} s"),
+        whole => time(Duration::from_secs_f64(whole)),
+    }
+}
+
+/// Text that came from another rank or a file's name, made safe for a terminal: control characters
+/// as `\xNN`.
+pub fn safe(text: &str) -> String {
+    escape(text.as_bytes())
+}
+
+/// A count with its noun: `1 file`, `3 files`.
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+fn scaled(value: f64, whole: u64) -> String {
+    let mut scaled = value;
+    for unit in ["B", "KiB", "MiB", "GiB", "TiB"] {
+        // 999.5 and more would print as four digits: the next unit is shorter.
+        if scaled < 999.5 {
+            return match unit {
+                "B" => format!("{whole} B"),
+                _ if scaled < 9.995 => format!("{scaled:.2} {unit}"),
+                _ if scaled < 99.95 => format!("{scaled:.1} {unit}"),
+                _ => format!("{scaled:.0} {unit}"),
+            };
+        }
+        scaled /= 1024.0;
+    }
+    format!("{scaled:.2} PiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_three_digits_and_a_unit() {
+        let cases = [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "0.98 KiB"),
+            (1024, "1.00 KiB"),
+            (10 << 10, "10.0 KiB"),
+            (100 << 20, "100 MiB"),
+            (3 << 29, "1.50 GiB"),
+            (1 << 50, "1.00 PiB"),
+        ];
+        for (number, expected) in cases {
+            assert_eq!(bytes(number), expected);
+        }
+    }
+
+    #[test]
+    fn a_rate_of_nothing_is_a_dash() {
+        assert_eq!(rate(0, Duration::from_secs(1)), "-");
+        assert_eq!(rate(1, Duration::ZERO), "-");
+        assert_eq!(rate(1 << 30, Duration::from_secs(2)), "512 MiB/s");
+    }
+
+    #[test]
+    fn times_grow_into_minutes_and_hours() {
+        for (millis, expected) in [
+            (123, "0.123 s"),
+            (9_999, "9.999 s"),
+            (59_940, "59.9 s"),
+            (59_960, "1 min 00 s"),
+            (125_000, "2 min 05 s"),
+            (11_070_000, "3 h 04 min"),
+        ] {
+            assert_eq!(time(Duration::from_millis(millis)), expected);
+        }
+        assert_eq!(rough_time(6.2), "7 s");
+        assert_eq!(rough_time(124.5), "2 min 05 s");
+    }
+}

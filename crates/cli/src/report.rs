@@ -1,0 +1,191 @@
+//! The table that the tracker prints at the end.
+
+use crate::human;
+use std::fmt::Write;
+use std::time::Duration;
+use swarm::{Outcome, PeerRow, PeerState, Report};
+
+/// With more ranks than this only totals, what is lost or incomplete, and the slowest are shown.
+const ROWS_MAX: usize = 64;
+/// How many of the slowest.
+const SLOWEST: usize = 5;
+/// How many missing files are named; all are in the JSON.
+const MISSING_SHOWN: usize = 10;
+/// How many of the report's reasons are printed.
+const REASONS_SHOWN: usize = 20;
+
+/// The columns; what is true is set to the left.
+const COLUMNS: [(&str, bool); 9] = [
+    ("rank", false),
+    ("host", true),
+    ("state", true),
+    ("files", false),
+    ("received", false),
+    ("sent", false),
+    ("reused", false),
+    ("time", false),
+    ("rate", false),
+];
+
+type Cells = [String; COLUMNS.len()];
+
+/// What goes to standard output: nothing where the job was refused, for a table of zeros would say
+/// nothing.
+pub fn table(report: &Report) -> String {
+    if report.outcome == Outcome::Refused {
+        return String::new();
+    }
+    let mut text = String::new();
+    if report.peers.len() > ROWS_MAX {
+        long_job(&mut text, report);
+    } else {
+        let rows: Vec<Cells> = report.peers.iter().map(cells).collect();
+        write_table(&mut text, &rows);
+    }
+    for row in &report.peers {
+        if let Some(reason) = &row.reason {
+            let (state, reason) = (row.state.word(), human::safe(reason));
+            let _ = writeln!(text, "{}: {state}: {reason}", place(row));
+        }
+    }
+    missing(&mut text, report);
+    let _ = writeln!(text, "{}", summary(report));
+    text
+}
+
+/// What goes to standard error, a line each: why it was refused, or what is missing.
+pub fn reasons(report: &Report) -> Vec<String> {
+    let mut lines: Vec<String> =
+        report.reasons.iter().take(REASONS_SHOWN).map(|reason| human::safe(reason)).collect();
+    let more = report.reasons.len().saturating_sub(REASONS_SHOWN);
+    if more > 0 {
+        lines.push(format!("and {more} more reasons"));
+    }
+    if lines.is_empty() && report.outcome == Outcome::Refused {
+        lines.push("the job was refused".to_owned());
+    }
+    lines
+}
+
+fn long_job(text: &mut String, report: &Report) {
+    let (fine, unfinished): (Vec<&PeerRow>, Vec<&PeerRow>) =
+        report.peers.iter().partition(|row| row.state == PeerState::Complete);
+    if !unfinished.is_empty() {
+        let _ = writeln!(text, "lost or incomplete:");
+        let rows: Vec<Cells> = unfinished.into_iter().map(cells).collect();
+        write_table(text, &rows);
+    }
+    let mut slowest = fine;
+    slowest.sort_by_key(|row| (std::cmp::Reverse(row.elapsed), row.rank));
+    slowest.truncate(SLOWEST);
+    if !slowest.is_empty() {
+        let _ = writeln!(text, "the {} slowest:", slowest.len());
+        let rows: Vec<Cells> = slowest.into_iter().map(cells).collect();
+        write_table(text, &rows);
+    }
+    let _ = writeln!(text, "total:");
+    write_table(text, &[totals(report)]);
+}
+
+fn cells(row: &PeerRow) -> Cells {
+    let counters = &row.counters;
+    [
+        row.rank.to_string(),
+        if row.host.is_empty() { "?".to_owned() } else { human::safe(&row.host) },
+        row.state.word().to_owned(),
+        format!("{}/{}", row.files_complete, row.files_wanted),
+        human::bytes(counters.bytes_received),
+        human::bytes(counters.bytes_sent),
+        human::bytes(counters.bytes_reused),
+        human::time(row.elapsed),
+        human::rate(counters.bytes_delivered, row.elapsed),
+    ]
+}
+
+fn totals(report: &Report) -> Cells {
+    let sum = |value: fn(&PeerRow) -> u64| report.peers.iter().map(value).sum::<u64>();
+    let hosts: std::collections::BTreeSet<&str> =
+        report.peers.iter().map(|row| row.host.as_str()).filter(|host| !host.is_empty()).collect();
+    [
+        human::count(report.peers.len(), "rank"),
+        human::count(hosts.len(), "host"),
+        report.outcome.word().to_owned(),
+        format!("{}/{}", sum(|row| row.files_complete), sum(|row| row.files_wanted)),
+        human::bytes(sum(|row| row.counters.bytes_received)),
+        human::bytes(sum(|row| row.counters.bytes_sent)),
+        human::bytes(sum(|row| row.counters.bytes_reused)),
+        human::time(report.elapsed),
+        human::rate(report.bytes_delivered, report.elapsed),
+    ]
+}
+
+fn write_table(text: &mut String, rows: &[Cells]) {
+    if rows.is_empty() {
+        return;
+    }
+    let heads: Cells = COLUMNS.map(|(head, _)| head.to_owned());
+    let lines: Vec<&Cells> = std::iter::once(&heads).chain(rows).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
+    let widths: [usize; COLUMNS.len()] = std::array::from_fn(|column| width(column).unwrap_or(0));
+    for line in lines {
+        let mut shown = String::new();
+        for (column, cell) in line.iter().enumerate() {
+            let gap = if column == 0 { "" } else { "  " };
+            let width = widths[column];
+            let _ = match COLUMNS[column].1 {
+                true => write!(shown, "{gap}{cell:<width$}"),
+                false => write!(shown, "{gap}{cell:>width$}"),
+            };
+        }
+        let _ = writeln!(text, "{}", shown.trim_end());
+    }
+}
+
+fn missing(text: &mut String, report: &Report) {
+    if report.missing.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "missing:");
+    for name in report.missing.iter().take(MISSING_SHOWN) {
+        let _ = writeln!(text, "  {name}");
+    }
+    let more = report.missing.len().saturating_sub(MISSING_SHOWN);
+    if more > 0 {
+        let _ = writeln!(text, "  and {more} more");
+    }
+}
+
+/// The last line: the outcome and what it came to.
+fn summary(report: &Report) -> String {
+    let of = |state| report.peers.iter().filter(|row| row.state == state).count();
+    let reused: u64 = report.peers.iter().map(|row| row.counters.bytes_reused).sum();
+    let mut line =
+        format!("{}: {}", report.outcome.word(), human::count(report.peers.len(), "rank"));
+    for (state, number) in
+        [(PeerState::Incomplete, of(PeerState::Incomplete)), (PeerState::Lost, of(PeerState::Lost))]
+    {
+        if number > 0 {
+            let _ = write!(line, ", {number} {}", state.word());
+        }
+    }
+    if !report.missing.is_empty() {
+        let _ = write!(line, ", {} missing", human::count(report.missing.len(), "file"));
+    }
+    let delivered = report.bytes_delivered;
+    let _ = write!(line, ", {} delivered", human::bytes(delivered));
+    if reused > 0 {
+        let _ = write!(line, ", {} reused", human::bytes(reused));
+    }
+    let _ = write!(line, " in {}", human::time(report.elapsed));
+    if delivered > 0 && report.elapsed > Duration::ZERO {
+        let _ = write!(line, " ({})", human::rate(delivered, report.elapsed));
+    }
+    line
+}
+
+fn place(row: &PeerRow) -> String {
+    match row.host.as_str() {
+        "" => format!("rank {}", row.rank),
+        host => format!("rank {} on {}", row.rank, human::safe(host)),
+    }
+}

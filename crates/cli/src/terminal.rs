@@ -1,0 +1,107 @@
+//! Where the node's words end up: the observer that prints. It decides nothing.
+
+use crate::args::ProgressArg;
+use crate::env::Env;
+use crate::front::Orders;
+use crate::human;
+use crate::progress::{Meter, Style};
+use crate::{json, report};
+use node::{Observer, Progress};
+use std::io::Write;
+use std::path::PathBuf;
+use swarm::{Rank, Report};
+
+/// Back to the line's beginning, and clear it.
+const CLEAR_LINE: &str = "\r\x1b[2K";
+
+/// The output of one rank.
+pub struct Terminal {
+    rank: Rank,
+    host: String,
+    json: Option<PathBuf>,
+    style: Style,
+    meter: Meter,
+    bar_is_shown: bool,
+    stdout: Box<dyn Write>,
+    stderr: Box<dyn Write>,
+}
+
+impl Terminal {
+    /// The output of a rank with these orders.
+    pub fn new(orders: &Orders, rank: Rank, env: Env) -> Self {
+        let style = match orders.progress {
+            ProgressArg::Bar => Style::Bar,
+            ProgressArg::Plain => Style::Plain,
+            ProgressArg::None => Style::Silent,
+            // Log lines would fall into the bar.
+            ProgressArg::Auto if env.is_terminal && orders.verbosity == 0 => Style::Bar,
+            ProgressArg::Auto => Style::Plain,
+        };
+        Self {
+            rank,
+            host: env.host,
+            json: orders.json.clone(),
+            style,
+            meter: Meter::new(style),
+            bar_is_shown: false,
+            stdout: env.stdout,
+            stderr: env.stderr,
+        }
+    }
+
+    /// Standard error, with the bar out of the way.
+    pub fn stderr(&mut self) -> &mut dyn Write {
+        self.clear_bar();
+        &mut self.stderr
+    }
+
+    /// Prints a line on standard error. Where that fails there is no one left to tell.
+    fn say(&mut self, text: &str) {
+        self.clear_bar();
+        let line = format!("shoal: {text}\n");
+        let _ = self.stderr.write_all(line.as_bytes()).and_then(|()| self.stderr.flush());
+    }
+
+    fn clear_bar(&mut self) {
+        if std::mem::take(&mut self.bar_is_shown) {
+            let _ = self.stderr.write_all(CLEAR_LINE.as_bytes());
+        }
+    }
+}
+
+impl Observer for Terminal {
+    fn notice(&mut self, text: &str) {
+        let (rank, host) = (self.rank, human::safe(&self.host));
+        self.say(&format!("note: [rank {rank} {host}] {}", human::safe(text)));
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        let Some(text) = self.meter.text(progress) else { return };
+        if self.style == Style::Bar {
+            let line = format!("{CLEAR_LINE}{text}");
+            let _ = self.stderr.write_all(line.as_bytes()).and_then(|()| self.stderr.flush());
+            self.bar_is_shown = true;
+        } else {
+            self.say(&text);
+        }
+    }
+
+    fn report(&mut self, report: &Report) {
+        self.clear_bar();
+        let written = match &self.json {
+            Some(path) => json::write(path, &json::text(report), &mut *self.stdout),
+            None => Ok(()),
+        };
+        let table = report::table(report);
+        let printed = self.stdout.write_all(table.as_bytes()).and_then(|()| self.stdout.flush());
+        for reason in report::reasons(report) {
+            self.say(&reason);
+        }
+        if let Err(why) = written {
+            self.say(&format!("{why:#}"));
+        }
+        if let Err(why) = printed {
+            self.say(&format!("cannot write the table to standard output: {why}"));
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Which `shoal` is tested, and which launcher fits it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The MPI that the binary was built for, as far as starting it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mpi {
+    /// Open MPI: may be told to start more ranks than cores.
+    OpenMpi,
+    /// MPICH and its relatives, with the Hydra launcher.
+    Mpich,
+}
+
+impl Mpi {
+    /// The MPI of `SHOAL_MPIRUN`, else the one that the tested binary is linked with.
+    pub fn of_binary() -> Self {
+        static MPI: OnceLock<Mpi> = OnceLock::new();
+        *MPI.get_or_init(|| {
+            if let Some(launcher) = std::env::var_os("SHOAL_MPIRUN") {
+                return Self::of_launcher(Path::new(&launcher));
+            }
+            let bytes = std::fs::read(shoal()).expect("the binary can be read");
+            let names = |soname: &str| bytes.windows(soname.len()).any(|w| w == soname.as_bytes());
+            // The names in the dynamic section. Open MPI: libmpi.so.40; MPICH: libmpich.so.12
+            // (Debian) or libmpi.so.12 (the common ABI).
+            if names("libmpich.so.") || names("libmpi.so.12") { Self::Mpich } else { Self::OpenMpi }
+        })
+    }
+
+    /// The MPI that a launcher says it belongs to.
+    fn of_launcher(launcher: &Path) -> Self {
+        let output = Command::new(launcher).arg("--version").output();
+        let output = output.unwrap_or_else(|error| panic!("{}: {error}", launcher.display()));
+        let text = String::from_utf8_lossy(&output.stdout).to_lowercase();
+        if text.contains("open mpi") || text.contains("openrte") || text.contains("prte") {
+            Self::OpenMpi
+        } else {
+            Self::Mpich
+        }
+    }
+
+    /// The launcher: `SHOAL_MPIRUN`, else Debian's name for it, else `mpirun`.
+    pub fn launcher(self) -> PathBuf {
+        if let Some(given) = std::env::var_os("SHOAL_MPIRUN") {
+            return given.into();
+        }
+        let debian = match self {
+            Self::OpenMpi => "mpirun.openmpi",
+            Self::Mpich => "mpirun.mpich",
+        };
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let there = std::env::split_paths(&path).map(|dir| dir.join(debian)).find(|p| p.exists());
+        there.unwrap_or_else(|| "mpirun".into())
+    }
+
+    /// What the launcher must be told so that ranks may outnumber cores and share them.
+    pub fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::OpenMpi => &["--oversubscribe", "--bind-to", "none"],
+            Self::Mpich => &[],
+        }
+    }
+
+    /// What the environment must say for the same, and so that root may start ranks (a container's
+    /// CI is root).
+    pub fn environment(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::OpenMpi => &[
+                ("OMPI_ALLOW_RUN_AS_ROOT", "1"),
+                ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
+                ("OMPI_MCA_rmaps_base_oversubscribe", "1"),
+                ("OMPI_MCA_hwloc_base_binding_policy", "none"),
+                ("PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe"),
+            ],
+            Self::Mpich => &[],
+        }
+    }
+}
+
+/// The binary under test: `SHOAL_BIN`; else the one of this test's own profile, brought up to date
+/// by cargo where cargo runs the test.
+pub fn shoal() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        if let Some(given) = std::env::var_os("SHOAL_BIN") {
+            let path = std::fs::canonicalize(&given);
+            return path.unwrap_or_else(|error| panic!("SHOAL_BIN={}: {error}", given.display()));
+        }
+        // <target>/<profile>/deps/<test>
+        let test = std::env::current_exe().expect("a test knows its executable");
+        let profile_dir = test.parent().and_then(Path::parent).expect("a test lies in deps/");
+        let binary = profile_dir.join("shoal");
+        if let Some(cargo) = std::env::var_os("CARGO") {
+            build(Path::new(&cargo), profile_dir);
+        }
+        assert!(binary.exists(), "{} is missing: cargo build -p shoal-cli", binary.display());
+        binary
+    })
+}
+
+/// Builds the binary in the profile and target directory of the test, so that no stale one is
+/// tested.
+fn build(cargo: &Path, profile_dir: &Path) {
+    let name = profile_dir.file_name().expect("a profile has a directory").to_string_lossy();
+    let profile = if name == "debug" { "dev" } else { &*name };
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--package", "shoal-cli", "--profile", profile, "--target-dir"])
+        .arg(profile_dir.parent().expect("a profile lies in a target directory"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .expect("cargo can be started");
+    assert!(status.success(), "cargo build -p shoal-cli failed");
+}

@@ -1,0 +1,163 @@
+//! A job that runs: it is watched, stopped, killed, or waited for until its deadline.
+
+use crate::finished::Finished;
+use crate::process::RankProcess;
+use crate::slots::Slots;
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus};
+use std::time::{Duration, Instant};
+
+const POLL: Duration = Duration::from_millis(5);
+/// Helpers of a launcher may outlive it by a moment, and ranks of a degraded job leave one second
+/// after END.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A job that was started. Whatever is left of it when this is dropped is killed.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    mark: String,
+    command: String,
+    started: Instant,
+    deadline: Duration,
+    outputs: (PathBuf, PathBuf),
+    json: PathBuf,
+    _slots: Slots,
+}
+
+impl Running {
+    pub(crate) fn new(
+        child: Child,
+        mark: String,
+        command: String,
+        deadline: Duration,
+        outputs: (PathBuf, PathBuf),
+        json: PathBuf,
+        slots: Slots,
+    ) -> Self {
+        let started = Instant::now();
+        Self { child, mark, command, started, deadline, outputs, json, _slots: slots }
+    }
+
+    /// The processes that there are now, the launcher among them.
+    pub fn processes(&self) -> Vec<RankProcess> {
+        RankProcess::marked(&self.mark)
+    }
+
+    /// The processes that are ranks now, in order.
+    pub fn ranks(&self) -> Vec<RankProcess> {
+        let mut ranks = self.processes();
+        ranks.retain(|process| process.rank.is_some());
+        ranks.sort_by_key(|process| process.rank);
+        ranks
+    }
+
+    /// The process of a rank.
+    ///
+    /// # Panics
+    ///
+    /// Panics where there is none.
+    pub fn rank(&self, rank: u32) -> RankProcess {
+        let found = self.ranks().into_iter().find(|process| process.rank == Some(rank));
+        found.unwrap_or_else(|| panic!("no process of rank {rank}\n{}", self.output()))
+    }
+
+    /// Waits until something is so. Returns false where the job ended before.
+    ///
+    /// # Panics
+    ///
+    /// Panics at the deadline, with the output so far.
+    pub fn wait_until(&mut self, mut is_so: impl FnMut(&Self) -> bool) -> bool {
+        loop {
+            if is_so(self) {
+                return true;
+            }
+            if self.ended().is_some() {
+                return false;
+            }
+            self.check_deadline();
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Kills every process of the job with SIGKILL, by process id, and waits until they are gone.
+    pub fn kill_all(mut self) {
+        self.kill_marked();
+        let _ = self.child.wait();
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Panics
+    ///
+    /// Panics at the deadline, and where processes of the job outlive it.
+    pub fn finish(mut self) -> Finished {
+        let status = loop {
+            if let Some(status) = self.ended() {
+                break status;
+            }
+            self.check_deadline();
+            std::thread::sleep(POLL);
+        };
+        let wall = self.started.elapsed();
+        self.check_nothing_left();
+        let (stdout, stderr) = self.read_outputs();
+        Finished::new(std::mem::take(&mut self.command), status, wall, stdout, stderr, &self.json)
+    }
+
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be waited for")
+    }
+
+    fn check_deadline(&self) {
+        if self.started.elapsed() > self.deadline {
+            let left = self.processes();
+            self.kill_marked();
+            let seconds = self.deadline.as_secs();
+            panic!("not done after {seconds} s; alive: {left:?}\n{}", self.output());
+        }
+    }
+
+    fn check_nothing_left(&self) {
+        let waiting = Instant::now();
+        while !self.processes().is_empty() {
+            if waiting.elapsed() > GRACE {
+                let left = self.processes();
+                self.kill_marked();
+                panic!("processes outlive the launcher: {left:?}\n{}", self.output());
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Kills what carries the mark, until nothing does: a process may be forking while it is looked
+    /// for.
+    fn kill_marked(&self) {
+        for _ in 0..1000 {
+            let left = self.processes();
+            if left.is_empty() {
+                return;
+            }
+            left.into_iter().for_each(RankProcess::kill);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn read_outputs(&self) -> (String, String) {
+        let read = |path| String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into();
+        (read(&self.outputs.0), read(&self.outputs.1))
+    }
+
+    fn output(&self) -> String {
+        let (stdout, stderr) = self.read_outputs();
+        format!("{}\n--- stdout\n{stdout}\n--- stderr\n{stderr}", self.command)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill_marked();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

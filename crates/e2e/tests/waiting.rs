@@ -1,0 +1,79 @@
+//! Ranks that wait, hang, or find their destination taken by another job.
+
+use e2e::{Cluster, Load, MIB, Running, assert_same_tree, partials};
+use std::time::{Duration, Instant};
+
+const RUN: [&str; 5] = ["run", "--share", "rank{rank}/share", "--into", "rank{rank}/into"];
+
+/// Waits until every one of these ranks has begun to write, then lets some ranks hang.
+fn hang_in_mid_transfer(cluster: &Cluster, running: &mut Running, receivers: &[u32], hang: &[u32]) {
+    let begun = |rank: &u32| {
+        let found = partials(&cluster.path(format!("rank{rank}/into")));
+        found.first().is_some_and(|partial| partial.1 > 0)
+    };
+    let in_time = running.wait_until(|_| receivers.iter().all(begun));
+    assert!(in_time, "the job ended before it could be stopped");
+    hang.iter().for_each(|rank| running.rank(*rank).stop());
+}
+
+#[test]
+fn ranks_that_wait_use_less_than_a_tenth_of_a_core() {
+    let cluster = Cluster::new();
+    let source = cluster.file("rank1/share/large.bin", 1, 512 * MIB);
+    let mut running = cluster.launch(4, RUN).load(Load::Alone).start();
+    hang_in_mid_transfer(&cluster, &mut running, &[2, 3], &[1]);
+    // What is on its way may still be hashed and written.
+    std::thread::sleep(Duration::from_secs(1));
+    let waiting = [0, 2, 3].map(|rank| running.rank(rank));
+    let (before, began) = (waiting.map(|process| process.cpu_time().unwrap()), Instant::now());
+    std::thread::sleep(Duration::from_secs(3));
+    let (after, wall) = (waiting.map(|process| process.cpu_time().unwrap()), began.elapsed());
+    running.rank(1).wake();
+
+    let report = running.finish().complete();
+    for rank in [2, 3] {
+        let into = cluster.path(format!("rank{rank}/into"));
+        assert_same_tree(&into, [("large.bin", &source)]);
+    }
+    assert_eq!(report.bytes_delivered, 2 * 512 * MIB);
+    for (index, process) in waiting.iter().enumerate() {
+        let used = after[index] - before[index];
+        println!("rank {:?} used {used:.2?} of {wall:.2?}", process.rank);
+        assert!(used < wall / 10, "rank {:?} used {used:?} of {wall:?}", process.rank);
+    }
+}
+
+#[test]
+fn a_rank_that_hangs_is_lost_and_the_others_complete() {
+    let cluster = Cluster::new();
+    let source = cluster.file("rank1/share/large.bin", 1, 512 * MIB);
+    let args = RUN.into_iter().chain(["--patience", "3"]);
+    let mut running = cluster.launch(5, args).start();
+    hang_in_mid_transfer(&cluster, &mut running, &[2, 3, 4], &[3]);
+    let report = running.finish().ended_as("degraded");
+    assert_eq!(report.peer(3).state, "lost");
+    for rank in [2, 4] {
+        assert_eq!(report.peer(rank).state, "complete", "{report:#?}");
+        let into = cluster.path(format!("rank{rank}/into"));
+        assert_same_tree(&into, [("large.bin", &source)]);
+    }
+}
+
+#[test]
+fn a_destination_that_another_job_uses_is_refused() {
+    let cluster = Cluster::new();
+    let source = cluster.file("rank1/share/large.bin", 1, 512 * MIB);
+    let mut first = cluster.launch(3, RUN).start();
+    hang_in_mid_transfer(&cluster, &mut first, &[2], &[0, 1, 2]);
+    // Another directory for the second job's report, the same destination.
+    let other = Cluster::new();
+    other.file("rank1/share/other.bin", 2, 1000);
+    let taken = cluster.path("rank2/into");
+    let share = ["run", "--share", "rank1/share", "--want", ""];
+    let take = ["run", "--into", taken.to_str().unwrap()];
+    let second = other.launch(2, share).and(1, take).load(Load::Beside).run();
+    (0..3).for_each(|rank| first.rank(rank).wake());
+    second.refused(&["rank2/into"]);
+    first.finish().complete();
+    assert_same_tree(&taken, [("large.bin", &source)]);
+}

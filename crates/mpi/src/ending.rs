@@ -1,0 +1,113 @@
+//! The life of this process in MPI, from `MPI_Init` to its exit.
+//!
+//! Its end is a contract (`docs/design.md`, section 4, "The end"): what is done here was tried out on four
+//! MPIs, and what looks tidier hangs on some of them when a rank is gone.
+
+use crate::transport::MpiTransport;
+use ferrompi::{Communicator, Mpi, ThreadLevel};
+use node::Transport;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+/// How long the tracker's output has to pass through the launcher before the job is aborted.
+const OUTPUT_DRAINS: Duration = Duration::from_millis(300);
+/// How long the other ranks stay: a rank that leaves before the tracker has aborted gets the tracker killed.
+const OTHERS_LEAVE: Duration = Duration::from_secs(1);
+/// How long transfers may take to end after the body of a job that lost nobody. There should be none.
+const LEFT_OVER: Duration = Duration::from_secs(5);
+/// How long `MPI_Finalize` may take. It waits for all ranks; where one dies in it, some never return.
+const FINALIZE: Duration = Duration::from_secs(30);
+/// The exit status of a job that lost a rank, where the job has not said a worse one.
+const STATUS_LOST: u8 = 3;
+
+/// How a rank's part in the job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// The exit status of this process. Where a rank was lost, 0 becomes 3.
+    pub status: u8,
+    /// Whether any rank was lost, by this rank's or the tracker's knowledge.
+    pub lost: bool,
+    /// Whether this rank is the tracker, which ends a job that lost a rank.
+    pub is_tracker: bool,
+}
+
+/// Joins the MPI job, runs `body` with the transport, and ends the process as the body says. A panic on any
+/// thread prints its message and aborts the process: nothing unwinds through MPI.
+///
+/// `body` must have told everything to its users when it returns; output is flushed, nothing else is done.
+///
+/// # Panics
+///
+/// Panics, and thus aborts, where MPI cannot be initialized.
+pub fn run(body: impl FnOnce(&mut dyn Transport) -> Ending) -> ! {
+    abort_on_panic();
+    let mpi = Mpi::init_thread(ThreadLevel::Funneled).expect("MPI_Init_thread works");
+    assert!(mpi.thread_level() >= ThreadLevel::Funneled, "an MPI that allows no other threads");
+    let world = mpi.world();
+    let status = ferrompi::scope(|scope| {
+        let mut transport = MpiTransport::new(scope, &world);
+        let ending = body(&mut transport);
+        conclude(&mut transport, &world, ending);
+        Ok(ending.status)
+    });
+    let status = status.expect("no request was left to the scope");
+    drop(world);
+    std::thread::spawn(|| {
+        std::thread::sleep(FINALIZE);
+        exit_now(STATUS_LOST);
+    });
+    drop(mpi);
+    std::process::exit(status.into());
+}
+
+/// Returns where nobody was lost and every request has completed; ends the process otherwise.
+fn conclude(transport: &mut MpiTransport<'_, '_>, world: &Communicator, ending: Ending) {
+    // What cannot be flushed cannot be said either.
+    let _ = std::io::stdout().flush();
+    let _ = std::io::stderr().flush();
+    if !ending.lost {
+        poll_for(transport, LEFT_OVER, MpiTransport::is_idle);
+        if transport.is_idle() && !transport.has_lost() {
+            return;
+        }
+        tracing::error!("a rank was lost, or did not take its last messages, at the very end");
+    }
+    let status = if ending.status == 0 { STATUS_LOST } else { ending.status };
+    if ending.is_tracker {
+        poll_for(transport, OUTPUT_DRAINS, |_| false);
+        world.abort(status.into());
+    }
+    poll_for(transport, OTHERS_LEAVE, |_| false);
+    exit_now(status);
+}
+
+/// Keeps MPI going, for the last messages of this rank and others, and drops what arrives.
+fn poll_for<'s, 'env>(
+    transport: &mut MpiTransport<'s, 'env>,
+    time: Duration,
+    is_enough: impl Fn(&MpiTransport<'s, 'env>) -> bool,
+) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        transport.poll(&mut Vec::new());
+        if is_enough(transport) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Ends the process without anything that MPI has hung upon the exit.
+#[allow(unsafe_code, reason = "std has no exit without exit handlers")]
+fn exit_now(status: u8) -> ! {
+    // SAFETY: `_exit` has no preconditions.
+    unsafe { libc::_exit(status.into()) }
+}
+
+fn abort_on_panic() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        print(info);
+        std::process::abort();
+    }));
+}

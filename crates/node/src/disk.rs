@@ -1,0 +1,242 @@
+//! The disk side of a peer: turns its actions into tasks for the workers, and their results into its events.
+
+use crate::buffer::{Buffer, Pool, SharedBuffer};
+use crate::store::{ReadError, Salvage, Store, Survey, WriteError};
+use crate::workers::Workers;
+use content::merkle::piece_hash;
+use content::{Catalogue, EntryIndex, Hash, HashRange, PieceId};
+use crossbeam_channel::Receiver;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Weak};
+use swarm::peer::{Fault, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
+
+/// What a task came to.
+pub(crate) enum Done {
+    /// Something that the peer waits for.
+    Event(PeerEvent),
+    /// A piece was read to be sent; or why not.
+    Loaded(TransferId, PieceId, Result<Buffer, String>),
+    /// Hashes were kept beside a partial; or why not.
+    Recorded(EntryIndex, Result<(), Fault>),
+}
+
+/// What the loop is to do about a result.
+pub(crate) enum Outcome {
+    /// Tell the peer.
+    Event(PeerEvent),
+    /// Tell the peer, and the user why.
+    EventAndNotice(PeerEvent, String),
+    /// Nothing.
+    Nothing,
+}
+
+/// The store behind its workers.
+pub(crate) struct Disk {
+    store: Arc<Store>,
+    catalogue: Arc<Catalogue>,
+    workers: Workers<Done>,
+    pool: Pool,
+    /// Pieces that came and wait to be stored.
+    came: BTreeMap<TransferId, Buffer>,
+    /// Pieces that were read and wait to be sent.
+    loaded: BTreeMap<TransferId, SharedBuffer>,
+    /// Pieces in memory because they are being sent: one read serves several askers.
+    in_memory: BTreeMap<PieceId, Weak<Buffer>>,
+    /// Hashes being recorded, by entry: an entry gets its name only after them.
+    recording: BTreeMap<EntryIndex, usize>,
+    /// Entries that are to get their name when their hashes are recorded.
+    finishing: BTreeSet<EntryIndex>,
+}
+
+/// Remembered pieces beyond this many are looked through for those that are no longer in memory.
+const MAX_REMEMBERED: usize = 256;
+
+impl Disk {
+    pub(crate) fn new(store: Store, catalogue: Arc<Catalogue>, threads: usize, pool: Pool) -> Self {
+        Self {
+            store: Arc::new(store),
+            catalogue,
+            workers: Workers::new(threads),
+            pool,
+            came: BTreeMap::new(),
+            loaded: BTreeMap::new(),
+            in_memory: BTreeMap::new(),
+            recording: BTreeMap::new(),
+            finishing: BTreeSet::new(),
+        }
+    }
+
+    /// Where results come from, to wait for the first.
+    pub(crate) fn done(&self) -> &Receiver<Done> {
+        self.workers.done()
+    }
+
+    /// A buffer for a piece that is on its way.
+    pub(crate) fn buffer(&self, piece: PieceId) -> Buffer {
+        self.pool.take(self.catalogue.piece_size(piece) as usize)
+    }
+
+    /// Keeps what came until the peer says what is to become of it.
+    pub(crate) fn came(&mut self, transfer: TransferId, buffer: Buffer) {
+        self.came.insert(transfer, buffer);
+    }
+
+    /// Drops the buffer of a transfer.
+    pub(crate) fn discard(&mut self, transfer: TransferId) {
+        self.came.remove(&transfer);
+        self.loaded.remove(&transfer);
+    }
+
+    /// Takes a piece that was read.
+    pub(crate) fn take_loaded(&mut self, transfer: TransferId) -> SharedBuffer {
+        self.loaded.remove(&transfer).expect("a piece is sent after it was read")
+    }
+
+    pub(crate) fn survey(&mut self, entry: EntryIndex) {
+        self.event(move |store| PeerEvent::Surveyed(entry, survey(store, entry)));
+    }
+
+    pub(crate) fn salvage(&mut self, piece: PieceId, expected: Hash) {
+        self.event(move |store| {
+            let found = store.salvage(piece, expected).map(|found| match found {
+                Salvage::Reused => Salvaged::Reused,
+                Salvage::Copied => Salvaged::Copied,
+                Salvage::Absent => Salvaged::Absent,
+            });
+            PeerEvent::Salvaged(piece, found.map_err(|error| fault(&error)))
+        });
+    }
+
+    pub(crate) fn record(&mut self, entry: EntryIndex, range: HashRange) {
+        *self.recording.entry(entry).or_default() += 1;
+        let store = Arc::clone(&self.store);
+        self.workers.run(move || {
+            let recorded = store.record(entry, &range);
+            Done::Recorded(entry, recorded.map_err(|error| fault(&error)))
+        });
+    }
+
+    /// Verifies a piece while it is in cache, and writes it.
+    pub(crate) fn store(&mut self, transfer: TransferId, piece: PieceId, expected: Hash) {
+        let buffer = self.came.remove(&transfer).expect("a piece is stored after it came");
+        let catalogue = Arc::clone(&self.catalogue);
+        self.event(move |store| {
+            let (entry, _) = catalogue.locate(piece);
+            let stored = if piece_hash(catalogue.geometry(entry), &buffer) == expected {
+                store.write(piece, &buffer).map(|()| Stored::Written).map_err(|error| fault(&error))
+            } else {
+                Ok(Stored::Corrupt)
+            };
+            PeerEvent::Stored(transfer, stored)
+        });
+    }
+
+    /// Reads a piece to be sent, unless it is in memory; then the event is there at once.
+    pub(crate) fn load(&mut self, transfer: TransferId, piece: PieceId) -> Option<PeerEvent> {
+        if let Some(buffer) = self.in_memory.get(&piece).and_then(Weak::upgrade) {
+            self.loaded.insert(transfer, buffer);
+            return Some(PeerEvent::Loaded(transfer, true));
+        }
+        let mut buffer = self.buffer(piece);
+        let store = Arc::clone(&self.store);
+        self.workers.run(move || {
+            let read = store.read(piece, &mut buffer).map(|()| buffer);
+            Done::Loaded(transfer, piece, read.map_err(|error: ReadError| error.to_string()))
+        });
+        None
+    }
+
+    /// Gives an entry its name once its hashes are recorded.
+    pub(crate) fn finish(&mut self, entry: EntryIndex) {
+        if self.recording.contains_key(&entry) {
+            self.finishing.insert(entry);
+            return;
+        }
+        self.event(move |store| {
+            PeerEvent::Finished(entry, store.finish(entry).map_err(|error| fault(&error)))
+        });
+    }
+
+    pub(crate) fn seal(&mut self) {
+        self.event(|store| PeerEvent::Sealed(store.seal().map_err(|error| fault(&error))));
+    }
+
+    /// Cleans up; where nothing was transferred after all, as if the job had never been.
+    pub(crate) fn close(&mut self, refused: bool) {
+        self.event(move |store| {
+            if refused { store.abandon() } else { store.close() }
+            PeerEvent::Closed
+        });
+    }
+
+    fn event(&mut self, task: impl FnOnce(&Store) -> PeerEvent + Send + 'static) {
+        let store = Arc::clone(&self.store);
+        self.workers.run(move || Done::Event(task(&store)));
+    }
+
+    /// The next result, if one is there.
+    pub(crate) fn next(&mut self) -> Option<Outcome> {
+        let done = self.workers.next()?;
+        Some(self.settle(done))
+    }
+
+    fn settle(&mut self, done: Done) -> Outcome {
+        match done {
+            Done::Event(event) => Outcome::Event(event),
+            Done::Loaded(transfer, piece, Ok(buffer)) => {
+                let buffer = Arc::new(buffer);
+                self.remember(piece, &buffer);
+                self.loaded.insert(transfer, buffer);
+                Outcome::Event(PeerEvent::Loaded(transfer, true))
+            }
+            Done::Loaded(transfer, _, Err(why)) => {
+                Outcome::EventAndNotice(PeerEvent::Loaded(transfer, false), why)
+            }
+            Done::Recorded(entry, recorded) => {
+                let left = self.recording.get_mut(&entry).expect("counted when it began");
+                *left -= 1;
+                if *left == 0 {
+                    self.recording.remove(&entry);
+                    if self.finishing.remove(&entry) {
+                        self.finish(entry);
+                    }
+                }
+                match recorded {
+                    Ok(()) => Outcome::Nothing,
+                    Err(fault) => Outcome::Event(PeerEvent::Failed(entry, fault)),
+                }
+            }
+        }
+    }
+
+    fn remember(&mut self, piece: PieceId, buffer: &SharedBuffer) {
+        if self.in_memory.len() >= MAX_REMEMBERED {
+            self.in_memory.retain(|_, buffer| buffer.strong_count() > 0);
+        }
+        self.in_memory.insert(piece, Arc::downgrade(buffer));
+    }
+}
+
+fn survey(store: &Store, entry: EntryIndex) -> Result<Surveyed, Fault> {
+    let found = store.survey(entry).map_err(|error| fault(&error))?;
+    Ok(match found {
+        Survey::Complete => Surveyed::Complete,
+        Survey::Partial(held) => Surveyed::Partial(held),
+        Survey::Candidate => Surveyed::Candidate,
+        Survey::Nothing => Surveyed::Nothing,
+    })
+}
+
+/// Whether a failure is one entry's, or the disk's as a whole.
+fn fault(error: &WriteError) -> Fault {
+    let sentence = error.to_string();
+    match error {
+        WriteError::Denied { .. }
+        | WriteError::ThroughLink { .. }
+        | WriteError::InTheWay { .. }
+        | WriteError::Unsupported { .. } => Fault::Entry(sentence),
+        WriteError::NoSpace { .. } | WriteError::ReadOnly { .. } | WriteError::Io { .. } => {
+            Fault::Disk(sentence)
+        }
+    }
+}

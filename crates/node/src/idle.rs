@@ -1,0 +1,47 @@
+//! What the loop does when nothing happens: it spins for a moment, yields for a while, then sleeps, longer and
+//! longer, so that ranks may outnumber cores and a waiting rank costs next to nothing.
+
+use crossbeam_channel::{Receiver, Select};
+use std::thread;
+use std::time::Duration;
+
+/// Empty rounds before the loop begins to yield, ...
+const SPINS: u32 = 20;
+/// ... and before it begins to sleep.
+const YIELDS: u32 = 60;
+/// The first sleep; each is half as long again as the one before.
+const FIRST_SLEEP: Duration = Duration::from_micros(20);
+/// The longest sleep: what a message waits at most on a rank that was idle.
+const LONGEST_SLEEP: Duration = Duration::from_millis(2);
+
+/// How long nothing has happened.
+#[derive(Debug, Default)]
+pub(crate) struct Idle {
+    rounds: u32,
+    sleep: Duration,
+}
+
+impl Idle {
+    /// Something happened.
+    pub(crate) fn reset(&mut self) {
+        self.rounds = 0;
+        self.sleep = FIRST_SLEEP;
+    }
+
+    /// Nothing happened: waits, but no longer than until a worker is done.
+    pub(crate) fn wait<T>(&mut self, workers: Option<&Receiver<T>>) {
+        self.rounds = self.rounds.saturating_add(1);
+        match self.rounds {
+            0..=SPINS => std::hint::spin_loop(),
+            rounds if rounds <= YIELDS => thread::yield_now(),
+            _ => {
+                self.sleep = (self.sleep + self.sleep / 2).clamp(FIRST_SLEEP, LONGEST_SLEEP);
+                let Some(workers) = workers else { return thread::sleep(self.sleep) };
+                let mut select = Select::new();
+                select.recv(workers);
+                // Whether it was the worker or the time: the next round sees.
+                let _ = select.ready_timeout(self.sleep);
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What a peer does before INIT, on a thread of its own: it opens its destination, and looks through and hashes
+//! what it offers, while the loop gives signs of life.
+
+use crate::job::{Command, Job, Naming};
+use crate::store::{
+    Destination, Partial, ShareError, ShareOptions, Shared, SharedEntry, exists, share,
+};
+use content::Name;
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::thread;
+use std::time::Duration;
+use swarm::message::Hello;
+use swarm::peer::Offered;
+use swarm::{Held, Lock, Offer};
+
+/// How long a refused job waits for a destination that is being opened, or looked through.
+const OPENING: Duration = Duration::from_secs(5);
+
+/// What the preparation says, in this order.
+pub(crate) enum Prepared {
+    /// Who this peer is.
+    Hello(Box<Hello>),
+    /// What it offers, and what the store will need.
+    Offered(Box<Inventory>),
+    /// The orders cannot be carried out.
+    Trouble(String),
+}
+
+/// What was found.
+pub(crate) struct Inventory {
+    pub(crate) offered: Vec<Offered>,
+    pub(crate) shared: Vec<SharedEntry>,
+    pub(crate) partials: Vec<Partial>,
+    /// Sources that are here, and read elsewhere: the names that they would have, and where they are.
+    pub(crate) local_sources: Vec<LocalSource>,
+    pub(crate) notices: Vec<String>,
+}
+
+/// A path of this rank that another rank was chosen to read and offer.
+#[derive(Debug, Clone)]
+pub(crate) struct LocalSource {
+    path: PathBuf,
+    /// The name under which the file, or what is in the directory, is offered.
+    name: Vec<u8>,
+}
+
+/// The thread, and what was asked of it.
+pub(crate) struct Preparation {
+    positions: Sender<Vec<u32>>,
+    said: Receiver<Prepared>,
+    destination: Receiver<Option<Destination>>,
+}
+
+impl Preparation {
+    /// Begins at once.
+    pub(crate) fn start(job: Job) -> Self {
+        let (positions, chosen) = unbounded();
+        let (say, said) = unbounded();
+        let (give, destination) = unbounded();
+        let body = move || prepare(&job, &chosen, &say, &give);
+        let thread = thread::Builder::new().name("preparation".into()).spawn(body);
+        thread.expect("the system gives a thread");
+        Self { positions, said, destination }
+    }
+
+    /// These shares are to be read, by position.
+    pub(crate) fn choose(&self, positions: Vec<u32>) {
+        // A preparation that has failed has said so.
+        let _ = self.positions.send(positions);
+    }
+
+    /// What it said since the last call.
+    pub(crate) fn next(&self) -> Option<Prepared> {
+        self.said.try_recv().ok()
+    }
+
+    /// The destination, where there is one. Waits a moment where it is still being opened: a job that is refused
+    /// meanwhile must not leave it behind.
+    pub(crate) fn destination(&self) -> Option<Destination> {
+        self.destination.recv_timeout(OPENING).ok().flatten()
+    }
+}
+
+fn prepare(
+    job: &Job,
+    chosen: &Receiver<Vec<u32>>,
+    say: &Sender<Prepared>,
+    give: &Sender<Option<Destination>>,
+) {
+    // Nobody hears of it where the loop has ended.
+    let tell = |prepared| drop(say.send(prepared));
+    let destination = open_destination(job);
+    let present: Vec<bool> = job.shares.iter().map(|share| exists(&share.path)).collect();
+    tell(Prepared::Hello(Box::new(hello(job, &destination, &present))));
+    if let Some(problem) = &job.problem {
+        return tell(Prepared::Trouble(problem.clone()));
+    }
+    let partials = match &destination {
+        // Whoever shares the destination with the lock's holder leaves what lies there to it.
+        Some(Ok(destination)) if matches!(destination.facts().lock, Lock::Held { .. }) => {
+            destination.partials(job.threads, &AtomicU64::new(0))
+        }
+        _ => Vec::new(),
+    };
+    let _ = give.send(destination.and_then(Result::ok));
+    let to_read: Vec<usize> = match job.command {
+        Command::Run => (0..job.shares.len()).filter(|&at| present[at]).collect(),
+        Command::Cast => match chosen.recv() {
+            Ok(positions) => positions.into_iter().map(|at| at as usize).collect(),
+            Err(_) => return,
+        },
+    };
+    let shares: Vec<_> =
+        to_read.iter().filter_map(|&at| job.shares.get(at)).cloned().collect();
+    let options =
+        ShareOptions { piece_len: job.piece_len, threads: job.threads, cache: cache_directory() };
+    match share(&shares, &options, &AtomicU64::new(0)) {
+        Err(error) => tell(Prepared::Trouble(sentence(&error))),
+        Ok(shared) => {
+            let others = (0..job.shares.len()).filter(|at| present[*at] && !to_read.contains(at));
+            let local_sources = others.filter_map(|at| LocalSource::new(&job.shares[at])).collect();
+            tell(Prepared::Offered(Box::new(Inventory::new(shared, partials, local_sources))));
+        }
+    }
+}
+
+fn sentence(error: &ShareError) -> String {
+    error.to_string()
+}
+
+/// Opens the destination where something is wanted, or where an earlier run left something to offer.
+fn open_destination(job: &Job) -> Option<Result<Destination, String>> {
+    if job.problem.is_some() {
+        return None;
+    }
+    let Some(into) = &job.into else {
+        return (!job.wants.is_empty()).then(|| Err("there is no --into DIR to put it in".into()));
+    };
+    if job.wants.is_empty() && !exists(&into.join(OsStr::from_bytes(Name::RESERVED))) {
+        return None;
+    }
+    let owner = format!("{}host {}, process {}", batch_job(), job.host, std::process::id());
+    let opened = Destination::open(into, &owner).map_err(|error| error.to_string());
+    if job.wants.is_empty() { opened.ok().map(Ok) } else { Some(opened) }
+}
+
+/// The batch system's name for this job, for people who find its lock.
+fn batch_job() -> String {
+    let known = [("SLURM_JOB_ID", "Slurm"), ("PBS_JOBID", "PBS"), ("LSB_JOBID", "LSF")];
+    known
+        .iter()
+        .find_map(|(variable, system)| {
+            Some(format!("{system} job {}, ", std::env::var(variable).ok()?))
+        })
+        .unwrap_or_default()
+}
+
+fn cache_directory() -> Option<PathBuf> {
+    let absolute = |path: std::ffi::OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
+    let cache = std::env::var_os("XDG_CACHE_HOME").and_then(absolute);
+    let home = || Some(std::env::var_os("HOME").and_then(absolute)?.join(".cache"));
+    Some(cache.or_else(home)?.join("shoal"))
+}
+
+fn hello(job: &Job, destination: &Option<Result<Destination, String>>, present: &[bool]) -> Hello {
+    let shown = |path: &Path| content::name::escape(path.as_os_str().as_bytes());
+    Hello {
+        host: job.host.clone(),
+        shares: job.shares.iter().map(|share| shown(&share.path)).zip(present.iter().copied()).collect(),
+        waits_for_read: job.command == Command::Cast,
+        wants: job.wants.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
+        wants_own: job.command == Command::Cast,
+        destination: destination.as_ref().map(|opened| match opened {
+            Ok(destination) => Ok(destination.facts()),
+            Err(why) => Err(why.clone()),
+        }),
+    }
+}
+
+impl Inventory {
+    fn new(shared: Shared, partials: Vec<Partial>, local_sources: Vec<LocalSource>) -> Self {
+        let whole = shared.entries.iter().map(|shared| Offered {
+            offer: Offer { entry: shared.entry.clone(), held: Held::Whole },
+            layer: shared.layer.clone(),
+        });
+        let shares = |name: &Name| {
+            shared.entries.binary_search_by(|shared| shared.entry.name.cmp(name)).is_ok()
+        };
+        // What is shared whole is not offered in parts, too.
+        let parts = partials.iter().filter(|partial| !shares(&partial.entry.name));
+        let parts = parts.map(|partial| Offered {
+            offer: Offer { entry: partial.entry.clone(), held: Held::Pieces(partial.held.clone()) },
+            layer: Some(partial.layer.clone()),
+        });
+        let offered = whole.chain(parts).collect();
+        Self { offered, partials, local_sources, shared: shared.entries, notices: shared.notices }
+    }
+}
+
+impl LocalSource {
+    /// The source, unless it lies on a network file system: that would be read by every rank.
+    fn new(share: &crate::Share) -> Option<Self> {
+        if is_on_network(&share.path) {
+            return None;
+        }
+        let path = std::fs::canonicalize(&share.path).ok()?;
+        let named = share.naming == Naming::WithOwnName || path.is_file();
+        let own = if named { path.file_name()?.to_owned().into_vec() } else { Vec::new() };
+        Some(Self { name: [share.prefix.as_slice(), &own].concat(), path })
+    }
+
+    /// Where the content of an entry of this name, and this many bytes, may be found here.
+    pub(crate) fn find(&self, name: &Name, len: u64) -> Option<PathBuf> {
+        let rest = name.as_bytes().strip_prefix(self.name.as_slice())?;
+        let path = match rest.strip_prefix(b"/") {
+            Some(rest) => self.path.join(OsStr::from_bytes(rest)),
+            None if rest.is_empty() => self.path.clone(),
+            None => return None,
+        };
+        let metadata = std::fs::symlink_metadata(&path).ok()?;
+        (metadata.is_file() && metadata.len() == len).then_some(path)
+    }
+}
+
+/// Whether a path lies on a file system that other hosts serve, by the numbers of Linux's `statfs(2)`.
+fn is_on_network(path: &Path) -> bool {
+    const NETWORK: [u32; 12] = [
+        0x6969,      // NFS
+        0x0bd0_0bd0, // Lustre
+        0x4750_4653, // GPFS
+        0x1983_0326, // BeeGFS
+        0x00c3_6400, // Ceph
+        0xaad7_aaea, // PanFS
+        0x5346_414f, // AFS
+        0xff53_4d42, // CIFS
+        0xfe53_4d42, // SMB 2
+        0x517b,      // SMB
+        0x0102_1997, // 9P
+        0x6573_5546, // FUSE: mostly a network's; a local one only loses a shortcut
+    ];
+    rustix::fs::statfs(path).is_ok_and(|stat| NETWORK.contains(&(stat.f_type as u32)))
+}

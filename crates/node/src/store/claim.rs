@@ -1,0 +1,162 @@
+//! The destination's identity and lock, two small files under `.shoal`. Knows nothing of pieces.
+
+use super::random;
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+use swarm::Lock;
+
+/// The file with the identity.
+pub(super) const ID: &str = "id";
+/// The file with the lock.
+pub(super) const LOCK: &str = "lock";
+/// What temporary files end in.
+pub(super) const TEMPORARY: &str = ".tmp";
+
+/// How long a reader waits before it looks again, and how often: two seconds, for network file
+/// systems that are slow to show what another node made.
+const PAUSE: Duration = Duration::from_millis(50);
+const LOOKS: usize = 40;
+/// The most characters that are kept of an owner's text.
+const MAX_OWNER_CHARS: usize = 200;
+
+/// A lock that this process tried to take.
+pub(super) struct Taken {
+    pub(super) lock: Lock,
+    /// The file whose lock is held as long as it is open.
+    pub(super) file: Option<File>,
+}
+
+/// Reads the directory's identity, and makes one where there is none. Whoever else does so at the
+/// same time gets the same one.
+pub(super) fn identity(shoal: &OwnedFd) -> io::Result<u128> {
+    if let Err(absent) = open(shoal, ID, OFlags::RDONLY) {
+        if absent != Errno::NOENT {
+            return Err(absent.into());
+        }
+        make_identity(shoal, random()?)?;
+    }
+    let mut text = read(shoal, ID)?;
+    for _ in 0..LOOKS {
+        if let Some(id) = text.as_deref().and_then(parse_number) {
+            return Ok(id);
+        }
+        std::thread::sleep(PAUSE);
+        text = read(shoal, ID)?;
+    }
+    Err(match text {
+        None => Errno::NOENT.into(),
+        Some(_) => {
+            io::Error::new(io::ErrorKind::InvalidData, "its .shoal/id is damaged; remove it")
+        }
+    })
+}
+
+fn make_identity(shoal: &OwnedFd, id: u128) -> io::Result<()> {
+    let temporary = format!("id-{:032x}{TEMPORARY}", random()?);
+    write_new(shoal, &temporary, format!("{id:032x}\n").as_bytes())?;
+    let placed = place_new(shoal, &temporary);
+    // After a rename it is gone; after anything else it is no longer needed.
+    let _ = rustix::fs::unlinkat(shoal, temporary, AtFlags::empty());
+    match placed {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        // Neither a rename that keeps what is there, nor links: then not in one step.
+        Err(Errno::PERM | Errno::OPNOTSUPP | Errno::MLINK | Errno::NOSYS | Errno::INVAL) => {
+            match write_new(shoal, ID, format!("{id:032x}\n").as_bytes()) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                _ => Ok(()),
+            }
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Gives a file its name unless the name is taken.
+fn place_new(shoal: &OwnedFd, temporary: &str) -> rustix::io::Result<()> {
+    match rustix::fs::renameat_with(shoal, temporary, shoal, ID, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            rustix::fs::linkat(shoal, temporary, shoal, ID, AtFlags::empty())
+        }
+        placed => placed,
+    }
+}
+
+/// Takes the lock, or says who has it; `None` where the lock file was removed meanwhile.
+pub(super) fn take(shoal: &OwnedFd, owner: &str) -> io::Result<Option<Taken>> {
+    let file = open(shoal, LOCK, OFlags::RDWR | OFlags::CREATE)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) if !is_in_place(shoal, &file)? => Ok(None),
+        // A file system without locks: two jobs in one directory go unnoticed, but one job works.
+        Ok(()) | Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+            let nonce = random()?;
+            sign(shoal, nonce, owner)?;
+            Ok(Some(Taken { lock: Lock::Held { nonce }, file: Some(file) }))
+        }
+        Err(Errno::WOULDBLOCK) => Ok(holder(shoal)?.map(|lock| Taken { lock, file: None })),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Writes into the lock who has it. Through a file of its own: closing that one makes a network
+/// file system show the text to others, and the lock stays.
+fn sign(shoal: &OwnedFd, nonce: u128, owner: &str) -> io::Result<()> {
+    let plain = owner.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let owner: String = plain.take(MAX_OWNER_CHARS).collect();
+    let mut file = open(shoal, LOCK, OFlags::WRONLY | OFlags::TRUNC)?;
+    file.write_all(format!("{nonce:032x} {owner}\n").as_bytes())
+}
+
+/// Reads who has the lock; `None` where it is there no longer. What an earlier holder wrote may be
+/// found for a moment, so the first look waits too.
+fn holder(shoal: &OwnedFd) -> io::Result<Option<Lock>> {
+    for _ in 0..LOOKS {
+        std::thread::sleep(PAUSE);
+        let Some(text) = read(shoal, LOCK)? else { return Ok(None) };
+        if let Some((number, owner)) = text.strip_suffix('\n').and_then(|t| t.split_once(' '))
+            && let Some(nonce) = parse_number(number)
+        {
+            return Ok(Some(Lock::Taken { nonce, owner: owner.to_owned() }));
+        }
+    }
+    Ok(Some(Lock::Taken { nonce: 0, owner: "somebody who left no name".to_owned() }))
+}
+
+/// Whether the file is still the one under its name.
+fn is_in_place(shoal: &OwnedFd, file: &File) -> io::Result<bool> {
+    let own = rustix::fs::fstat(file)?;
+    match rustix::fs::statat(shoal, LOCK, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(found) => Ok((own.st_dev, own.st_ino) == (found.st_dev, found.st_ino)),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn parse_number(text: &str) -> Option<u128> {
+    let text = text.trim_end();
+    (text.len() == 32).then(|| u128::from_str_radix(text, 16).ok())?
+}
+
+fn open(shoal: &OwnedFd, name: &str, flags: OFlags) -> rustix::io::Result<File> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::openat(shoal, name, flags, Mode::from_raw_mode(0o644)).map(File::from)
+}
+
+fn write_new(shoal: &OwnedFd, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let mut file = open(shoal, name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)?;
+    file.write_all(bytes)
+}
+
+/// The text of a small file; `None` where there is none.
+fn read(shoal: &OwnedFd, name: &str) -> io::Result<Option<String>> {
+    let file = match open(shoal, name, OFlags::RDONLY) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(errno.into()),
+    };
+    let mut bytes = Vec::new();
+    file.take(1024).read_to_end(&mut bytes)?;
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}

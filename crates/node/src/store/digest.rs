@@ -1,0 +1,294 @@
+//! Hashing files piece by piece with several threads, a buffer of one piece each. Never writes.
+
+use super::error::show;
+use super::lock;
+use super::stamp::Stamp;
+use content::merkle::piece_hash;
+use content::{Geometry, Hash, PieceIndex, PieceLayer, PieceLen};
+use rustix::fs::{Advice, Mode, OFlags};
+use std::fs::File;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// A file to hash.
+pub(super) struct Source<'a> {
+    /// Where it is.
+    pub(super) path: &'a Path,
+    /// How it was found; a file that differs from it when opened, or at the end, counts as changed.
+    pub(super) stamp: Stamp,
+    /// How it is cut.
+    pub(super) geometry: Geometry,
+}
+
+/// What became of hashing a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Digest {
+    /// The hashes of its pieces.
+    Hashes(Vec<Hash>),
+    /// It changed meanwhile.
+    Changed,
+}
+
+/// Hashes files. Adds the bytes that were hashed to `progress` as it goes.
+///
+/// # Errors
+///
+/// The first file that cannot be read, by its place in `sources`; the others are given up.
+pub(super) fn digest(
+    sources: &[Source<'_>],
+    threads: usize,
+    progress: &AtomicU64,
+) -> Result<Vec<Digest>, (usize, io::Error)> {
+    let slots: Vec<Slot<'_, '_>> = sources.iter().map(Slot::new).collect();
+    let counts = sources.iter().map(|source| source.geometry.piece_count());
+    let failure = Mutex::new(None);
+    over_pieces(counts, threads, &|index, piece, buffer| match slots[index]
+        .take_piece(piece, buffer)
+    {
+        Ok(bytes) => {
+            progress.fetch_add(bytes, Ordering::Relaxed);
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            lock(&failure).get_or_insert((index, error));
+            ControlFlow::Break(())
+        }
+    });
+    if let Some(failure) = lock(&failure).take() {
+        return Err(failure);
+    }
+    Ok(slots.into_iter().map(Slot::into_digest).collect())
+}
+
+/// A file while its pieces are being hashed.
+struct Slot<'a, 'b> {
+    source: &'a Source<'b>,
+    zeros: ZeroHash,
+    left: AtomicU32,
+    work: Mutex<Work>,
+}
+
+struct Work {
+    file: Option<Arc<File>>,
+    hashes: Vec<Hash>,
+    changed: bool,
+}
+
+impl<'a, 'b> Slot<'a, 'b> {
+    fn new(source: &'a Source<'b>) -> Self {
+        let work = Work { file: None, hashes: Vec::new(), changed: false };
+        let left = AtomicU32::new(source.geometry.piece_count());
+        Self { source, zeros: ZeroHash::default(), left, work: Mutex::new(work) }
+    }
+
+    /// Hashes one piece; says how many bytes that were, none of a file that has changed.
+    fn take_piece(&self, piece: PieceIndex, buffer: &mut Vec<u8>) -> io::Result<u64> {
+        let geometry = self.source.geometry;
+        let mut bytes = 0;
+        if let Some(file) = self.open()? {
+            let buffer = sized(buffer, geometry.size(piece) as usize);
+            if read_exactly(&file, buffer, geometry.offset(piece))? {
+                let hash = self.zeros.piece_hash(geometry, buffer);
+                lock(&self.work).hashes[piece.0 as usize] = hash;
+                bytes = buffer.len() as u64;
+            } else {
+                lock(&self.work).changed = true;
+            }
+        }
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.end()?;
+        }
+        Ok(bytes)
+    }
+
+    /// The open file; `None` where it has changed.
+    fn open(&self) -> io::Result<Option<Arc<File>>> {
+        let work = &mut *lock(&self.work);
+        if work.changed {
+            return Ok(None);
+        }
+        if let Some(file) = &work.file {
+            return Ok(Some(Arc::clone(file)));
+        }
+        let file = open_to_read(self.source.path)?;
+        if Stamp::of_file(&file)? != self.source.stamp {
+            work.changed = true;
+            return Ok(None);
+        }
+        let geometry = self.source.geometry;
+        if !geometry.is_single_piece() {
+            // Advice only: a file system that knows none of it reads all the same.
+            let _ = rustix::fs::fadvise(&file, 0, None, Advice::Sequential);
+        }
+        work.hashes = vec![Hash::ZERO; geometry.piece_count() as usize];
+        Ok(Some(Arc::clone(work.file.insert(Arc::new(file)))))
+    }
+
+    /// After the last piece: sees that nothing has changed, and closes the file.
+    fn end(&self) -> io::Result<()> {
+        let work = &mut *lock(&self.work);
+        if let Some(file) = work.file.take() {
+            work.changed |= Stamp::of_file(&file)? != self.source.stamp;
+        }
+        Ok(())
+    }
+
+    fn into_digest(self) -> Digest {
+        let work = lock(&self.work);
+        if work.changed {
+            tracing::debug!(path = show(self.source.path), "changed while it was hashed");
+            return Digest::Changed;
+        }
+        drop(work);
+        Digest::Hashes(std::mem::take(&mut lock(&self.work).hashes))
+    }
+}
+
+/// Takes a piece of a file, by its place among the files, with a buffer.
+type PieceBody<'a> = dyn Fn(usize, PieceIndex, &mut Vec<u8>) -> ControlFlow<()> + Sync + 'a;
+
+/// Calls `body` for every piece of every file, in order, from up to `threads` threads at once; each
+/// has a buffer that it may use as it likes. Stops soon after a call breaks.
+pub(super) fn over_pieces(counts: impl Iterator<Item = u32>, threads: usize, body: &PieceBody<'_>) {
+    let mut total = 0;
+    let starts: Vec<u64> = counts
+        .map(|count| {
+            let start = total;
+            total += u64::from(count);
+            start
+        })
+        .collect();
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut buffer = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= total {
+                return;
+            }
+            let file = starts.partition_point(|&start| start <= number) - 1;
+            let piece = PieceIndex((number - starts[file]) as u32);
+            if body(file, piece, &mut buffer).is_break() {
+                next.store(total, Ordering::Relaxed);
+                return;
+            }
+        }
+    };
+    let threads = (threads.max(1) as u64).min(total);
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+}
+
+/// The hash of a full piece of zeros, computed at most once a geometry: holes are common, and cost
+/// nothing.
+#[derive(Default)]
+pub(super) struct ZeroHash(OnceLock<Hash>);
+
+impl ZeroHash {
+    /// The hash of a full piece of zeros, in a file of more than one.
+    fn full_piece(&self, geometry: Geometry) -> Hash {
+        let zeros = || vec![0; geometry.piece_len().bytes() as usize];
+        *self.0.get_or_init(|| piece_hash(geometry, &zeros()))
+    }
+
+    /// Whether a piece of `len` zeros may have this hash. Exact for full pieces; others are small
+    /// enough to look.
+    pub(super) fn may_be_zeros(&self, geometry: Geometry, len: usize, hash: Hash) -> bool {
+        let full = len == geometry.piece_len().bytes() as usize;
+        !full || geometry.is_single_piece() || self.full_piece(geometry) == hash
+    }
+
+    /// What [`piece_hash`] says.
+    pub(super) fn piece_hash(&self, geometry: Geometry, bytes: &[u8]) -> Hash {
+        let full = bytes.len() == geometry.piece_len().bytes() as usize;
+        if full && !geometry.is_single_piece() && is_zero(bytes) {
+            return self.full_piece(geometry);
+        }
+        piece_hash(geometry, bytes)
+    }
+}
+
+/// Whether all bytes are zero; ends early where they are not.
+pub(super) fn is_zero(bytes: &[u8]) -> bool {
+    bytes.chunks(1024).all(|chunk| chunk.iter().fold(0, |all, &byte| all | byte) == 0)
+}
+
+/// The first `len` bytes of a buffer that grows to have them.
+pub(super) fn sized(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
+    if buffer.len() < len {
+        buffer.resize(len, 0);
+    }
+    &mut buffer[..len]
+}
+
+/// Opens a file to be read, never waiting for the other end of what turned out to be a pipe.
+pub(super) fn open_to_read(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+}
+
+/// Fills `buffer` from a place in a file; `false` where the file ends before.
+pub(super) fn read_exactly(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
+    match file.read_exact_at(buffer, offset) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The Merkle root of bytes; of up to 16 KiB of them it is plain SHA-256. For keys and checksums.
+pub(super) fn fingerprint(bytes: &[u8]) -> Hash {
+    let geometry = Geometry::new(bytes.len() as u64, PieceLen::MAX);
+    let pieces = bytes.chunks(PieceLen::MAX.bytes() as usize);
+    let hashes = pieces.map(|piece| piece_hash(geometry, piece)).collect();
+    PieceLayer::new(geometry, hashes).expect("one hash a piece").root()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn every_piece_is_visited_once_whatever_the_number_of_threads() {
+        for threads in [0, 1, 3, 100] {
+            let seen = Mutex::new(BTreeMap::new());
+            over_pieces([0, 3, 0, 0, 1, 5, 0].into_iter(), threads, &|file, piece, _| {
+                *lock(&seen).entry((file, piece.0)).or_insert(0) += 1;
+                ControlFlow::Continue(())
+            });
+            let expected: BTreeMap<(usize, u32), i32> =
+                [(1, 0), (1, 1), (1, 2), (4, 0), (5, 0), (5, 1), (5, 2), (5, 3), (5, 4)]
+                    .map(|key| (key, 1))
+                    .into();
+            assert_eq!(*lock(&seen), expected);
+        }
+        over_pieces([].into_iter(), 2, &|_, _, _| unreachable!());
+    }
+
+    #[test]
+    fn a_piece_of_zeros_has_the_hash_that_hashing_it_gives() {
+        let geometry = Geometry::new(100_000, PieceLen::MIN);
+        let zeros = ZeroHash::default();
+        for bytes in [&[0; 16384][..], &[0; 100], &[1; 16384]] {
+            assert_eq!(zeros.piece_hash(geometry, bytes), piece_hash(geometry, bytes));
+        }
+        let single = Geometry::new(16384, PieceLen::MIN);
+        assert_eq!(zeros.piece_hash(single, &[0; 16384]), piece_hash(single, &[0; 16384]));
+    }
+
+    #[test]
+    fn a_fingerprint_of_short_bytes_is_their_sha_256() {
+        let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(fingerprint(b"abc").to_string(), hex);
+        assert_eq!(fingerprint(b""), Hash::ZERO);
+    }
+}

@@ -1,0 +1,157 @@
+//! Why the store could not read or write: a sentence that names the path and says what to do.
+//! Decides nothing.
+
+use content::name::escape;
+use rustix::io::Errno;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// A path as text for people; bytes that are not UTF-8, and control characters, as `\xNN`.
+pub(super) fn show(path: &Path) -> String {
+    escape(path.as_os_str().as_bytes())
+}
+
+/// What a directory is needed for, where the directory alone does not say it.
+fn on_behalf(path: &Path, obstacle: &Path) -> String {
+    if path == obstacle { String::new() } else { format!(" for '{}'", show(path)) }
+}
+
+/// Why a piece could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file is no longer what was hashed.
+    #[error(
+        "'{}' changed while it was being served, so it is no longer offered; leave it alone \
+         and run again",
+        show(path)
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file cannot be opened or read.
+    #[error(
+        "cannot read '{}' any more: {source}; see that it is there and readable, and run again",
+        show(path)
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Why something could not be written below the destination.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The file system, or the user's quota on it, is full.
+    #[error("no space is left to write '{}'; make room and run again to resume", show(path))]
+    NoSpace {
+        /// What was being written.
+        path: PathBuf,
+    },
+    /// The file system admits no writing.
+    #[error("'{}' lies on a read-only file system; choose another --into", show(path))]
+    ReadOnly {
+        /// What was being written.
+        path: PathBuf,
+    },
+    /// The permissions say no.
+    #[error(
+        "there is no permission to write '{}'; change the permissions there or choose \
+         another --into",
+        show(path)
+    )]
+    Denied {
+        /// What was being written.
+        path: PathBuf,
+    },
+    /// The name leads through a symbolic link, which could lead anywhere.
+    #[error(
+        "'{}' would be written through the symbolic link '{}'; remove the link or \
+         choose another --into",
+        show(path),
+        show(link)
+    )]
+    ThroughLink {
+        /// What was being written.
+        path: PathBuf,
+        /// The link.
+        link: PathBuf,
+    },
+    /// Something of another kind stands where an entry, or a directory that it lies in, must go.
+    #[error(
+        "'{}' is {what} where {wanted} must go{}; move it away or choose another --into",
+        show(obstacle),
+        on_behalf(path, obstacle)
+    )]
+    InTheWay {
+        /// What was being written.
+        path: PathBuf,
+        /// What stands in the way: `path` itself, or something above it.
+        obstacle: PathBuf,
+        /// What the obstacle is, with its article.
+        what: &'static str,
+        /// What must go there, with its article.
+        wanted: &'static str,
+    },
+    /// The entry is of a kind that the store cannot make.
+    #[error(
+        "'{}' is a {what}, which this version cannot write; do not share it, or use a newer one",
+        show(path)
+    )]
+    Unsupported {
+        /// What was to be written.
+        path: PathBuf,
+        /// The kind.
+        what: &'static str,
+    },
+    /// Anything else.
+    #[error(
+        "cannot write '{}': {source}; mend that or choose another --into, and run again to resume",
+        show(path)
+    )]
+    Io {
+        /// What was being written.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl WriteError {
+    /// Sorts what the system said.
+    pub(super) fn new(path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
+        let (path, source) = (path.into(), source.into());
+        match Errno::from_io_error(&source) {
+            Some(Errno::NOSPC | Errno::DQUOT) => Self::NoSpace { path },
+            Some(Errno::ROFS) => Self::ReadOnly { path },
+            Some(Errno::ACCESS | Errno::PERM) => Self::Denied { path },
+            _ => Self::Io { path, source },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_becomes_a_sentence_that_names_the_path() {
+        let cases = [
+            (Errno::NOSPC, "no space is left to write '/d/a\\xff'"),
+            (Errno::DQUOT, "no space is left to write '/d/a\\xff'"),
+            (Errno::ROFS, "'/d/a\\xff' lies on a read-only file system"),
+            (Errno::ACCESS, "there is no permission to write '/d/a\\xff'"),
+            (Errno::PERM, "there is no permission to write '/d/a\\xff'"),
+            (Errno::IO, "cannot write '/d/a\\xff': "),
+        ];
+        let path = Path::new(std::ffi::OsStr::from_bytes(b"/d/a\xff"));
+        for (errno, start) in cases {
+            let text = WriteError::new(path, errno).to_string();
+            assert!(text.starts_with(start), "{text}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! A bounded set of open files, the longest unused closed first. Opens nothing itself.
+
+use super::lock;
+use std::collections::HashMap;
+use std::fs::File;
+use std::sync::{Arc, Mutex};
+
+/// Which file of an entry an open file is; the number is the entry's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    /// What this rank shares.
+    Shared(u32),
+    /// What grows under `.shoal`, or the finished file: the same inode before and after the rename.
+    Own(u32),
+    /// What stood at the destination before.
+    Standing(u32),
+    /// What is left of a partial of another root.
+    Old(u32),
+    /// The same source, present on this rank.
+    Local(u32),
+}
+
+/// Open files of the store.
+#[derive(Default)]
+pub(super) struct Files {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    clock: u64,
+    open: HashMap<Key, (Arc<File>, u64)>,
+}
+
+impl Files {
+    /// So many stay open: far below the usual soft limit of 1,024, and enough for every worker.
+    const MAX_OPEN: usize = 256;
+
+    pub(super) fn get(&self, key: Key) -> Option<Arc<File>> {
+        let inner = &mut *lock(&self.inner);
+        inner.clock += 1;
+        let (file, used) = inner.open.get_mut(&key)?;
+        *used = inner.clock;
+        Some(Arc::clone(file))
+    }
+
+    /// Keeps a file open; one that is in use elsewhere is closed only after that use.
+    pub(super) fn put(&self, key: Key, file: &Arc<File>) {
+        let mut closed = None;
+        let inner = &mut *lock(&self.inner);
+        inner.clock += 1;
+        if inner.open.len() >= Self::MAX_OPEN && !inner.open.contains_key(&key) {
+            let oldest = inner.open.iter().min_by_key(|(_, (_, used))| *used).map(|(&key, _)| key);
+            closed = oldest.and_then(|key| inner.open.remove(&key));
+        }
+        inner.open.insert(key, (Arc::clone(file), inner.clock));
+        drop(closed);
+    }
+
+    pub(super) fn remove(&self, key: Key) {
+        let closed = lock(&self.inner).open.remove(&key);
+        drop(closed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_unused_file_is_closed_first() {
+        let files = Files::default();
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        for number in 0..Files::MAX_OPEN as u32 {
+            files.put(Key::Own(number), &file);
+        }
+        assert!(files.get(Key::Own(0)).is_some());
+        files.put(Key::Shared(0), &file);
+        assert!(files.get(Key::Own(0)).is_some());
+        assert!(files.get(Key::Own(1)).is_none());
+        assert_eq!(lock(&files.inner).open.len(), Files::MAX_OPEN);
+    }
+}

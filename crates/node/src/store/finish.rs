@@ -1,0 +1,93 @@
+//! A file that is whole gets its mode, its time and its name. Verifies nothing.
+
+use super::files::Key;
+use super::partial::{self, Part, PartName};
+use super::stamp::Stamp;
+use super::state::Phase;
+use super::{Store, WriteError, lock};
+use content::{EntryIndex, Metadata};
+use rustix::fs::{Mode, Timespec, Timestamps, UTIME_OMIT};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+impl Store {
+    /// Gives a wanted file of which every piece is written, or that has none, its mode, its time
+    /// and its name; what stood there is gone. Does nothing where it is finished already.
+    ///
+    /// # Errors
+    ///
+    /// Says why it cannot be put there; see [`WriteError`]. Then it stays under `.shoal`.
+    ///
+    /// # Panics
+    ///
+    /// Panics where the entry is no file, or not wanted here.
+    pub fn finish(&self, index: EntryIndex) -> Result<(), WriteError> {
+        let (entry, _) = self.wanted_file(index);
+        let destination = self.destination();
+        let shoal = &destination.shoal;
+        let state = self.states.get(index);
+        let state = &mut *lock(&state);
+        if state.is_done() {
+            return Ok(());
+        }
+        let file = self.grow(index, state)?;
+        let sealed = mend(&file, &entry.metadata).and_then(|()| {
+            if destination.refuses_late {
+                file.sync_data()?;
+            }
+            Stamp::of_file(&file)
+        });
+        let stamp = sealed.map_err(|error| self.write_error(index, error))?;
+        let name = PartName::of(&entry.name);
+        destination.root.install(shoal, &name.file(Part::Data), &entry.name)?;
+        state.phase = Phase::Done(stamp);
+        if !entry.is_empty() {
+            // A sidecar that stays behind is removed in the end: it has no data any more.
+            let _ = partial::remove(shoal, &name.file(Part::Sidecar));
+        }
+        if state.candidates.take().is_some() || self.leftovers.contains(&name) {
+            let _ = partial::remove(shoal, &name.file(Part::Old));
+            for key in [Key::Standing(index.0), Key::Old(index.0), Key::Local(index.0)] {
+                self.files.remove(key);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Gives a file its mode and its time where it has others.
+pub(super) fn mend(file: &File, metadata: &Metadata) -> io::Result<()> {
+    let found = file.metadata()?;
+    if found.mode() & 0o7777 != metadata.mode & 0o7777 {
+        set_mode(metadata.mode, |mode| rustix::fs::fchmod(file, mode))?;
+    }
+    if Stamp::of(&found).modified != metadata.modified {
+        rustix::fs::futimens(file, &times(metadata))?;
+    }
+    Ok(())
+}
+
+/// Sets a mode; without the set-user and set-group bits where the file system refuses them.
+pub(super) fn set_mode(
+    mode: u32,
+    set: impl Fn(Mode) -> rustix::io::Result<()>,
+) -> rustix::io::Result<()> {
+    match set(Mode::from_raw_mode(mode & 0o7777)) {
+        Err(Errno::PERM) if mode & 0o6000 != 0 => set(Mode::from_raw_mode(mode & 0o1777)),
+        result => result,
+    }
+}
+
+/// The modification time, and no change of the access time.
+pub(super) fn times(metadata: &Metadata) -> Timestamps {
+    let modified = metadata.modified;
+    Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec {
+            tv_sec: modified.seconds,
+            tv_nsec: modified.nanoseconds.into(),
+        },
+    }
+}

@@ -1,0 +1,399 @@
+//! The store: what a rank shares, what it holds, and where wanted files grow until they are whole.
+//!
+//! Before START, [`share`] walks and hashes what the rank offers, [`Destination::open`] makes and
+//! locks the directory for what it wants, and [`Destination::partials`] proves what earlier runs
+//! left there. After START a [`Store`] reads and writes pieces. A wanted file grows under
+//! `INTO/.shoal/` and appears under its own name by a rename once it is whole, so that nobody ever
+//! sees half of it. The store verifies what it finds on the disk; what it is given to write must
+//! have been verified. It knows nothing of messages and of other ranks.
+
+mod beneath;
+mod cache;
+mod claim;
+mod destination;
+mod digest;
+mod error;
+mod files;
+mod finish;
+mod partial;
+mod resume;
+mod salvage;
+mod share;
+mod sparse;
+mod stamp;
+mod state;
+mod survey;
+mod tree;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use destination::{Destination, DestinationError};
+pub use error::{ReadError, WriteError};
+pub use resume::Partial;
+pub use salvage::Salvage;
+pub use share::{ShareError, ShareOptions, Shared, SharedEntry, exists, share};
+pub use survey::Survey;
+
+use crate::Pool;
+use content::{Bitfield, Catalogue, Entry, EntryIndex, FileContent, HashRange, Name, PieceId};
+use files::{Files, Key};
+use partial::{Part, PartName};
+use rustix::fs::OFlags;
+use sparse::SparseWriter;
+use stamp::Stamp;
+use state::{Phase, State, States};
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Everything that a rank holds and writes in one job. Many threads may use it at once, no two of
+/// them for the same piece, and no two to survey or finish the same entry.
+pub struct Store {
+    catalogue: Arc<Catalogue>,
+    wanted: Bitfield,
+    /// The shared files, by entry number.
+    shared: HashMap<u32, (PathBuf, Stamp)>,
+    /// Files on this rank that may have the content of a wanted entry, by entry number.
+    local: HashMap<u32, PathBuf>,
+    destination: Option<Destination>,
+    /// The names that had files in `.shoal` at the start.
+    leftovers: HashSet<PartName>,
+    states: States,
+    files: Files,
+    writer: SparseWriter,
+    pool: Pool,
+}
+
+impl Store {
+    /// Begins with what the rank has. `wanted` is over entry numbers: what this rank must write.
+    /// `local_sources` are files that may have the content of the entry of that name, which are
+    /// looked at only then. Partials that no longer fit the catalogue are material for
+    /// [`Self::salvage`] where their name is wanted.
+    ///
+    /// # Panics
+    ///
+    /// Panics where `wanted` is not over the catalogue's entries, or something is wanted without a
+    /// destination.
+    pub fn new(
+        catalogue: Arc<Catalogue>,
+        wanted: Bitfield,
+        shared: Vec<SharedEntry>,
+        local_sources: Vec<(Name, PathBuf)>,
+        partials: Vec<Partial>,
+        destination: Option<Destination>,
+    ) -> Self {
+        assert_eq!(wanted.len(), catalogue.entry_count(), "a set of another catalogue");
+        assert!(wanted.is_empty() || destination.is_some(), "wanted files need a destination");
+        let mut store = Self {
+            wanted,
+            shared: HashMap::new(),
+            local: HashMap::new(),
+            leftovers: destination.as_ref().map(Destination::leftovers).unwrap_or_default(),
+            destination,
+            states: States::default(),
+            files: Files::default(),
+            writer: SparseWriter::default(),
+            pool: Pool::default(),
+            catalogue,
+        };
+        let catalogue = Arc::clone(&store.catalogue);
+        let numbers: HashMap<&Name, EntryIndex> =
+            catalogue.iter().map(|(index, entry)| (&entry.name, index)).collect();
+        for (name, path) in local_sources {
+            if let Some(&index) = numbers.get(&name) {
+                store.add_local(index, path);
+            }
+        }
+        for shared in shared {
+            if let Some(&index) = numbers.get(&shared.entry.name) {
+                store.add_shared(index, shared);
+            }
+        }
+        for partial in partials {
+            if let Some(&index) = numbers.get(&partial.entry.name) {
+                store.add_partial(index, partial);
+            }
+        }
+        store.expect_sealed();
+        store
+    }
+
+    fn add_local(&mut self, index: EntryIndex, path: PathBuf) {
+        if self.wanted.get(index.0) {
+            self.local.insert(index.0, path);
+        }
+    }
+
+    /// A shared file is read in place; where it is wanted too, its copy is made from it.
+    fn add_shared(&mut self, index: EntryIndex, shared: SharedEntry) {
+        let (Some(own), Some(asked)) = (shared.entry.file(), self.catalogue.entry(index).file())
+        else {
+            return;
+        };
+        let same = own.geometry.len() == asked.geometry.len()
+            && asked.root.is_none_or(|root| own.root == Some(root));
+        self.add_local(index, shared.path.clone());
+        if same {
+            self.shared.insert(index.0, (shared.path, shared.stamp));
+        }
+    }
+
+    fn add_partial(&mut self, index: EntryIndex, partial: Partial) {
+        let Some(asked) = self.catalogue.entry(index).file() else { return };
+        let layer = &partial.layer;
+        if asked.root == Some(layer.root()) && asked.geometry == layer.geometry() {
+            self.states.begin(index, Phase::Kept(Box::new(partial)));
+        }
+    }
+
+    /// Directories that earlier runs may have sealed, and that files must go into all the same.
+    fn expect_sealed(&self) {
+        /// What the owner needs to put something into a directory.
+        const ENTER_AND_WRITE: u32 = 0o300;
+        let Some(destination) = &self.destination else { return };
+        let directories = self.catalogue.entries().iter().filter(|entry| {
+            entry.kind == content::Kind::Directory
+                && entry.metadata.mode & ENTER_AND_WRITE != ENTER_AND_WRITE
+        });
+        let names = directories.map(|entry| entry.name.as_bytes().to_vec());
+        destination.root.expect_sealed(names.collect());
+    }
+
+    /// Reads a piece: from the shared file, or what has been written or was found in place.
+    ///
+    /// # Errors
+    ///
+    /// Says so where the file is no longer what it was, or cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// Panics where `buffer` is not as long as the piece, or the rank has nothing of the entry.
+    pub fn read(&self, piece: PieceId, buffer: &mut [u8]) -> Result<(), ReadError> {
+        let (entry, index) = self.catalogue.locate(piece);
+        let geometry = self.catalogue.geometry(entry);
+        assert_eq!(buffer.len(), geometry.size(index) as usize, "a buffer of another piece");
+        let offset = geometry.offset(index);
+        let own = self.states.find(entry);
+        match self.shared.get(&entry.0) {
+            Some((path, stamp)) => {
+                let read = self.read_shared(entry, path, stamp, buffer, offset);
+                match own.filter(|state| read.is_err() && lock(state).is_done()) {
+                    Some(state) => self.read_own(entry, &state, buffer, offset),
+                    None => read,
+                }
+            }
+            None => {
+                let state = own.expect("a piece that this rank does not have");
+                self.read_own(entry, &state, buffer, offset)
+            }
+        }
+    }
+
+    fn read_shared(
+        &self,
+        entry: EntryIndex,
+        path: &Path,
+        stamp: &Stamp,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> Result<(), ReadError> {
+        let unreadable = |source| ReadError::Unreadable { path: path.to_owned(), source };
+        let file = self.open(Key::Shared(entry.0), || digest::open_to_read(path));
+        let file = file.map_err(unreadable)?;
+        self.read_stamped(path, &file, Some(stamp), buffer, offset)
+    }
+
+    fn read_own(
+        &self,
+        entry: EntryIndex,
+        state: &Mutex<State>,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> Result<(), ReadError> {
+        let name = &self.catalogue.entry(entry).name;
+        let path = self.destination().place(name);
+        let (file, stamp) = {
+            let state = lock(state);
+            let stamp = match state.phase {
+                Phase::Done(stamp) => Some(stamp),
+                _ => None,
+            };
+            (self.open_own(entry, &state), stamp)
+        };
+        let file = file.map_err(|source| ReadError::Unreadable { path: path.clone(), source })?;
+        self.read_stamped(&path, &file, stamp.as_ref(), buffer, offset)
+    }
+
+    /// Reads from a file that must be what it was; what grows here has no stamp.
+    fn read_stamped(
+        &self,
+        path: &Path,
+        file: &File,
+        stamp: Option<&Stamp>,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> Result<(), ReadError> {
+        let unreadable = |source| ReadError::Unreadable { path: path.to_owned(), source };
+        let whole = digest::read_exactly(file, buffer, offset).map_err(unreadable)?;
+        let same = match stamp {
+            Some(stamp) => {
+                let found = Stamp::of_file(file).map_err(unreadable)?;
+                found.is_same_content(stamp)
+            }
+            None => true,
+        };
+        if whole && same { Ok(()) } else { Err(ReadError::Changed { path: path.to_owned() }) }
+    }
+
+    /// Writes a piece that was verified. A run of zeros becomes a hole.
+    ///
+    /// # Errors
+    ///
+    /// Says why it cannot be written; see [`WriteError`].
+    ///
+    /// # Panics
+    ///
+    /// Panics where `bytes` is not as long as the piece, or the entry is finished.
+    pub fn write(&self, piece: PieceId, bytes: &[u8]) -> Result<(), WriteError> {
+        let (entry, index) = self.catalogue.locate(piece);
+        let geometry = self.catalogue.geometry(entry);
+        assert_eq!(bytes.len(), geometry.size(index) as usize, "the bytes of another piece");
+        let file = self.grow(entry, &mut lock(&self.states.get(entry)))?;
+        let written = self.writer.write(&file, bytes, geometry.offset(index));
+        written.map_err(|error| self.write_error(entry, error))
+    }
+
+    /// Keeps piece hashes that were proven, so that a later run knows which pieces are whole. A
+    /// file of a single piece needs none.
+    ///
+    /// # Errors
+    ///
+    /// Says why they cannot be written; see [`WriteError`].
+    ///
+    /// # Panics
+    ///
+    /// Panics where the entry is finished, or is no file with a root.
+    pub fn record(&self, entry: EntryIndex, range: &HashRange) -> Result<(), WriteError> {
+        if self.catalogue.geometry(entry).is_single_piece() {
+            return Ok(());
+        }
+        let asked = self.catalogue.entry(entry);
+        assert!(asked.file().is_some_and(|file| file.root.is_some()), "hashes proven by no root");
+        let state = self.states.get(entry);
+        let state = &mut *lock(&state);
+        self.grow(entry, state)?;
+        let name = PartName::of(&asked.name);
+        let appended = partial::append_range(&self.destination().shoal, &name, range);
+        appended.map_err(|error| self.write_error(entry, error))
+    }
+
+    /// Everybody has stopped. The lock's holder removes what nobody can resume from, and `.shoal`
+    /// where no partial is left in it; the lock is released. What is finished can still be read.
+    pub fn close(&self) {
+        if let Some(destination) = &self.destination {
+            destination.close();
+        }
+    }
+
+    /// The job was refused after START, before anything was written: leaves no trace of it.
+    pub fn abandon(&self) {
+        if let Some(destination) = &self.destination {
+            destination.abandon();
+        }
+    }
+
+    /// The file that an entry grows in; made where there is none yet.
+    fn grow(&self, entry: EntryIndex, state: &mut State) -> Result<Arc<File>, WriteError> {
+        if let Phase::Growing = state.phase {
+            let opened = self.open_own(entry, state);
+            return opened.map_err(|error| self.write_error(entry, error));
+        }
+        let destination = self.destination();
+        let shoal = &destination.shoal;
+        let asked = self.catalogue.entry(entry);
+        let name = PartName::of(&asked.name);
+        let kept = match &state.phase {
+            Phase::Kept(partial) => Some(&partial.layer),
+            Phase::Untouched => None,
+            Phase::Growing | Phase::Done(_) => panic!("'{}' is finished", asked.name),
+        };
+        let data = name.file(Part::Data);
+        let has_sidecar = !asked.is_empty() && asked.file().is_some_and(|file| file.root.is_some());
+        let made = || -> io::Result<File> {
+            if let Some(layer) = kept {
+                partial::rewrite_sidecar(shoal, &name, asked, layer)?;
+                return Ok(partial::open(shoal, &data, OFlags::RDWR)?);
+            }
+            if has_sidecar {
+                partial::write_sidecar(shoal, &name, asked)?;
+            }
+            let file = partial::create(shoal, &data)?;
+            file.set_len(asked.len())?;
+            Ok(file)
+        };
+        let file = Arc::new(made().map_err(|error| self.write_error(entry, error))?);
+        self.files.put(Key::Own(entry.0), &file);
+        state.phase = Phase::Growing;
+        Ok(file)
+    }
+
+    /// Opens what an entry has grown to.
+    fn open_own(&self, entry: EntryIndex, state: &State) -> io::Result<Arc<File>> {
+        let destination = self.destination();
+        let name = &self.catalogue.entry(entry).name;
+        let part = |flags| {
+            let data = PartName::of(name).file(Part::Data);
+            Ok(partial::open(&destination.shoal, &data, flags)?)
+        };
+        match state.phase {
+            Phase::Untouched => panic!("'{name}' is not on this rank"),
+            Phase::Done(_) => self.open(Key::Own(entry.0), || destination.root.open_file(name)),
+            Phase::Growing => self.open(Key::Own(entry.0), || part(OFlags::RDWR)),
+            // Not kept open: what is open under this key can be written.
+            Phase::Kept(_) => part(OFlags::RDONLY).map(Arc::new),
+        }
+    }
+
+    /// An open file, or one that is opened now.
+    fn open(&self, key: Key, open: impl FnOnce() -> io::Result<File>) -> io::Result<Arc<File>> {
+        if let Some(file) = self.files.get(key) {
+            return Ok(file);
+        }
+        let file = Arc::new(open()?);
+        self.files.put(key, &file);
+        Ok(file)
+    }
+
+    fn destination(&self) -> &Destination {
+        self.destination.as_ref().expect("a rank without a destination writes nothing")
+    }
+
+    /// An entry that this rank must write as a file.
+    fn wanted_file(&self, index: EntryIndex) -> (&Entry, FileContent) {
+        let entry = self.catalogue.entry(index);
+        assert!(self.wanted.get(index.0), "'{}' is not wanted here", entry.name);
+        let content = entry.file().expect("only files have content");
+        (entry, *content)
+    }
+
+    fn write_error(&self, entry: EntryIndex, error: impl Into<io::Error>) -> WriteError {
+        WriteError::new(self.destination().place(&self.catalogue.entry(entry).name), error)
+    }
+}
+
+/// Locks. A panic elsewhere aborts the process, so that no lock guards anything half-done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A random number from the system.
+fn random() -> io::Result<u128> {
+    let mut bytes = [0; 16];
+    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    assert_eq!(filled, bytes.len(), "so few bytes come at once, or not at all");
+    Ok(u128::from_le_bytes(bytes))
+}

@@ -1,0 +1,230 @@
+//! What grows under `.shoal`: a file's data, and the sidecar that says what the data is to become.
+//!
+//! A sidecar is a row of records, each with its length and a checksum: first the entry, then piece
+//! hashes as they become known. A kill may cut the last record short; what stands before it is
+//! good. Moves no piece.
+
+use super::claim::TEMPORARY;
+use super::digest::fingerprint;
+use super::random;
+use content::{Catalogue, Entry, Hash, HashRange, Name, VerifiedLayer};
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
+
+/// The name under which an entry's files lie in `.shoal`: the beginning of its name's SHA-256.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct PartName(String);
+
+/// The files that an entry may have in `.shoal`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The data, as long as the file will be.
+    Data,
+    /// The sidecar.
+    Sidecar,
+    /// The data of a partial that was to become something else.
+    Old,
+    /// A link before it has its name.
+    Link,
+}
+
+impl Part {
+    const ALL: [Self; 4] = [Self::Data, Self::Sidecar, Self::Old, Self::Link];
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Data => ".part",
+            Self::Sidecar => ".meta",
+            Self::Old => ".old",
+            Self::Link => ".link",
+        }
+    }
+}
+
+impl PartName {
+    const LEN: usize = 32;
+
+    /// The name for an entry's files.
+    pub(super) fn of(name: &Name) -> Self {
+        let mut hex = fingerprint(name.as_bytes()).to_string();
+        hex.truncate(Self::LEN);
+        Self(hex)
+    }
+
+    /// Takes apart the name of a file in `.shoal`.
+    pub(super) fn parse(file_name: &str) -> Option<(Self, Part)> {
+        let part = Part::ALL.into_iter().find(|part| file_name.ends_with(part.suffix()))?;
+        let stem = file_name.strip_suffix(part.suffix())?;
+        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (stem.len() == Self::LEN && stem.bytes().all(hex)).then(|| (Self(stem.to_owned()), part))
+    }
+
+    /// The name of one of the files.
+    pub(super) fn file(&self, part: Part) -> String {
+        format!("{}{}", self.0, part.suffix())
+    }
+}
+
+/// The first record.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    magic: [u8; 8],
+    version: u32,
+    entry: Entry,
+}
+
+const MAGIC: [u8; 8] = *b"shoalpar";
+const VERSION: u32 = 1;
+/// Before each record: its length, and the beginning of its hash.
+const PREAMBLE_LEN: usize = 4 + CHECKSUM_LEN;
+const CHECKSUM_LEN: usize = 8;
+/// Longer than any record: a name and a link's target, or a range of hashes with its proof.
+const MAX_RECORD_LEN: usize = 64 * 1024;
+
+/// Writes the first sidecar of an entry. A kill in between leaves one that cannot be read, and no
+/// data.
+pub(super) fn write_sidecar(shoal: &OwnedFd, name: &PartName, entry: &Entry) -> io::Result<()> {
+    write_records(shoal, &name.file(Part::Sidecar), entry, None)
+}
+
+/// Writes a sidecar anew with what is known of the piece hashes. Whoever reads meanwhile, or after
+/// a kill, sees the one before, or this one.
+pub(super) fn rewrite_sidecar(
+    shoal: &OwnedFd,
+    name: &PartName,
+    entry: &Entry,
+    layer: &VerifiedLayer,
+) -> io::Result<()> {
+    let temporary = format!("meta-{:032x}{TEMPORARY}", random()?);
+    let written = write_records(shoal, &temporary, entry, Some(layer)).and_then(|()| {
+        Ok(rustix::fs::renameat(shoal, &temporary, shoal, name.file(Part::Sidecar))?)
+    });
+    if written.is_err() {
+        let _ = remove(shoal, &temporary);
+    }
+    written
+}
+
+fn write_records(
+    shoal: &OwnedFd,
+    file_name: &str,
+    entry: &Entry,
+    layer: Option<&VerifiedLayer>,
+) -> io::Result<()> {
+    let mut file = create(shoal, file_name)?;
+    let header = Header { magic: MAGIC, version: VERSION, entry: entry.clone() };
+    file.write_all(&record(&header))?;
+    for range in layer.into_iter().flat_map(VerifiedLayer::ranges) {
+        file.write_all(&record(range))?;
+    }
+    Ok(())
+}
+
+/// Adds piece hashes to a sidecar.
+pub(super) fn append_range(shoal: &OwnedFd, name: &PartName, range: &HashRange) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::APPEND;
+    open(shoal, &name.file(Part::Sidecar), flags)?.write_all(&record(range))
+}
+
+/// Reads a sidecar: the entry, a file of at least one byte with a root, and what is known of its
+/// piece hashes. `None` where it is none, or somebody else's.
+pub(super) fn read_sidecar(shoal: &OwnedFd, name: &PartName) -> Option<(Entry, VerifiedLayer)> {
+    let (entry, mut records) = read_header(shoal, name)?;
+    let content = entry.file()?;
+    let mut layer = VerifiedLayer::new(content.geometry, content.root?);
+    while let Some(range) = read_record::<HashRange>(&mut records) {
+        if layer.insert(range).is_err() {
+            break;
+        }
+    }
+    Some((entry, layer))
+}
+
+/// Whether a sidecar can be used at all.
+pub(super) fn is_sidecar(shoal: &OwnedFd, name: &PartName) -> bool {
+    read_header(shoal, name).is_some()
+}
+
+fn read_header(shoal: &OwnedFd, name: &PartName) -> Option<(Entry, BufReader<File>)> {
+    let mut file = BufReader::new(open(shoal, &name.file(Part::Sidecar), OFlags::RDONLY).ok()?);
+    let header: Header = read_record(&mut file)?;
+    let known = header.magic == MAGIC && header.version == VERSION;
+    let content = header.entry.file()?;
+    let usable = content.root.is_some()
+        && !content.geometry.is_empty()
+        && content.geometry.piece_count_wide() <= Catalogue::MAX_PIECES
+        && PartName::of(&header.entry.name) == *name;
+    (known && usable).then_some((header.entry, file))
+}
+
+fn record<T: Serialize>(value: &T) -> Vec<u8> {
+    let payload = postcard::to_allocvec(value).expect("a record can be written into memory");
+    assert!(payload.len() <= MAX_RECORD_LEN, "a record of {} bytes", payload.len());
+    let mut bytes = (payload.len() as u32).to_le_bytes().to_vec();
+    bytes.extend(checksum(&payload));
+    bytes.extend(payload);
+    bytes
+}
+
+/// The next record; `None` at the end, and where it is cut short or damaged.
+fn read_record<T: DeserializeOwned>(file: &mut impl Read) -> Option<T> {
+    let mut preamble = [0; PREAMBLE_LEN];
+    file.read_exact(&mut preamble).ok()?;
+    let (len, expected) = preamble.split_at(4);
+    let len = u32::from_le_bytes(len.try_into().ok()?) as usize;
+    if len > MAX_RECORD_LEN {
+        return None;
+    }
+    let mut payload = vec![0; len];
+    file.read_exact(&mut payload).ok()?;
+    (checksum(&payload) == expected).then(|| postcard::from_bytes(&payload).ok())?
+}
+
+fn checksum(payload: &[u8]) -> [u8; CHECKSUM_LEN] {
+    let Hash(hash) = fingerprint(payload);
+    *hash.first_chunk().expect("a hash is longer than a checksum")
+}
+
+/// Makes a file in `.shoal` that only its owner may read: its content may be secret once it has its
+/// own mode. What stood there is removed, never written into.
+pub(super) fn create(shoal: &OwnedFd, file_name: &str) -> rustix::io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+    match open(shoal, file_name, flags) {
+        Err(Errno::EXIST) => {
+            remove(shoal, file_name)?;
+            open(shoal, file_name, flags)
+        }
+        opened => opened,
+    }
+}
+
+/// Opens a file in `.shoal`.
+pub(super) fn open(shoal: &OwnedFd, file_name: &str, flags: OFlags) -> rustix::io::Result<File> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::openat(shoal, file_name, flags, Mode::from_raw_mode(0o600)).map(File::from)
+}
+
+/// Removes a file from `.shoal`; it may be gone already.
+pub(super) fn remove(shoal: &OwnedFd, file_name: &str) -> rustix::io::Result<()> {
+    match rustix::fs::unlinkat(shoal, file_name, AtFlags::empty()) {
+        Err(Errno::NOENT) => Ok(()),
+        removed => removed,
+    }
+}
+
+/// The names of all files in `.shoal`.
+pub(super) fn list(shoal: &OwnedFd) -> rustix::io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for item in rustix::fs::Dir::read_from(shoal)? {
+        let name = item?.file_name().to_string_lossy().into_owned();
+        if name != "." && name != ".." {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}

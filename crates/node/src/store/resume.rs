@@ -1,0 +1,100 @@
+//! Finds what earlier runs left behind, and proves it piece by piece. Changes nothing on the disk.
+
+use super::destination::Destination;
+use super::digest::{self, ZeroHash};
+use super::lock;
+use super::partial::{self, Part, PartName};
+use super::sparse;
+use content::{Bitfield, Entry, PieceIndex, VerifiedLayer};
+use rustix::fs::OFlags;
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What an earlier run left of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partial {
+    /// What it is to become.
+    pub entry: Entry,
+    /// The pieces that are there and verified; numbers are within the file.
+    pub held: Bitfield,
+    /// What is known of its piece hashes.
+    pub layer: VerifiedLayer,
+}
+
+/// A partial while its pieces are being hashed.
+struct Candidate {
+    name: PartName,
+    entry: Entry,
+    layer: VerifiedLayer,
+    held: Mutex<Bitfield>,
+    zeros: ZeroHash,
+}
+
+impl Destination {
+    /// The partials under `.shoal`, with those pieces that are whole on the disk. Adds the bytes
+    /// that were hashed to `progress` as it goes. What is damaged or not the store's own is left
+    /// alone; once everybody has stopped, [`super::Store::close`] removes sidecars that cannot be
+    /// read, and data that has none.
+    pub fn partials(&self, threads: usize, progress: &AtomicU64) -> Vec<Partial> {
+        let names = partial::list(&self.shoal).unwrap_or_default();
+        let candidates: Vec<Candidate> =
+            names.iter().filter_map(|file_name| self.candidate(file_name)).collect();
+        let counts = candidates.iter().map(|candidate| candidate.layer.geometry().piece_count());
+        digest::over_pieces(counts, threads, &|index, piece, buffer| {
+            let candidate = &candidates[index];
+            // What cannot be read is not held.
+            if self.holds(candidate, piece, buffer, progress) == Some(true) {
+                lock(&candidate.held).insert(piece.0);
+            }
+            ControlFlow::Continue(())
+        });
+        candidates.into_iter().map(Candidate::into_partial).collect()
+    }
+
+    /// The partial to which a file in `.shoal` is the sidecar.
+    fn candidate(&self, file_name: &str) -> Option<Candidate> {
+        let (name, Part::Sidecar) = PartName::parse(file_name)? else { return None };
+        let (entry, layer) = partial::read_sidecar(&self.shoal, &name)?;
+        let metadata = self.open_data(&name)?.metadata().ok()?;
+        let whole = metadata.is_file() && metadata.len() == entry.len();
+        let held = Mutex::new(Bitfield::new(layer.geometry().piece_count()));
+        whole.then(|| Candidate { name, entry, layer, held, zeros: ZeroHash::default() })
+    }
+
+    fn open_data(&self, name: &PartName) -> Option<File> {
+        partial::open(&self.shoal, &name.file(Part::Data), OFlags::RDONLY).ok()
+    }
+
+    /// Whether a piece is on the disk as it must be; `None` where that cannot be told. Opening the
+    /// file for each piece is nothing beside hashing it, and bounds the number of open files.
+    fn holds(
+        &self,
+        candidate: &Candidate,
+        piece: PieceIndex,
+        buffer: &mut Vec<u8>,
+        progress: &AtomicU64,
+    ) -> Option<bool> {
+        let geometry = candidate.layer.geometry();
+        let expected = candidate.layer.piece_hash(piece)?;
+        let file = self.open_data(&candidate.name)?;
+        let buffer = digest::sized(buffer, geometry.size(piece) as usize);
+        let offset = geometry.offset(piece);
+        if sparse::is_hole(&file, offset, buffer.len() as u64)
+            && !candidate.zeros.may_be_zeros(geometry, buffer.len(), expected)
+        {
+            return Some(false);
+        }
+        let read = digest::read_exactly(&file, buffer, offset).ok()?;
+        progress.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+        Some(read && candidate.zeros.piece_hash(geometry, buffer) == expected)
+    }
+}
+
+impl Candidate {
+    fn into_partial(self) -> Partial {
+        let held = std::mem::take(&mut *lock(&self.held));
+        Partial { entry: self.entry, held, layer: self.layer }
+    }
+}

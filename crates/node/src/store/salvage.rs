@@ -1,0 +1,125 @@
+//! Pieces that are on this rank already, in an older file or the same source: found, verified, put
+//! in place.
+
+use super::digest::{self, ZeroHash};
+use super::files::Key;
+use super::partial::{self, Part, PartName};
+use super::sparse;
+use super::{Store, WriteError, lock};
+use content::{EntryIndex, Geometry, Hash, PieceId, PieceIndex};
+use rustix::fs::OFlags;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What became of an attempt to salvage a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Salvage {
+    /// It was in what stood at the destination, or in an old partial, and is written now.
+    Reused,
+    /// It was in a source on this rank, and is written now.
+    Copied,
+    /// It is nowhere here.
+    Absent,
+}
+
+/// What an entry's pieces may be found in.
+pub(super) struct Candidates {
+    /// What stands under its name.
+    pub(super) standing: Option<Found>,
+    /// Whether the data of an old partial was put aside.
+    pub(super) aside: bool,
+    /// A source on this rank, of the right length.
+    pub(super) local: Option<PathBuf>,
+    zeros: ZeroHash,
+}
+
+/// A file under the name of an entry.
+pub(super) struct Found {
+    /// The hashes of its pieces, where it has the entry's length; else they are found out piece by
+    /// piece.
+    pub(super) hashes: Option<Vec<Hash>>,
+}
+
+impl Candidates {
+    pub(super) fn new(standing: Option<Found>, aside: bool, local: Option<PathBuf>) -> Self {
+        Self { standing, aside, local, zeros: ZeroHash::default() }
+    }
+}
+
+impl Store {
+    /// Looks for a piece in what [`Self::survey`] found, and writes it where it is there and
+    /// verifies.
+    ///
+    /// # Errors
+    ///
+    /// Says why it cannot be written; what cannot be read counts as absent.
+    ///
+    /// # Panics
+    ///
+    /// Panics where the entry is finished.
+    pub fn salvage(&self, piece: PieceId, expected: Hash) -> Result<Salvage, WriteError> {
+        let (entry, index) = self.catalogue.locate(piece);
+        let state = self.states.find(entry);
+        let Some(candidates) = state.and_then(|state| lock(&state).candidates.clone()) else {
+            return Ok(Salvage::Absent);
+        };
+        let geometry = self.catalogue.geometry(entry);
+        let mut buffer = self.pool.take(geometry.size(index) as usize);
+        let zeros = &candidates.zeros;
+        let mut wanted = Wanted { geometry, index, expected, zeros, buffer: &mut buffer };
+        let hashes = candidates.standing.as_ref().map(|found| &found.hashes);
+        let may_stand = hashes.is_some_and(|hashes| {
+            hashes.as_ref().is_none_or(|hashes| hashes[index.0 as usize] == expected)
+        });
+        let salvage = if may_stand && wanted.is_in(self.open_standing(entry))
+            || candidates.aside && wanted.is_in(self.open_aside(entry))
+        {
+            Salvage::Reused
+        } else if let Some(path) = &candidates.local
+            && wanted.is_in(self.open(Key::Local(entry.0), || digest::open_to_read(path)))
+        {
+            Salvage::Copied
+        } else {
+            return Ok(Salvage::Absent);
+        };
+        self.write(piece, &buffer)?;
+        Ok(salvage)
+    }
+
+    fn open_standing(&self, entry: EntryIndex) -> io::Result<Arc<File>> {
+        let name = &self.catalogue.entry(entry).name;
+        self.open(Key::Standing(entry.0), || self.destination().root.open_file(name))
+    }
+
+    fn open_aside(&self, entry: EntryIndex) -> io::Result<Arc<File>> {
+        let name = PartName::of(&self.catalogue.entry(entry).name).file(Part::Old);
+        let open = || Ok(partial::open(&self.destination().shoal, &name, OFlags::RDONLY)?);
+        self.open(Key::Old(entry.0), open)
+    }
+}
+
+/// A piece that is looked for.
+struct Wanted<'a> {
+    geometry: Geometry,
+    index: PieceIndex,
+    expected: Hash,
+    zeros: &'a ZeroHash,
+    buffer: &'a mut [u8],
+}
+
+impl Wanted<'_> {
+    /// Whether a file has the piece in its place; then the buffer has its bytes.
+    fn is_in(&mut self, file: io::Result<Arc<File>>) -> bool {
+        let Ok(file) = file else { return false };
+        let (offset, len) = (self.geometry.offset(self.index), self.buffer.len());
+        if sparse::is_hole(&file, offset, len as u64)
+            && !self.zeros.may_be_zeros(self.geometry, len, self.expected)
+        {
+            return false;
+        }
+        digest::read_exactly(&file, self.buffer, offset).unwrap_or(false)
+            && self.zeros.piece_hash(self.geometry, self.buffer) == self.expected
+    }
+}

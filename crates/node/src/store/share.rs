@@ -1,0 +1,264 @@
+//! What a rank shares: the trees are walked, and every file is hashed. Never writes below what it
+//! shares.
+
+use super::cache::Cache;
+use super::digest::{self, Digest, Source};
+use super::error::show;
+use super::stamp::Stamp;
+use super::walk::{self, Found};
+use content::{
+    Catalogue, Entry, FileContent, Geometry, Hash, Kind, Name, NameError, PieceLayer, PieceLen,
+    VerifiedLayer,
+};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::time::SystemTime;
+
+use crate::Share;
+
+/// What a rank offers.
+#[derive(Debug)]
+pub struct Shared {
+    /// The entries in order of their names; no name twice.
+    pub entries: Vec<SharedEntry>,
+    /// What the user should know, in full sentences.
+    pub notices: Vec<String>,
+}
+
+/// One entry that a rank offers, and where it comes from.
+#[derive(Debug)]
+pub struct SharedEntry {
+    /// The entry; a file's root is known.
+    pub entry: Entry,
+    /// Where it is on this rank.
+    pub path: PathBuf,
+    /// All piece hashes with their proofs, for a file of at least one byte.
+    pub layer: Option<VerifiedLayer>,
+    pub(super) stamp: Stamp,
+}
+
+/// How [`share`] goes about it.
+#[derive(Debug, Clone)]
+pub struct ShareOptions {
+    /// The piece length of all files; by each file's length where none is given.
+    pub piece_len: Option<PieceLen>,
+    /// How many threads hash.
+    pub threads: usize,
+    /// Where digests of large files are kept between runs; nowhere where none is given.
+    pub cache: Option<PathBuf>,
+}
+
+/// Why something cannot be shared.
+#[derive(Debug, thiserror::Error)]
+pub enum ShareError {
+    /// What is to be shared does not exist.
+    #[error(
+        "'{}' cannot be shared because it does not exist; check --share on this rank",
+        show(path)
+    )]
+    Missing {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+    /// Something that is to be shared cannot be read.
+    #[error(
+        "'{}' cannot be shared because it cannot be read: {source}; make it readable, or \
+         leave it out",
+        show(path)
+    )]
+    Unreadable {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A path does not make a name of the catalogue.
+    #[error("'{}' cannot be shared: {source}; rename it, or choose another --prefix", show(path))]
+    BadName {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why not.
+        source: NameError,
+    },
+    /// A directory that is to be shared under its own name has none.
+    #[error(
+        "'{}' cannot be shared because it has no name of its own; name a directory below it",
+        show(path)
+    )]
+    Nameless {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+    /// Two shares would have the same name.
+    #[error(
+        "'{}' and '{}' would both be called '{name}'; share one of them under another --prefix",
+        show(first),
+        show(second)
+    )]
+    Duplicate {
+        /// The name.
+        name: Name,
+        /// What had it first.
+        first: PathBuf,
+        /// What would have it too.
+        second: PathBuf,
+    },
+    /// A file has more pieces than a catalogue may have.
+    #[error("'{}' has too many pieces to be shared; use a longer --piece-length", show(path))]
+    TooManyPieces {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file changed each time that it was hashed.
+    #[error(
+        "'{}' keeps changing while it is being hashed; share it once it is left alone",
+        show(path)
+    )]
+    Changing {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// A file is hashed at most so many times, until it stays the same meanwhile.
+const ATTEMPTS: usize = 2;
+
+/// Whether something is at a path; of a link, at its end. `cast` asks before it shares.
+pub fn exists(path: &Path) -> bool {
+    walk::without_slashes(path).metadata().is_ok()
+}
+
+/// Walks and hashes what a rank shares. Adds the bytes that were hashed to `progress` as it goes;
+/// what the cache knew is not hashed.
+///
+/// # Errors
+///
+/// Refuses what cannot be read or named; see [`ShareError`].
+pub fn share(
+    shares: &[Share],
+    options: &ShareOptions,
+    progress: &AtomicU64,
+) -> Result<Shared, ShareError> {
+    let walked = walk::walk(shares)?;
+    let mut entries: Vec<SharedEntry> = Vec::with_capacity(walked.found.len());
+    for (name, found) in walked.found {
+        entries.push(SharedEntry::unhashed(name, found, options.piece_len)?);
+    }
+    hash_files(&mut entries, options, progress)?;
+    Ok(Shared { entries, notices: walked.notices })
+}
+
+impl SharedEntry {
+    /// The entry of what was found; a file's root is yet to come.
+    fn unhashed(name: Name, found: Found, told: Option<PieceLen>) -> Result<Self, ShareError> {
+        let Found { path, kind, metadata, stamp } = found;
+        let kind = match kind {
+            walk::FoundKind::Directory => Kind::Directory,
+            walk::FoundKind::Symlink(target) => Kind::Symlink(target),
+            walk::FoundKind::File => Kind::File(cut(&path, stamp.len, told)?),
+        };
+        Ok(Self { entry: Entry { name, kind, metadata }, path, layer: None, stamp })
+    }
+
+    fn is_hashed(&self) -> bool {
+        self.entry.file().is_none_or(|content| content.root.is_some())
+    }
+
+    fn set_hashes(&mut self, hashes: Vec<Hash>) {
+        let Kind::File(content) = &mut self.entry.kind else {
+            unreachable!("only files are hashed")
+        };
+        let layer = PieceLayer::new(content.geometry, hashes).expect("one hash a piece");
+        content.root = Some(layer.root());
+        self.layer = (!content.geometry.is_empty()).then(|| layer.prove());
+    }
+
+    /// Looks at a file again after it changed.
+    fn look_again(&mut self, told: Option<PieceLen>) -> Result<(), ShareError> {
+        let unreadable = |source| ShareError::Unreadable { path: self.path.clone(), source };
+        let metadata = self.path.symlink_metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
+            return Err(ShareError::Changing { path: self.path.clone() });
+        }
+        self.stamp = Stamp::of(&metadata);
+        self.entry.metadata = walk::kept(&metadata);
+        self.entry.kind = Kind::File(cut(&self.path, self.stamp.len, told)?);
+        Ok(())
+    }
+}
+
+/// A file's content before it is hashed.
+fn cut(path: &Path, len: u64, told: Option<PieceLen>) -> Result<FileContent, ShareError> {
+    let geometry = Geometry::new(len, told.unwrap_or(PieceLen::default_for(len)));
+    if geometry.piece_count_wide() > Catalogue::MAX_PIECES {
+        return Err(ShareError::TooManyPieces { path: path.to_owned() });
+    }
+    Ok(FileContent { geometry, root: None })
+}
+
+fn hash_files(
+    entries: &mut [SharedEntry],
+    options: &ShareOptions,
+    progress: &AtomicU64,
+) -> Result<(), ShareError> {
+    let cache = Cache::new(options.cache.as_deref());
+    for attempt in 1..=ATTEMPTS {
+        find_known(entries, &cache)?;
+        let begun = SystemTime::now();
+        let (places, sources) = sources(entries);
+        let digests =
+            digest::digest(&sources, options.threads, progress).map_err(|(at, source)| {
+                ShareError::Unreadable { path: sources[at].path.to_owned(), source }
+            })?;
+        for (source, digest) in sources.iter().zip(&digests) {
+            if let Digest::Hashes(hashes) = digest {
+                cache.keep(source.path, &source.stamp, source.geometry, hashes, begun);
+            }
+        }
+        let mut changed = Vec::new();
+        for (place, digest) in places.into_iter().zip(digests) {
+            match digest {
+                Digest::Hashes(hashes) => entries[place].set_hashes(hashes),
+                Digest::Changed => changed.push(place),
+            }
+        }
+        let Some(&first) = changed.first() else { break };
+        if attempt == ATTEMPTS {
+            return Err(ShareError::Changing { path: entries[first].path.clone() });
+        }
+        for place in changed {
+            entries[place].look_again(options.piece_len)?;
+        }
+    }
+    Ok(())
+}
+
+/// The files that are still to be hashed, with their places in `entries`.
+fn sources(entries: &[SharedEntry]) -> (Vec<usize>, Vec<Source<'_>>) {
+    let files = entries.iter().enumerate().filter(|(_, shared)| !shared.is_hashed());
+    files
+        .map(|(place, shared)| {
+            let geometry = shared.entry.file().expect("only files are hashed").geometry;
+            (place, Source { path: &shared.path, stamp: shared.stamp, geometry })
+        })
+        .unzip()
+}
+
+/// Fills in the hashes of empty files and of those that the cache knows; all must be readable
+/// still.
+fn find_known(entries: &mut [SharedEntry], cache: &Cache) -> Result<(), ShareError> {
+    for shared in entries.iter_mut().filter(|shared| !shared.is_hashed()) {
+        let geometry = shared.entry.file().expect("only files are hashed").geometry;
+        let known = match geometry.is_empty() {
+            true => Some(Vec::new()),
+            false => cache.find(&shared.path, &shared.stamp, geometry),
+        };
+        if let Some(hashes) = known {
+            digest::open_to_read(&shared.path)
+                .map_err(|source| ShareError::Unreadable { path: shared.path.clone(), source })?;
+            shared.set_hashes(hashes);
+        }
+    }
+    Ok(())
+}

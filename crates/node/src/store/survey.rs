@@ -1,0 +1,206 @@
+//! What stands at the destination before anything is fetched. Asks nobody for anything.
+
+use super::beneath::{Standing, word};
+use super::destination::Destination;
+use super::digest::{self, ZeroHash};
+use super::files::Key;
+use super::partial::{self, Part, PartName};
+use super::salvage::{Candidates, Found};
+use super::stamp::Stamp;
+use super::state::Phase;
+use super::{Store, WriteError, finish, lock};
+use content::{Bitfield, Entry, EntryIndex, FileContent, Hash, PieceIndex, PieceLayer};
+use rustix::fs::{Advice, AtFlags, FileType};
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+/// What a survey of a wanted file found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Survey {
+    /// The same content stands under the name already; its mode and time are now as they must be.
+    Complete,
+    /// An earlier run left these pieces; numbers are within the file. The others may be salvaged.
+    Partial(Bitfield),
+    /// There is something that pieces may be salvaged from.
+    Candidate,
+    /// There is nothing.
+    Nothing,
+}
+
+/// Something regular that stands under the name.
+struct Old {
+    file: File,
+    stamp: Stamp,
+    content: OldContent,
+}
+
+/// What is known of its content.
+enum OldContent {
+    /// It is the very file that this rank shares.
+    Shared,
+    /// It has the right length, and its pieces these hashes.
+    Hashed(Vec<Hash>),
+    /// Nothing.
+    Unknown,
+}
+
+impl Store {
+    /// Looks what is there of a wanted file, before anything of it is written. A file of the right
+    /// length is hashed whole. Leaves what stands under the name untouched.
+    ///
+    /// # Errors
+    ///
+    /// Says so where something stands in the way that is no file, or the name leads through a link.
+    ///
+    /// # Panics
+    ///
+    /// Panics where the entry is no file, or not wanted here.
+    pub fn survey(&self, index: EntryIndex) -> Result<Survey, WriteError> {
+        let (entry, content) = self.wanted_file(index);
+        let destination = self.destination();
+        let old = match destination.root.look(&entry.name)? {
+            Standing::Nothing | Standing::Symlink | Standing::File(None) => None,
+            Standing::File(Some(file)) => self.hash_old(index, content, file),
+            Standing::Directory => return Err(self.in_the_way(entry, word(FileType::Directory))),
+            Standing::Special(what) => return Err(self.in_the_way(entry, what)),
+        };
+        if let Some(old) = &old
+            && let Some(stamp) = self.complete(entry, content, old)
+        {
+            self.states.begin(index, Phase::Done(stamp));
+            self.drop_leftovers(index, destination, entry);
+            return Ok(Survey::Complete);
+        }
+        Ok(self.collect_candidates(index, destination, entry, old))
+    }
+
+    fn in_the_way(&self, entry: &Entry, what: &'static str) -> WriteError {
+        let path = self.destination().place(&entry.name);
+        WriteError::InTheWay {
+            obstacle: path.clone(),
+            path,
+            what,
+            wanted: word(FileType::RegularFile),
+        }
+    }
+
+    /// Looks at a regular file under the name; hashes it where it has the right length. `None`
+    /// where it cannot be read.
+    fn hash_old(&self, index: EntryIndex, content: FileContent, file: File) -> Option<Old> {
+        let stamp = Stamp::of_file(&file).ok()?;
+        let own = self.shared.get(&index.0);
+        let content = if own.is_some_and(|(_, shared)| shared.is_same_content(&stamp)) {
+            OldContent::Shared
+        } else if stamp.len == content.geometry.len() {
+            let hashes = self.hash_whole(&file, stamp, content).ok()?;
+            hashes.map_or(OldContent::Unknown, OldContent::Hashed)
+        } else {
+            OldContent::Unknown
+        };
+        Some(Old { file, stamp, content })
+    }
+
+    /// The hashes of all pieces of a file; `None` where it changes meanwhile.
+    fn hash_whole(
+        &self,
+        file: &File,
+        stamp: Stamp,
+        content: FileContent,
+    ) -> io::Result<Option<Vec<Hash>>> {
+        let geometry = content.geometry;
+        if !geometry.is_single_piece() {
+            // Advice only: a file system that knows none of it reads all the same.
+            let _ = rustix::fs::fadvise(file, 0, None, Advice::Sequential);
+        }
+        let zeros = ZeroHash::default();
+        let mut hashes = Vec::with_capacity(geometry.piece_count() as usize);
+        let mut buffer =
+            self.pool.take(geometry.len().min(geometry.piece_len().bytes().into()) as usize);
+        for piece in (0..geometry.piece_count()).map(PieceIndex) {
+            let buffer = &mut buffer[..geometry.size(piece) as usize];
+            if !digest::read_exactly(file, buffer, geometry.offset(piece))? {
+                return Ok(None);
+            }
+            hashes.push(zeros.piece_hash(geometry, buffer));
+        }
+        let unchanged = Stamp::of_file(file)? == stamp;
+        Ok(unchanged.then_some(hashes))
+    }
+
+    /// Where a file has the wanted content: mends its mode and time, and says how it is then. One
+    /// that cannot be mended, for it belongs to somebody else, is copied like any other material.
+    fn complete(&self, entry: &Entry, content: FileContent, old: &Old) -> Option<Stamp> {
+        if let OldContent::Unknown = old.content {
+            return None;
+        }
+        if let OldContent::Hashed(hashes) = &old.content {
+            let layer =
+                PieceLayer::new(content.geometry, hashes.clone()).expect("one hash a piece");
+            if content.root != Some(layer.root()) {
+                return None;
+            }
+        }
+        finish::mend(&old.file, &entry.metadata).ok()?;
+        Stamp::of_file(&old.file).ok()
+    }
+
+    /// Removes what `.shoal` has of a file that stands whole under its name.
+    fn drop_leftovers(&self, index: EntryIndex, destination: &Destination, entry: &Entry) {
+        self.files.remove(Key::Own(index.0));
+        let name = PartName::of(&entry.name);
+        if self.leftovers.contains(&name) {
+            for part in [Part::Data, Part::Sidecar, Part::Old] {
+                // What cannot be removed stays, and is no worse than before.
+                let _ = partial::remove(&destination.shoal, &name.file(part));
+            }
+        }
+    }
+
+    /// Keeps in mind where pieces may be salvaged from.
+    fn collect_candidates(
+        &self,
+        index: EntryIndex,
+        destination: &Destination,
+        entry: &Entry,
+        old: Option<Old>,
+    ) -> Survey {
+        let state = self.states.get(index);
+        let state = &mut *lock(&state);
+        let kept = matches!(state.phase, Phase::Kept(_));
+        let name = PartName::of(&entry.name);
+        let aside = self.leftovers.contains(&name) && set_aside(destination, &name, kept);
+        let local = self.local.get(&index.0).filter(|path| {
+            path.metadata().is_ok_and(|found| found.is_file() && found.len() == entry.len())
+        });
+        let standing = old.filter(|old| old.stamp.len > 0).map(|old| {
+            self.files.put(Key::Standing(index.0), &Arc::new(old.file));
+            match old.content {
+                OldContent::Hashed(hashes) => Found { hashes: Some(hashes) },
+                OldContent::Shared | OldContent::Unknown => Found { hashes: None },
+            }
+        });
+        let any = standing.is_some() || aside || local.is_some();
+        if any && !entry.is_empty() {
+            state.candidates = Some(Arc::new(Candidates::new(standing, aside, local.cloned())));
+        }
+        match &state.phase {
+            Phase::Kept(partial) => Survey::Partial(partial.held.clone()),
+            _ if state.candidates.is_some() => Survey::Candidate,
+            _ => Survey::Nothing,
+        }
+    }
+}
+
+/// Puts the data of a partial that was to become something else aside, as material; says whether
+/// there is any.
+fn set_aside(destination: &Destination, name: &PartName, kept: bool) -> bool {
+    let shoal = &destination.shoal;
+    let (data, old) = (name.file(Part::Data), name.file(Part::Old));
+    if !kept && rustix::fs::renameat(shoal, &data, shoal, &old).is_ok() {
+        // Without its data it says nothing; written anew with the first piece.
+        let _ = partial::remove(shoal, &name.file(Part::Sidecar));
+        return true;
+    }
+    rustix::fs::statat(shoal, old, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+}

@@ -1,0 +1,200 @@
+//! Finds what lies under the shared paths, and under which names. Follows no link below them, opens
+//! no file.
+
+use super::error::show;
+use super::share::ShareError;
+use super::stamp::Stamp;
+use crate::{Naming, Share};
+use content::{Metadata, Name};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// Everything that was found, by name.
+pub(super) struct Walked {
+    pub(super) found: BTreeMap<Name, Found>,
+    pub(super) notices: Vec<String>,
+}
+
+/// Something that has a name.
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    pub(super) kind: FoundKind,
+    pub(super) metadata: Metadata,
+    pub(super) stamp: Stamp,
+}
+
+#[derive(PartialEq, Eq)]
+pub(super) enum FoundKind {
+    File,
+    Directory,
+    Symlink(Vec<u8>),
+}
+
+/// Walks all shares.
+pub(super) fn walk(shares: &[Share]) -> Result<Walked, ShareError> {
+    let mut walk = Walk::default();
+    for share in shares {
+        walk.share(share)?;
+    }
+    let notices = walk.notice().into_iter().collect();
+    Ok(Walked { found: walk.found, notices })
+}
+
+/// The metadata that is kept of an entry.
+pub(super) fn kept(metadata: &fs::Metadata) -> Metadata {
+    Metadata { mode: metadata.mode() & 0o7777, modified: Stamp::of(metadata).modified }
+}
+
+/// The path without the slashes at its end, which would demand a directory.
+pub(super) fn without_slashes(path: &Path) -> &Path {
+    let bytes = path.as_os_str().as_bytes();
+    let end = bytes.iter().rposition(|&byte| byte != b'/').map_or(bytes.len().min(1), |at| at + 1);
+    Path::new(OsStr::from_bytes(&bytes[..end]))
+}
+
+#[derive(Default)]
+struct Walk {
+    found: BTreeMap<Name, Found>,
+    special_count: usize,
+    first_special: Vec<PathBuf>,
+}
+
+impl Walk {
+    /// A notice names at most so many of the files that it counts.
+    const MAX_NAMED: usize = 3;
+
+    fn share(&mut self, share: &Share) -> Result<(), ShareError> {
+        let path = without_slashes(&share.path);
+        let metadata = path.metadata().map_err(|source| {
+            use io::ErrorKind::{NotADirectory, NotFound};
+            match source.kind() {
+                NotFound | NotADirectory => ShareError::Missing { path: path.to_owned() },
+                _ => unreadable(path, source),
+            }
+        })?;
+        if !metadata.is_dir() {
+            let name = [&share.prefix, path.file_name().unwrap_or_default().as_bytes()].concat();
+            let place = path.canonicalize().map_err(|source| unreadable(path, source))?;
+            return self.take(name, place, &metadata);
+        }
+        match share.naming {
+            Naming::Inside => self.descend(share.prefix.clone(), path.to_owned()),
+            Naming::WithOwnName => {
+                let name = [&share.prefix, own_name(path)?.as_bytes()].concat();
+                self.take(name.clone(), path.to_owned(), &metadata)?;
+                self.descend([&name[..], b"/"].concat(), path.to_owned())
+            }
+        }
+    }
+
+    /// Takes all that lies in a directory and below, each name after `prefix`.
+    fn descend(&mut self, prefix: Vec<u8>, directory: PathBuf) -> Result<(), ShareError> {
+        let mut pending = vec![(prefix, directory)];
+        while let Some((prefix, directory)) = pending.pop() {
+            let refuse = |source| unreadable(&directory, source);
+            for item in fs::read_dir(&directory).map_err(refuse)? {
+                let item = item.map_err(refuse)?;
+                let metadata = match item.metadata() {
+                    Ok(metadata) => metadata,
+                    Err(gone) if gone.kind() == io::ErrorKind::NotFound => continue,
+                    Err(source) => return Err(unreadable(&item.path(), source)),
+                };
+                let own_name = item.file_name();
+                if metadata.is_dir() {
+                    if own_name.as_bytes() == Name::RESERVED {
+                        continue;
+                    }
+                    let below = [&prefix[..], own_name.as_bytes(), b"/"].concat();
+                    pending.push((below, item.path()));
+                }
+                self.take([&prefix, own_name.as_bytes()].concat(), item.path(), &metadata)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one file, directory or link.
+    fn take(
+        &mut self,
+        name: Vec<u8>,
+        path: PathBuf,
+        metadata: &fs::Metadata,
+    ) -> Result<(), ShareError> {
+        let kind = if metadata.is_dir() {
+            FoundKind::Directory
+        } else if metadata.is_file() {
+            FoundKind::File
+        } else if metadata.is_symlink() {
+            let target = fs::read_link(&path).map_err(|source| unreadable(&path, source))?;
+            FoundKind::Symlink(target.into_os_string().into_vec())
+        } else {
+            self.special_count += 1;
+            if self.first_special.len() < Self::MAX_NAMED {
+                self.first_special.push(path);
+            }
+            return Ok(());
+        };
+        let name =
+            Name::new(name).map_err(|source| ShareError::BadName { path: path.clone(), source })?;
+        let found = Found { path, kind, metadata: kept(metadata), stamp: Stamp::of(metadata) };
+        match self.found.entry(name) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(found);
+            }
+            Entry::Occupied(first) if !first.get().merges_with(&found) => {
+                return Err(ShareError::Duplicate {
+                    name: first.key().clone(),
+                    first: first.get().path.clone(),
+                    second: found.path,
+                });
+            }
+            Entry::Occupied(_) => {}
+        }
+        Ok(())
+    }
+
+    fn notice(&self) -> Option<String> {
+        let named: Vec<String> =
+            self.first_special.iter().map(|path| format!("'{}'", show(path))).collect();
+        let more = match self.special_count - named.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let noun = if self.special_count == 1 { "file is" } else { "files are" };
+        (self.special_count > 0).then(|| {
+            format!(
+                "{} special {noun} not shared (sockets, pipes, devices): {}{more}",
+                self.special_count,
+                named.join(", "),
+            )
+        })
+    }
+}
+
+impl Found {
+    /// Whether two finds of one name are no contradiction: directories, of which the first one's
+    /// mode and time count, or the same file found twice.
+    fn merges_with(&self, other: &Self) -> bool {
+        let directories = self.kind == FoundKind::Directory && other.kind == FoundKind::Directory;
+        directories || (self.kind == other.kind && self.stamp.is_same_file(&other.stamp))
+    }
+}
+
+/// The name by which a directory is called where it lies.
+fn own_name(path: &Path) -> Result<std::ffi::OsString, ShareError> {
+    if let Some(name) = path.file_name() {
+        return Ok(name.to_owned());
+    }
+    let canonical = path.canonicalize().map_err(|source| unreadable(path, source))?;
+    let name = canonical.file_name();
+    name.map(OsStr::to_owned).ok_or_else(|| ShareError::Nameless { path: path.to_owned() })
+}
+
+fn unreadable(path: &Path, source: io::Error) -> ShareError {
+    ShareError::Unreadable { path: path.to_owned(), source }
+}

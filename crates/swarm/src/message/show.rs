@@ -1,0 +1,126 @@
+//! Messages as a line of a log: short, in the protocol's own words.
+
+use super::{Between, FromTracker, Message, ToTracker};
+use content::Span;
+use std::fmt;
+
+/// Runs as text: `0-9,12`, the first few of many.
+struct Runs<'a>(&'a [Span]);
+
+impl fmt::Display for Runs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 4;
+        if self.0.is_empty() {
+            return f.write_str("none");
+        }
+        for (at, span) in self.0.iter().take(SHOWN).enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            match span.count {
+                1 => write!(f, "{comma}{}", span.first)?,
+                _ => write!(f, "{comma}{}-{}", span.first, span.last())?,
+            }
+        }
+        if self.0.len() > SHOWN { write!(f, ",... in {} runs", self.0.len()) } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ToTracker(message) => message.fmt(f),
+            Self::FromTracker(message) => message.fmt(f),
+            Self::Between(message) => message.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for ToTracker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hello(hello) => {
+                write!(f, "INIT: {} shares, wants {:?}", hello.shares.len(), hello.wants)
+            }
+            Self::Offers(offers) => write!(f, "INIT: {} files", offers.len()),
+            Self::Introduced => f.write_str("INIT: that is all"),
+            Self::Trouble(why) => write!(f, "INIT: trouble: {why}"),
+            Self::Surveyed { need_bytes } => write!(f, "surveyed: {need_bytes} bytes to write"),
+            Self::Ask { question, first, count } => {
+                write!(
+                    f,
+                    "question {question}: who holds files {}-{}?",
+                    first.0,
+                    Span { first: first.0, count: *count }.last()
+                )
+            }
+            Self::Stop(_) => f.write_str("STOP"),
+            Self::Update(gains) if gains.is_empty() => f.write_str("update: alive"),
+            Self::Update(gains) => {
+                let (pieces, files) = (Runs(&gains.pieces), Runs(&gains.entries));
+                write!(f, "update: gained pieces {pieces}; complete files {files}")?;
+                if gains.lost.is_empty() {
+                    Ok(())
+                } else {
+                    write!(f, "; lost {}", Runs(&gains.lost))
+                }
+            }
+            Self::Counters(counters) => write!(
+                f,
+                "counters: {} bytes received, {} sent",
+                counters.bytes_received, counters.bytes_sent
+            ),
+        }
+    }
+}
+
+impl fmt::Display for FromTracker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(positions) => write!(f, "read shares {positions:?}"),
+            Self::Entries(entries) => write!(f, "START: {} files", entries.len()),
+            Self::Wanted(spans) => write!(f, "START: yours are files {}", Runs(spans)),
+            Self::Start(_) => f.write_str("START"),
+            Self::Admission(Ok(())) => f.write_str("admitted"),
+            Self::Admission(Err(why)) => write!(f, "not admitted: {why}"),
+            Self::Holders { question, holders, gone, .. } => {
+                write!(f, "answer {question}: holders")?;
+                holders.iter().try_for_each(|holder| write!(f, " {}", holder.rank))?;
+                if gone.is_empty() { Ok(()) } else { write!(f, "; gone: pieces {}", Runs(gone)) }
+            }
+            Self::Alive => f.write_str("alive"),
+            Self::Lost(rank) => write!(f, "rank {rank} is lost"),
+            Self::Finish { outcome, .. } => write!(f, "FINISH: {}", outcome.word()),
+            Self::End => f.write_str("END"),
+        }
+    }
+}
+
+impl fmt::Display for Between {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request { number, pieces } => {
+                write!(f, "request {}: pieces {}", number.0, Runs(pieces))
+            }
+            Self::AskHashes { entry, range } => {
+                write!(f, "request: hashes of file {}, range {range}", entry.0)
+            }
+            Self::Cancel(number) => write!(f, "cancel {}", number.0),
+            Self::Ack(ack) => {
+                write!(f, "ack {}: pieces {} follow", ack.request.0, Runs(&ack.follows))?;
+                if !ack.refused.is_empty() {
+                    write!(f, "; refused {}", Runs(&ack.refused))?;
+                }
+                if ack.gained.is_empty() {
+                    Ok(())
+                } else {
+                    write!(f, "; gained {}", Runs(&ack.gained))
+                }
+            }
+            Self::Hashes { entry, index, range } => match range {
+                Some(range) => {
+                    write!(f, "{} hashes of file {}, range {index}", range.hashes.len(), entry.0)
+                }
+                None => write!(f, "no hashes of file {}, range {index}", entry.0),
+            },
+        }
+    }
+}
