@@ -29,8 +29,8 @@ impl Span {
         self.first.saturating_add(self.count.saturating_sub(1))
     }
 
-    /// The run as a range; `None` where it is empty or ends beyond `limit`, which a peer may send but never
-    /// means well.
+    /// The run as a range; `None` where it is empty or ends beyond `limit`, which a peer may send
+    /// but never means well.
     pub fn checked(self, limit: u32) -> Option<Range<u32>> {
         let end = self.first.checked_add(self.count)?;
         (self.count > 0 && end <= limit).then_some(self.first..end)
@@ -259,7 +259,8 @@ impl Bitfield {
         self.spans_in(0..self.len)
     }
 
-    /// The first number at or after `from` and below `end` that is (`true`) or is not (`false`) in the set.
+    /// The first number at or after `from` and below `end` that is (`true`) or is not (`false`) in
+    /// the set.
     fn next(&self, from: u32, end: u32, present: bool) -> Option<u32> {
         masks(from..end).find_map(|(index, mask)| {
             let word = if present { self.words[index] } else { !self.words[index] } & mask;
@@ -348,15 +349,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_bitfield_is_a_set(ops in prop::collection::vec(op(), 0..40), cut in (0..=200u32, 0..=200u32)) {
+        fn a_bitfield_is_a_set(
+            ops in prop::collection::vec(op(), 0..40),
+            cut in (0..=200u32, 0..=200u32),
+        ) {
             let mut set = Bitfield::new(200);
             let mut model = BTreeSet::new();
             for op in ops {
                 match op {
                     Op::Insert(n) => prop_assert_eq!(set.insert(n), model.insert(n)),
                     Op::Remove(n) => prop_assert_eq!(set.remove(n), model.remove(&n)),
-                    Op::InsertRange(a, b) => { set.insert_range(a..b); model.extend(a..b); }
-                    Op::RemoveRange(a, b) => { set.remove_range(a..b); model.retain(|n| !(a..b).contains(n)); }
+                    Op::InsertRange(a, b) => {
+                        set.insert_range(a..b);
+                        model.extend(a..b);
+                    }
+                    Op::RemoveRange(a, b) => {
+                        set.remove_range(a..b);
+                        model.retain(|n| !(a..b).contains(n));
+                    }
                 }
                 prop_assert_eq!(set.count() as usize, model.len());
             }

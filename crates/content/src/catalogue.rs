@@ -1,8 +1,8 @@
 //! The catalogue: all entries of a job, numbered, and their pieces numbered through.
 //!
-//! After START every rank has the same catalogue, so messages speak of [`EntryIndex`] and [`PieceId`] alone. A
-//! piece has one number in the whole job: what a rank holds is one bitfield, and the picker sees one row of
-//! pieces whether the job is one huge file or many small ones.
+//! After START every rank has the same catalogue, so messages speak of [`EntryIndex`] and
+//! [`PieceId`] alone. A piece has one number in the whole job: what a rank holds is one bitfield,
+//! and the picker sees one row of pieces whether the job is one huge file or many small ones.
 
 use crate::{Bitfield, Entry, Geometry, PieceIndex};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,8 @@ use std::ops::Range;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EntryIndex(pub u32);
 
-/// The number of a piece in the whole catalogue, from 0: the pieces of entry 0, then those of entry 1, ...
+/// The number of a piece in the whole catalogue, from 0: the pieces of entry 0, then those of entry
+/// 1, ...
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PieceId(pub u32);
 
@@ -36,9 +37,11 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// The most entries: numbers fit in `u32` with room, and the names of so many still fit in memory.
+    /// The most entries: numbers fit in `u32` with room, and the names of so many still fit in
+    /// memory.
     pub const MAX_ENTRIES: usize = 1 << 24;
-    /// The most pieces: one bitfield over all of them is 32 MiB, which every rank can hold a few of.
+    /// The most pieces: one bitfield over all of them is 32 MiB, which every rank can hold a few
+    /// of.
     pub const MAX_PIECES: u64 = 1 << 28;
 
     /// Numbers the entries in the order given.

@@ -1,4 +1,5 @@
-//! All arithmetic between a file's length and its pieces. No other place multiplies by a piece length.
+//! All arithmetic between a file's length and its pieces. No other place multiplies by a piece
+//! length.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +27,8 @@ pub struct PieceLenError {
 impl PieceLen {
     /// The shortest: one leaf.
     pub const MIN: Self = Self { log2: 14 };
-    /// The longest, 64 MiB: a piece is held in memory whole, and the window must hold a few of them.
+    /// The longest, 64 MiB: a piece is held in memory whole, and the window must hold a few of
+    /// them.
     pub const MAX: Self = Self { log2: 26 };
     /// The default rule never goes below this, 256 KiB, ...
     const DEFAULT_MIN: Self = Self { log2: 18 };
@@ -48,8 +50,9 @@ impl PieceLen {
         Ok(Self { log2: bytes.trailing_zeros() as u8 })
     }
 
-    /// The length that a file of `len` bytes gets unless told otherwise: `len / 1024` rounded up to a power of
-    /// two, within 256 KiB and 4 MiB. It depends on the length alone, so that all ranks agree.
+    /// The length that a file of `len` bytes gets unless told otherwise: `len / 1024` rounded up to
+    /// a power of two, within 256 KiB and 4 MiB. It depends on the length alone, so that all ranks
+    /// agree.
     pub fn default_for(len: u64) -> Self {
         let aim = len.div_ceil(Self::DEFAULT_PIECES).max(1);
         let capped = aim.min(u64::from(Self::DEFAULT_MAX.bytes())).next_power_of_two();
@@ -82,7 +85,8 @@ impl From<PieceLen> for u8 {
     }
 }
 
-/// How a file of a given length is cut into pieces. The last piece is shorter unless the length divides.
+/// How a file of a given length is cut into pieces. The last piece is shorter unless the length
+/// divides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Geometry {
     len: u64,
@@ -115,8 +119,8 @@ impl Geometry {
         self.piece_len
     }
 
-    /// How many pieces; 0 for an empty file. A `u64`, because a hostile length can exceed any index;
-    /// [`crate::Catalogue`] refuses those.
+    /// How many pieces; 0 for an empty file. A `u64`, because a hostile length can exceed any
+    /// index; [`crate::Catalogue`] refuses those.
     pub const fn piece_count_wide(self) -> u64 {
         self.len.div_ceil(self.piece_len.bytes() as u64)
     }
@@ -152,8 +156,8 @@ impl Geometry {
             .expect("a piece fits in u32")
     }
 
-    /// Whether the file is one piece or less: then its root is its only piece's hash, and there is no layer of
-    /// piece hashes (BEP 52, "piece layers").
+    /// Whether the file is one piece or less: then its root is its only piece's hash, and there is
+    /// no layer of piece hashes (BEP 52, "piece layers").
     pub const fn is_single_piece(self) -> bool {
         self.len <= self.piece_len.bytes() as u64
     }

@@ -1,7 +1,7 @@
 //! What a file is to Shoal: its pieces, its Merkle root, its name, its place in the catalogue.
 //!
-//! This crate is pure: it never opens a file, reads a clock, starts a thread or asks for randomness. Whoever
-//! calls it brings the bytes.
+//! This crate is pure: it never opens a file, reads a clock, starts a thread or asks for
+//! randomness. Whoever calls it brings the bytes.
 
 pub mod bitfield;
 pub mod catalogue;

@@ -1,10 +1,11 @@
-//! The BEP 52 Merkle tree of a file: SHA-256 over leaves of 16 KiB, a layer of piece hashes, one root.
+//! The BEP 52 Merkle tree of a file: SHA-256 over leaves of 16 KiB, a layer of piece hashes, one
+//! root.
 //!
-//! A file's *root* identifies its content. The *piece layer* is the tree's level at which one hash covers one
-//! piece. It travels in ranges, each with the hashes that prove it against the root, so that a receiver can
-//! verify piece by piece without trusting who sent the hashes.
-//! Source: BEP 52, "The BitTorrent Protocol Specification v2", sections "file tree", "piece layers" and
-//! "hash request / hashes".
+//! A file's *root* identifies its content. The *piece layer* is the tree's level at which one hash
+//! covers one piece. It travels in ranges, each with the hashes that prove it against the root, so
+//! that a receiver can verify piece by piece without trusting who sent the hashes. Source: BEP 52,
+//! "The BitTorrent Protocol Specification v2", sections "file tree", "piece layers" and "hash
+//! request / hashes".
 
 use crate::{Geometry, LEAF_LEN, PieceIndex};
 use serde::{Deserialize, Serialize};
@@ -70,8 +71,9 @@ fn height_over(leaves: u64) -> u32 {
     leaves.max(1).next_power_of_two().trailing_zeros()
 }
 
-/// The hash that a piece's bytes must have: the root of its leaves' subtree. For a file of a single piece that
-/// is the file's root; else the subtree is as high as a full piece's, the last piece's too.
+/// The hash that a piece's bytes must have: the root of its leaves' subtree. For a file of a single
+/// piece that is the file's root; else the subtree is as high as a full piece's, the last piece's
+/// too.
 ///
 /// # Panics
 ///
@@ -162,7 +164,8 @@ impl PieceLayer {
         }
         let range_height = range_height(self.geometry);
         let padding = Hash::padding(piece_height(self.geometry));
-        // Level 0 holds the roots of the ranges; every level above is kept until the proofs are cut from it.
+        // Level 0 holds the roots of the ranges; every level above is kept until the proofs are cut
+        // from it.
         let mut level: Vec<Hash> = self
             .hashes
             .chunks(1 << range_height)
@@ -211,7 +214,8 @@ pub struct HashRange {
 }
 
 impl HashRange {
-    /// Piece hashes in a range: 16 KiB of them, so that a range and its proof fit a control message.
+    /// Piece hashes in a range: 16 KiB of them, so that a range and its proof fit a control
+    /// message.
     pub const MAX_HASHES: u32 = 512;
 
     /// The range that covers a piece.
@@ -257,7 +261,8 @@ impl HashRange {
     }
 }
 
-/// What is known for certain of a file's piece hashes: its root, and the ranges that were proven against it.
+/// What is known for certain of a file's piece hashes: its root, and the ranges that were proven
+/// against it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedLayer {
     geometry: Geometry,
@@ -295,7 +300,8 @@ impl VerifiedLayer {
         Some(range.hashes[(piece.0 % HashRange::MAX_HASHES) as usize])
     }
 
-    /// A known range, to be handed on to another rank; `None` where it is unknown or does not exist.
+    /// A known range, to be handed on to another rank; `None` where it is unknown or does not
+    /// exist.
     pub fn range(&self, index: u32) -> Option<&HashRange> {
         self.ranges.get(index as usize)?.as_ref()
     }

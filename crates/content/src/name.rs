@@ -5,9 +5,9 @@ use std::fmt;
 
 /// A catalogue name: a relative path of `/`-separated components, in bytes (not always UTF-8).
 ///
-/// A value of this type is safe to join to a destination as text: it is not absolute and has no empty, `.` or
-/// `..` component, no NUL, and no component `.shoal`, which is the store's own. What lies on the disk (links)
-/// is the store's concern.
+/// A value of this type is safe to join to a destination as text: it is not absolute and has no
+/// empty, `.` or `..` component, no NUL, and no component `.shoal`, which is the store's own. What
+/// lies on the disk (links) is the store's concern.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
 pub struct Name(Box<[u8]>);

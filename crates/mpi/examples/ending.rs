@@ -34,7 +34,8 @@ fn end(transport: &dyn Transport, status: u8, lost: bool) -> Ending {
     Ending { status, lost, is_tracker }
 }
 
-/// One rank sleeps and never polls; the others have all kinds of transfers open with it when they end.
+/// One rank sleeps and never polls; the others have all kinds of transfers open with it when they
+/// end.
 fn hang(transport: &mut dyn Transport, victim: Rank) -> Ending {
     if transport.rank() == victim {
         std::thread::sleep(PATIENCE);
@@ -49,7 +50,8 @@ fn hang(transport: &mut dyn Transport, victim: Rank) -> Ending {
     end(transport, 3, true)
 }
 
-/// One rank dies in the middle; the others, where their MPI lets them, hear of it and go on among themselves.
+/// One rank dies in the middle; the others, where their MPI lets them, hear of it and go on among
+/// themselves.
 fn kill(transport: &mut dyn Transport, victim: Rank) -> Ending {
     let start = Instant::now();
     if transport.rank() == victim {

@@ -1,7 +1,7 @@
 //! The life of this process in MPI, from `MPI_Init` to its exit.
 //!
-//! Its end is a contract (`docs/design.md`, section 4, "The end"): what is done here was tried out on four
-//! MPIs, and what looks tidier hangs on some of them when a rank is gone.
+//! Its end is a contract (`docs/design.md`, section 4, "The end"): what is done here was tried out
+//! on four MPIs, and what looks tidier hangs on some of them when a rank is gone.
 
 use crate::transport::MpiTransport;
 use ferrompi::{Communicator, Mpi, ThreadLevel};
@@ -11,11 +11,14 @@ use std::time::{Duration, Instant};
 
 /// How long the tracker's output has to pass through the launcher before the job is aborted.
 const OUTPUT_DRAINS: Duration = Duration::from_millis(300);
-/// How long the other ranks stay: a rank that leaves before the tracker has aborted gets the tracker killed.
+/// How long the other ranks stay: a rank that leaves before the tracker has aborted gets the
+/// tracker killed.
 const OTHERS_LEAVE: Duration = Duration::from_secs(1);
-/// How long transfers may take to end after the body of a job that lost nobody. There should be none.
+/// How long transfers may take to end after the body of a job that lost nobody. There should be
+/// none.
 const LEFT_OVER: Duration = Duration::from_secs(5);
-/// How long `MPI_Finalize` may take. It waits for all ranks; where one dies in it, some never return.
+/// How long `MPI_Finalize` may take. It waits for all ranks; where one dies in it, some never
+/// return.
 const FINALIZE: Duration = Duration::from_secs(30);
 /// The exit status of a job that lost a rank, where the job has not said a worse one.
 const STATUS_LOST: u8 = 3;
@@ -31,10 +34,11 @@ pub struct Ending {
     pub is_tracker: bool,
 }
 
-/// Joins the MPI job, runs `body` with the transport, and ends the process as the body says. A panic on any
-/// thread prints its message and aborts the process: nothing unwinds through MPI.
+/// Joins the MPI job, runs `body` with the transport, and ends the process as the body says. A
+/// panic on any thread prints its message and aborts the process: nothing unwinds through MPI.
 ///
-/// `body` must have told everything to its users when it returns; output is flushed, nothing else is done.
+/// `body` must have told everything to its users when it returns; output is flushed, nothing else
+/// is done.
 ///
 /// # Panics
 ///

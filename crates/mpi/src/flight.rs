@@ -1,7 +1,8 @@
-//! The transfers in flight: each MPI request together with the buffer that MPI reads or writes meanwhile.
+//! The transfers in flight: each MPI request together with the buffer that MPI reads or writes
+//! meanwhile.
 //!
-//! This is the only place where a buffer is lent to MPI for longer than the borrow checker can see. It
-//! knows nothing of the order of messages, and never waits.
+//! This is the only place where a buffer is lent to MPI for longer than the borrow checker can see.
+//! It knows nothing of the order of messages, and never waits.
 #![allow(unsafe_code, reason = "requests borrow buffers that the table owns")]
 
 use ferrompi::{Communicator, Error, MpiErrorClass, Request, Scope};
@@ -20,7 +21,8 @@ pub(crate) enum Transfer {
     Posted { from: Rank, ticket: Ticket, buffer: Buffer },
 }
 
-/// The kinds of transfers, each with its own share of ferrompi's table, so that no kind keeps another out.
+/// The kinds of transfers, each with its own share of ferrompi's table, so that no kind keeps
+/// another out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lane {
     Outgoing,
@@ -32,12 +34,14 @@ pub(crate) enum Lane {
 impl Lane {
     pub(crate) const COUNT: usize = 4;
 
-    /// The most transfers in flight. What is begun beyond it waits in this process. A window of 64 MiB is
-    /// 4,096 of the smallest pieces; a tracker of thousands of ranks has one or two messages to each.
+    /// The most transfers in flight. What is begun beyond it waits in this process. A window of 64
+    /// MiB is 4,096 of the smallest pieces; a tracker of thousands of ranks has one or two messages
+    /// to each.
     pub(crate) const LIMIT: usize = 3072;
 }
 
-/// Requests that ferrompi can hold (its `MAX_REQUESTS`). A request beyond them would be waited for, blocking.
+/// Requests that ferrompi can hold (its `MAX_REQUESTS`). A request beyond them would be waited for,
+/// blocking.
 const FERROMPI_REQUESTS: usize = 16_384;
 const _: () = assert!(Lane::COUNT * Lane::LIMIT <= FERROMPI_REQUESTS * 3 / 4);
 
@@ -136,7 +140,8 @@ impl<'s, 'env> Flight<'s, 'env> {
             }
             Transfer::Piece { piece, .. } => {
                 let bytes = piece.as_ref().map_or(&[][..], |piece| &piece[..]);
-                // SAFETY: see `lend`; the row keeps its count of the `Arc`, and what is shared is only read.
+                // SAFETY: see `lend`; the row keeps its count of the `Arc`, and what is shared is
+                // only read.
                 self.world.isend(self.scope, unsafe { lend(bytes) }, peer, Channel::Piece.tag())
             }
             Transfer::Incoming { channel, bytes, .. } => {
@@ -145,18 +150,20 @@ impl<'s, 'env> Flight<'s, 'env> {
             }
             Transfer::Posted { buffer, .. } => {
                 let tag = Channel::Piece.tag();
-                // SAFETY: see `lend_mut`; the row keeps the `Buffer`, whose bytes nobody else can reach.
+                // SAFETY: see `lend_mut`; the row keeps the `Buffer`, whose bytes nobody else can
+                // reach.
                 self.world.irecv(self.scope, unsafe { lend_mut(buffer) }, peer, tag)
             }
         }
     }
 
-    /// Makes progress, and appends the transfers that have ended to `ended`, in no order. Those of lost
-    /// ranks are dropped.
+    /// Makes progress, and appends the transfers that have ended to `ended`, in no order. Those of
+    /// lost ranks are dropped.
     ///
     /// # Errors
     ///
-    /// What MPI says of the call as a whole; transfers that it ended all the same are appended as failed.
+    /// What MPI says of the call as a whole; transfers that it ended all the same are appended as
+    /// failed.
     pub(crate) fn test(&mut self, ended: &mut Vec<(Transfer, End)>) -> Result<(), Error> {
         let mut results = Vec::new();
         let tested = match Request::test_some(&mut self.requests) {
@@ -187,8 +194,8 @@ impl<'s, 'env> Flight<'s, 'env> {
         tested
     }
 
-    /// Counts a lost rank's transfers as ended, and returns the tickets of the pieces that were on their way
-    /// to it. Their buffers stay here until MPI lets go of them.
+    /// Counts a lost rank's transfers as ended, and returns the tickets of the pieces that were on
+    /// their way to it. Their buffers stay here until MPI lets go of them.
     pub(crate) fn abandon(&mut self, rank: Rank) -> Vec<Ticket> {
         let mut tickets = Vec::new();
         for row in self.rows.iter_mut().filter(|row| row.transfer.peer() == rank) {
@@ -228,12 +235,14 @@ pub(crate) fn class(error: &Error) -> MpiErrorClass {
 ///
 /// # Safety
 ///
-/// The bytes must lie on the heap (or be none), and their owner must go, at once and without touching
-/// them, into a row of [`Flight`] beside the request. That is enough: ferrompi takes no more than the
-/// address out of the slice; moving the owner does not move the heap; a row is dropped only when its request
-/// has completed, and leaked where it has not; and the scope ends only when every request has completed.
+/// The bytes must lie on the heap (or be none), and their owner must go, at once and without
+/// touching them, into a row of [`Flight`] beside the request. That is enough: ferrompi takes no
+/// more than the address out of the slice; moving the owner does not move the heap; a row is
+/// dropped only when its request has completed, and leaked where it has not; and the scope ends
+/// only when every request has completed.
 unsafe fn lend<'s>(bytes: &[u8]) -> &'s [u8] {
-    // SAFETY: address and length are those of a live slice; the caller keeps it alive and unwritten.
+    // SAFETY: address and length are those of a live slice; the caller keeps it alive and
+    // unwritten.
     unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) }
 }
 
@@ -243,6 +252,7 @@ unsafe fn lend<'s>(bytes: &[u8]) -> &'s [u8] {
 ///
 /// As for [`lend`]; and nobody may read the bytes either until the request has completed.
 unsafe fn lend_mut<'s>(bytes: &mut [u8]) -> &'s mut [u8] {
-    // SAFETY: address and length are those of a live slice; the caller keeps it alive and leaves it alone.
+    // SAFETY: address and length are those of a live slice; the caller keeps it alive and leaves it
+    // alone.
     unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr(), bytes.len()) }
 }

@@ -1,7 +1,8 @@
 //! Keeps the control messages of each rank and channel in order while MPI receives them in any.
 //!
-//! MPI announces messages of one sender and tag in order, and each is received by its own request; a short one
-//! may be complete before a long one that was sent earlier. It never holds back one rank's messages for another's.
+//! MPI announces messages of one sender and tag in order, and each is received by its own request;
+//! a short one may be complete before a long one that was sent earlier. It never holds back one
+//! rank's messages for another's.
 
 use std::collections::{BTreeMap, VecDeque};
 use swarm::{Channel, Rank};
@@ -29,8 +30,8 @@ impl Inbox {
         number
     }
 
-    /// Takes a message whose receive has ended, none where it is no good, and hands out what is now in order.
-    /// Knows nothing of messages of a rank that was forgotten.
+    /// Takes a message whose receive has ended, none where it is no good, and hands out what is now
+    /// in order. Knows nothing of messages of a rank that was forgotten.
     pub(crate) fn fulfil(
         &mut self,
         (from, channel): (Rank, Channel),

@@ -1,7 +1,7 @@
 //! The transport over MPI: the only crate that knows libmpi, and the only one with `unsafe`.
 //!
-//! It carries messages and pieces and begins and ends the process's life in MPI. It decides nothing,
-//! never blocks between [`run`]'s start and the end of its body, and never prints.
+//! It carries messages and pieces and begins and ends the process's life in MPI. It decides
+//! nothing, never blocks between [`run`]'s start and the end of its body, and never prints.
 
 mod ending;
 mod flight;
@@ -17,8 +17,8 @@ pub fn library() -> String {
         .map_or_else(|_| "an unknown MPI".into(), |version| short_name(&version))
 }
 
-/// Finds name and version in what `MPI_Get_library_version` says (MPI standard, section 9.1.1), which
-/// every library writes in its own way.
+/// Finds name and version in what `MPI_Get_library_version` says (MPI standard, section 9.1.1),
+/// which every library writes in its own way.
 fn short_name(version: &str) -> String {
     let first = version.lines().next().unwrap_or_default();
     let first = first.split(',').next().unwrap_or_default();

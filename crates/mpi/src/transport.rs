@@ -1,7 +1,7 @@
 //! The trait's messages, pieces and losses in terms of MPI's probes, sends and receives.
 //!
-//! A control message is found by a probe and received at once; a piece only by a receive that was posted
-//! for it. It never blocks, and an error of MPI costs at most the rank that it concerns.
+//! A control message is found by a probe and received at once; a piece only by a receive that was
+//! posted for it. It never blocks, and an error of MPI costs at most the rank that it concerns.
 
 use crate::flight::{End, Flight, Lane, Transfer, class};
 use crate::inbox::Inbox;
@@ -11,11 +11,12 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use swarm::{Channel, MAX_MESSAGE_LEN, Rank};
 
-/// The most messages of one channel that are received in one poll, so that no channel keeps the others waiting.
+/// The most messages of one channel that are received in one poll, so that no channel keeps the
+/// others waiting.
 const MESSAGES_PER_POLL: usize = 64;
 
-/// How often every rank is asked after while MPI says that some rank has failed but not which: a failure is
-/// told soon enough, and the asking costs a hundredth of a core at a thousand ranks.
+/// How often every rank is asked after while MPI says that some rank has failed but not which: a
+/// failure is told soon enough, and the asking costs a hundredth of a core at a thousand ranks.
 const ASK_AFTER_EVERY: Duration = Duration::from_millis(100);
 
 /// The transport; lives inside one ferrompi scope.
@@ -141,8 +142,9 @@ impl<'s, 'env> MpiTransport<'s, 'env> {
         }
     }
 
-    /// Posts a receive for each message that MPI announces on a channel. MPI announces those of one sender
-    /// in order, and each receive takes the message just announced: nothing else receives this tag.
+    /// Posts a receive for each message that MPI announces on a channel. MPI announces those of one
+    /// sender in order, and each receive takes the message just announced: nothing else receives
+    /// this tag.
     fn receive_messages(&mut self, channel: Channel) -> Result<(), Error> {
         for _ in 0..MESSAGES_PER_POLL {
             if !self.flight.has_room(Lane::Incoming) {
@@ -151,7 +153,8 @@ impl<'s, 'env> MpiTransport<'s, 'env> {
             let Some(status) = self.world.iprobe::<u8>(Source::Any, channel.tag())? else { break };
             let Source::Rank(source) = status.source else { panic!("a message from {status:?}") };
             let from = Rank(u32::try_from(source).expect("MPI counts from 0"));
-            // All of it, even where it will be dropped: Open MPI writes beyond a buffer that is too short.
+            // All of it, even where it will be dropped: Open MPI writes beyond a buffer that is too
+            // short.
             self.receive_message(from, channel, status.count.expect("bytes can be counted"));
         }
         Ok(())
@@ -233,8 +236,9 @@ impl<'s, 'env> MpiTransport<'s, 'env> {
         self.arrivals.push(Arrival::Lost { rank });
     }
 
-    /// Finds out which ranks have failed, where MPI says only that some have. It goes on saying so for ever, as
-    /// ferrompi has no call that tells it that we know; the announcements of others are not lost by it.
+    /// Finds out which ranks have failed, where MPI says only that some have. It goes on saying so
+    /// for ever, as ferrompi has no call that tells it that we know; the announcements of others
+    /// are not lost by it.
     ///
     /// # Panics
     ///

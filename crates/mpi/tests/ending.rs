@@ -12,7 +12,8 @@ fn end(how: &str, number: u32) -> Ended {
     launch::launch("ending", &[how, &number.to_string()], 4, DEADLINE)
 }
 
-/// Waits for the processes of a job to be gone: the ranks of a job that lost one leave within a second.
+/// Waits for the processes of a job to be gone: the ranks of a job that lost one leave within a
+/// second.
 fn nothing_is_left(args: &str) {
     let until = Instant::now() + Duration::from_secs(5);
     while is_any_left(args) {

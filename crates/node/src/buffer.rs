@@ -3,7 +3,8 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Keeps freed buffers for the next piece, so that the pages stay mapped and the allocator is left alone.
+/// Keeps freed buffers for the next piece, so that the pages stay mapped and the allocator is left
+/// alone.
 #[derive(Clone, Default)]
 pub struct Pool {
     free: Arc<Mutex<Vec<Vec<u8>>>>,

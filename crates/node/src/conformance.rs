@@ -1,7 +1,8 @@
-//! The conformance suite: what every transport owes its callers, checked by all ranks of a job at once.
+//! The conformance suite: what every transport owes its callers, checked by all ranks of a job at
+//! once.
 //!
-//! It uses nothing but the trait; the barrier between its phases is made of messages too. It never prints,
-//! and never waits for longer than a phase may take.
+//! It uses nothing but the trait; the barrier between its phases is made of messages too. It never
+//! prints, and never waits for longer than a phase may take.
 
 use crate::buffer::{Buffer, Pool, SharedBuffer};
 use crate::transport::{Arrival, Ticket, Transport};
@@ -10,7 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use swarm::{Channel, MAX_MESSAGE_LEN, Rank};
 
-/// How long one phase may take: far more than 16 ranks need on two cores, and less than a tester's patience.
+/// How long one phase may take: far more than 16 ranks need on two cores, and less than a tester's
+/// patience.
 const PHASE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long nothing may arrive after the last phase.
 const QUIET: Duration = Duration::from_millis(50);
@@ -36,11 +38,13 @@ const PHASES: [(&str, Phase); 9] = [
     ("messages pass while pieces are in flight", messages_among_pieces),
 ];
 
-/// Checks a transport. Every rank of a job of two or more calls it at the same time, on a fresh transport.
+/// Checks a transport. Every rank of a job of two or more calls it at the same time, on a fresh
+/// transport.
 ///
 /// # Errors
 ///
-/// Names the rank, the phase and what went wrong; a rank that misses another's part says so after a minute.
+/// Names the rank, the phase and what went wrong; a rank that misses another's part says so after a
+/// minute.
 ///
 /// # Panics
 ///
@@ -234,8 +238,8 @@ fn fill(bytes: &mut [u8], from: Rank, number: u32) {
     }
 }
 
-/// A message that begins with its number; its length varies between a few bytes and the limit, so that those
-/// that a transport sends at once and those that it has to agree upon follow each other.
+/// A message that begins with its number; its length varies between a few bytes and the limit, so
+/// that those that a transport sends at once and those that it has to agree upon follow each other.
 fn numbered(from: Rank, number: u32) -> Vec<u8> {
     let len = if number % 50 == 11 { MAX_MESSAGE_LEN } else { 4 + number as usize % 9 * 200 };
     let mut bytes = pattern(from, number, len);

@@ -1,4 +1,5 @@
-//! The disk side of a peer: turns its actions into tasks for the workers, and their results into its events.
+//! The disk side of a peer: turns its actions into tasks for the workers, and their results into
+//! its events.
 
 use crate::buffer::{Buffer, Pool, SharedBuffer};
 use crate::store::{ReadError, Salvage, Store, Survey, WriteError};
@@ -164,7 +165,14 @@ impl Disk {
     /// Cleans up; where nothing was transferred after all, as if the job had never been.
     pub(crate) fn close(&mut self, refused: bool) {
         self.event(move |store| {
-            if refused { store.abandon() } else { store.close() }
+            if refused {
+                store.abandon();
+            } else {
+                // Others may have given files their names here since this rank sealed, which
+                // changed the times of directories. What failed then was told then.
+                let _ = store.seal();
+                store.close();
+            }
             PeerEvent::Closed
         });
     }

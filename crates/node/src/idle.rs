@@ -1,5 +1,5 @@
-//! What the loop does when nothing happens: it spins for a moment, yields for a while, then sleeps, longer and
-//! longer, so that ranks may outnumber cores and a waiting rank costs next to nothing.
+//! What the loop does when nothing happens: it spins for a moment, yields for a while, then sleeps,
+//! longer and longer, so that ranks may outnumber cores and a waiting rank costs next to nothing.
 
 use crossbeam_channel::{Receiver, Select};
 use std::thread;

@@ -37,7 +37,8 @@ pub struct Job {
 pub enum Command {
     /// Every rank offers its own shares, and never wants what it shares itself.
     Run,
-    /// The shares are the same sources on all ranks; the lowest rank that has one reads it, and all want it.
+    /// The shares are the same sources on all ranks; the lowest rank that has one reads it, and all
+    /// want it.
     Cast,
 }
 
@@ -57,8 +58,8 @@ pub struct Share {
     pub path: PathBuf,
     /// What is put before every name, in bytes, as it is: `rank3/`, say.
     pub prefix: Vec<u8>,
-    /// Whether a directory's own name stands before the names in it, and the directory itself is an entry
-    /// (`cast`), or its content alone is shared (`run`).
+    /// Whether a directory's own name stands before the names in it, and the directory itself is an
+    /// entry (`cast`), or its content alone is shared (`run`).
     pub naming: Naming,
 }
 

@@ -1,4 +1,5 @@
-//! One process of a job: it drives the pure machines of `swarm` with messages, disk, threads and time.
+//! One process of a job: it drives the pure machines of `swarm` with messages, disk, threads and
+//! time.
 //!
 //! It decides nothing about the protocol, never prints, and knows no transport but the trait.
 

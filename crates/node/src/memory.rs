@@ -1,8 +1,9 @@
 //! The transport between the threads of one process, for tests and for trying a swarm without MPI.
 //!
-//! It behaves like MPI where that matters: order is kept per pair and channel, a piece waits for its receive,
-//! and a sender learns that its piece has left only when a receive has met it. A dropped endpoint is a rank
-//! that died. It never copies a piece before that, and never decides anything.
+//! It behaves like MPI where that matters: order is kept per pair and channel, a piece waits for
+//! its receive, and a sender learns that its piece has left only when a receive has met it. A
+//! dropped endpoint is a rank that died. It never copies a piece before that, and never decides
+//! anything.
 
 use crate::buffer::{Buffer, SharedBuffer};
 use crate::transport::{Arrival, Ticket, Transport};
@@ -28,8 +29,8 @@ pub fn network(size: u32) -> Vec<Memory> {
     (0..size).zip(receivers).map(endpoint).collect()
 }
 
-/// One rank's end of the transport; belongs to one thread at a time. Dropping it is this rank's death: the
-/// others hear [`Arrival::Lost`] once, after everything that it sent.
+/// One rank's end of the transport; belongs to one thread at a time. Dropping it is this rank's
+/// death: the others hear [`Arrival::Lost`] once, after everything that it sent.
 pub struct Memory {
     rank: Rank,
     /// One a rank, this one's own included, so that a rank is an index.

@@ -11,8 +11,8 @@ pub trait Observer {
     /// How far the whole job is; called on the tracker only, a few times a second.
     fn progress(&mut self, progress: &Progress);
 
-    /// The end; called once, on the tracker only, before the other ranks may exit. It writes the JSON, then
-    /// prints and flushes the table: nothing may be printed afterwards.
+    /// The end; called once, on the tracker only, before the other ranks may exit. It writes the
+    /// JSON, then prints and flushes the table: nothing may be printed afterwards.
     fn report(&mut self, report: &Report);
 }
 

@@ -1,5 +1,5 @@
-//! What a peer does before INIT, on a thread of its own: it opens its destination, and looks through and hashes
-//! what it offers, while the loop gives signs of life.
+//! What a peer does before INIT, on a thread of its own: it opens its destination, and looks
+//! through and hashes what it offers, while the loop gives signs of life.
 
 use crate::job::{Command, Job, Naming};
 use crate::store::{
@@ -35,7 +35,8 @@ pub(crate) struct Inventory {
     pub(crate) offered: Vec<Offered>,
     pub(crate) shared: Vec<SharedEntry>,
     pub(crate) partials: Vec<Partial>,
-    /// Sources that are here, and read elsewhere: the names that they would have, and where they are.
+    /// Sources that are here, and read elsewhere: the names that they would have, and where they
+    /// are.
     pub(crate) local_sources: Vec<LocalSource>,
     pub(crate) notices: Vec<String>,
 }
@@ -78,8 +79,8 @@ impl Preparation {
         self.said.try_recv().ok()
     }
 
-    /// The destination, where there is one. Waits a moment where it is still being opened: a job that is refused
-    /// meanwhile must not leave it behind.
+    /// The destination, where there is one. Waits a moment where it is still being opened: a job
+    /// that is refused meanwhile must not leave it behind.
     pub(crate) fn destination(&self) -> Option<Destination> {
         self.destination.recv_timeout(OPENING).ok().flatten()
     }
@@ -114,8 +115,7 @@ fn prepare(
             Err(_) => return,
         },
     };
-    let shares: Vec<_> =
-        to_read.iter().filter_map(|&at| job.shares.get(at)).cloned().collect();
+    let shares: Vec<_> = to_read.iter().filter_map(|&at| job.shares.get(at)).cloned().collect();
     let options =
         ShareOptions { piece_len: job.piece_len, threads: job.threads, cache: cache_directory() };
     match share(&shares, &options, &AtomicU64::new(0)) {
@@ -132,7 +132,8 @@ fn sentence(error: &ShareError) -> String {
     error.to_string()
 }
 
-/// Opens the destination where something is wanted, or where an earlier run left something to offer.
+/// Opens the destination where something is wanted, or where an earlier run left something to
+/// offer.
 fn open_destination(job: &Job) -> Option<Result<Destination, String>> {
     if job.problem.is_some() {
         return None;
@@ -160,7 +161,8 @@ fn batch_job() -> String {
 }
 
 fn cache_directory() -> Option<PathBuf> {
-    let absolute = |path: std::ffi::OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
+    let absolute =
+        |path: std::ffi::OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
     let cache = std::env::var_os("XDG_CACHE_HOME").and_then(absolute);
     let home = || Some(std::env::var_os("HOME").and_then(absolute)?.join(".cache"));
     Some(cache.or_else(home)?.join("shoal"))
@@ -170,7 +172,12 @@ fn hello(job: &Job, destination: &Option<Result<Destination, String>>, present: 
     let shown = |path: &Path| content::name::escape(path.as_os_str().as_bytes());
     Hello {
         host: job.host.clone(),
-        shares: job.shares.iter().map(|share| shown(&share.path)).zip(present.iter().copied()).collect(),
+        shares: job
+            .shares
+            .iter()
+            .map(|share| shown(&share.path))
+            .zip(present.iter().copied())
+            .collect(),
         waits_for_read: job.command == Command::Cast,
         wants: job.wants.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
         wants_own: job.command == Command::Cast,
@@ -226,7 +233,8 @@ impl LocalSource {
     }
 }
 
-/// Whether a path lies on a file system that other hosts serve, by the numbers of Linux's `statfs(2)`.
+/// Whether a path lies on a file system that other hosts serve, by the numbers of Linux's
+/// `statfs(2)`.
 fn is_on_network(path: &Path) -> bool {
     const NETWORK: [u32; 12] = [
         0x6969,      // NFS

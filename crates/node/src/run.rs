@@ -1,7 +1,8 @@
-//! The loop of one process: it hands what happens to the machines, and carries out what they want done.
+//! The loop of one process: it hands what happens to the machines, and carries out what they want
+//! done.
 //!
-//! One thread runs it and owns the transport. It never waits for a disk or a message; where nothing happens it backs
-//! off.
+//! One thread runs it and owns the transport. It never waits for a disk or a message; where nothing
+//! happens it backs off.
 
 use crate::buffer::Pool;
 use crate::disk::{self, Disk};
@@ -20,8 +21,8 @@ use swarm::peer::{Peer, PeerAction, PeerConfig, PeerEvent, TransferId};
 use swarm::tracker::{Tracker, TrackerAction, TrackerConfig, TrackerEvent};
 use swarm::{Channel, Instant, Outcome, Rank};
 
-/// Bytes that a peer asks for, or has on their way, or not yet written: two batches of ten of the longest pieces
-/// that the default rule makes.
+/// Bytes that a peer asks for, or has on their way, or not yet written: two batches of ten of the
+/// longest pieces that the default rule makes.
 const WINDOW_BYTES: u64 = 80 << 20;
 /// Bytes that are read ahead or on their way to others.
 const UPLOAD_WINDOW_BYTES: u64 = 32 << 20;
@@ -47,7 +48,8 @@ pub struct Ended {
 ///
 /// # Panics
 ///
-/// Panics where the transport has one rank and a dedicated tracker is asked for: the command line refuses that.
+/// Panics where the transport has one rank and a dedicated tracker is asked for: the command line
+/// refuses that.
 pub fn run(job: Job, transport: &mut dyn Transport, observer: &mut dyn Observer) -> Ended {
     Node::new(job, transport, observer).run()
 }
@@ -80,7 +82,8 @@ impl<'a> Node<'a> {
         assert!(colocated || ranks > 1, "a dedicated tracker alone has nobody to track");
         let tracks = rank == Rank::TRACKER;
         let patience = job.patience;
-        let config = TrackerConfig { rank, ranks, colocated, patience, seed: u64::from(std::process::id()) };
+        let config =
+            TrackerConfig { rank, ranks, colocated, patience, seed: u64::from(std::process::id()) };
         let tracker = tracks.then(|| Tracker::new(config, Instant::ZERO));
         let config = PeerConfig {
             rank,
@@ -147,7 +150,8 @@ impl<'a> Node<'a> {
         ended
     }
 
-    /// A dedicated tracker has no peer that could tell of a problem with the orders: it refuses the job itself.
+    /// A dedicated tracker has no peer that could tell of a problem with the orders: it refuses the
+    /// job itself.
     fn refuse_as_tracker(&mut self, problem: &str) {
         let Some(tracker) = &mut self.tracker else { return };
         let actions = tracker.handle(Instant::ZERO, TrackerEvent::Trouble(problem.to_owned()));
@@ -361,7 +365,10 @@ impl<'a> Node<'a> {
         let mut local = Vec::new();
         for index in wanted.iter().filter(|_| !inventory.local_sources.is_empty()).map(EntryIndex) {
             let entry = catalogue.entry(index);
-            let found = inventory.local_sources.iter().find_map(|source| source.find(&entry.name, entry.len()));
+            let found = inventory
+                .local_sources
+                .iter()
+                .find_map(|source| source.find(&entry.name, entry.len()));
             local.extend(found.map(|path| (entry.name.clone(), path)));
         }
         tracing::info!(
@@ -371,7 +378,8 @@ impl<'a> Node<'a> {
             "START"
         );
         let Inventory { shared, partials, .. } = *inventory;
-        let store = Store::new(Arc::clone(&catalogue), wanted, shared, local, partials, destination);
+        let store =
+            Store::new(Arc::clone(&catalogue), wanted, shared, local, partials, destination);
         self.disk = Some(Disk::new(store, catalogue, self.job.threads, self.pool.clone()));
     }
 
@@ -383,7 +391,9 @@ impl<'a> Node<'a> {
                 None
             }
             None => {
-                if let Some(destination) = self.preparation.as_ref().and_then(Preparation::destination) {
+                if let Some(destination) =
+                    self.preparation.as_ref().and_then(Preparation::destination)
+                {
                     destination.abandon();
                 }
                 Some(PeerEvent::Closed)
@@ -407,7 +417,9 @@ impl<'a> Node<'a> {
                 );
                 self.transport.receive_piece(from, Ticket(transfer.0), buffer);
             }
-            PeerAction::Store { transfer, piece, expected } => disk.store(transfer, piece, expected),
+            PeerAction::Store { transfer, piece, expected } => {
+                disk.store(transfer, piece, expected)
+            }
             PeerAction::Discard { transfer } => disk.discard(transfer),
             PeerAction::Load { transfer, piece } => return disk.load(transfer, piece),
             PeerAction::SendPiece { to, transfer } => {

@@ -3,8 +3,8 @@
 use crate::buffer::{Buffer, SharedBuffer};
 use swarm::{Channel, Rank};
 
-/// Names a send or a receive of a piece, so that its end can be told apart from the others'. Chosen by the
-/// caller, unique among the caller's transfers in flight.
+/// Names a send or a receive of a piece, so that its end can be told apart from the others'. Chosen
+/// by the caller, unique among the caller's transfers in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
@@ -24,7 +24,8 @@ pub enum Arrival {
     PieceReceived {
         /// The receive.
         ticket: Ticket,
-        /// The buffer that was posted, its length now that of what came; 0 where the piece was withdrawn.
+        /// The buffer that was posted, its length now that of what came; 0 where the piece was
+        /// withdrawn.
         buffer: Buffer,
     },
     /// A piece left; its buffer is no longer used by the transport.
@@ -41,8 +42,9 @@ pub enum Arrival {
 
 /// Carries control messages and pieces between the ranks of a job. Nothing here ever blocks.
 ///
-/// Between one pair of ranks, messages of one channel arrive in the order in which they were sent, and pieces
-/// meet posted receives in order (MPI standard, section 3.5). A rank never sends to itself.
+/// Between one pair of ranks, messages of one channel arrive in the order in which they were sent,
+/// and pieces meet posted receives in order (MPI standard, section 3.5). A rank never sends to
+/// itself.
 pub trait Transport {
     /// This rank.
     fn rank(&self) -> Rank;
@@ -54,20 +56,22 @@ pub trait Transport {
     ///
     /// # Panics
     ///
-    /// Panics on [`Channel::Piece`], on this rank itself, and on more than [`swarm::MAX_MESSAGE_LEN`] bytes.
+    /// Panics on [`Channel::Piece`], on this rank itself, and on more than
+    /// [`swarm::MAX_MESSAGE_LEN`] bytes.
     fn send(&mut self, to: Rank, channel: Channel, bytes: Vec<u8>);
 
-    /// Begins to send a piece out of a buffer that several sends may share; none withdraws the piece: the
-    /// receiver gets zero bytes. Ends with [`Arrival::PieceSent`].
+    /// Begins to send a piece out of a buffer that several sends may share; none withdraws the
+    /// piece: the receiver gets zero bytes. Ends with [`Arrival::PieceSent`].
     fn send_piece(&mut self, to: Rank, ticket: Ticket, piece: Option<SharedBuffer>);
 
-    /// Posts a receive for the next piece that `from` sends to this rank; `buffer` has room for it. Ends with
-    /// [`Arrival::PieceReceived`]. It is never cancelled.
+    /// Posts a receive for the next piece that `from` sends to this rank; `buffer` has room for it.
+    /// Ends with [`Arrival::PieceReceived`]. It is never cancelled.
     fn receive_piece(&mut self, from: Rank, ticket: Ticket, buffer: Buffer);
 
     /// Makes progress, and appends whatever arrived or ended since the last call.
     fn poll(&mut self, arrivals: &mut Vec<Arrival>);
 
-    /// Whether every send and every posted receive has ended, those to and from lost ranks excepted.
+    /// Whether every send and every posted receive has ended, those to and from lost ranks
+    /// excepted.
     fn is_drained(&self) -> bool;
 }

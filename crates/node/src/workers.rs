@@ -1,4 +1,5 @@
-//! The seed's threads: a pool that reads, hashes and writes for both roles, so that the loop never waits for a disk.
+//! The seed's threads: a pool that reads, hashes and writes for both roles, so that the loop never
+//! waits for a disk.
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::thread;

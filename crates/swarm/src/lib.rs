@@ -1,8 +1,10 @@
-//! The swarm protocol: the tracker, the peer with its download and upload roles, the picker, the messages.
+//! The swarm protocol: the tracker, the peer with its download and upload roles, the picker, the
+//! messages.
 //!
-//! Everything here is pure. A machine takes an event and the time and returns actions; it never reads a clock,
-//! opens a file or socket, starts a thread or asks for entropy. The same code runs under MPI, in one process
-//! and in the simulator. Piece bytes never pass through it: it speaks of pieces, and its driver moves them.
+//! Everything here is pure. A machine takes an event and the time and returns actions; it never
+//! reads a clock, opens a file or socket, starts a thread or asks for entropy. The same code runs
+//! under MPI, in one process and in the simulator. Piece bytes never pass through it: it speaks of
+//! pieces, and its driver moves them.
 
 pub mod channel;
 pub mod message;

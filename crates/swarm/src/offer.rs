@@ -24,8 +24,11 @@ pub enum Held {
 /// The directory in which a peer puts what it wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Destination {
-    /// Its identity, random, kept in `INTO/.shoal/id`: ranks that report the same one share the directory.
+    /// Its identity, random, kept in `INTO/.shoal/id`: ranks that report the same one share the
+    /// directory.
     pub id: u128,
+    /// Where it is, for people.
+    pub path: String,
     /// Whether this rank holds the directory's lock.
     pub lock: Lock,
     /// The file system that it lies on; meaningful together with the host.

@@ -12,7 +12,8 @@ pub enum Outcome {
     Complete,
     /// Refused before any transfer.
     Refused,
-    /// Everything obtainable is complete on every live rank, but a rank was lost or could not receive.
+    /// Everything obtainable is complete on every live rank, but a rank was lost or could not
+    /// receive.
     Degraded,
     /// Something obtainable is missing. What arrived is kept.
     Failed,

@@ -6,7 +6,8 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
-/// A glob over catalogue names. `*` and `?` do not cross `/`, `**` does; names that begin with a dot match.
+/// A glob over catalogue names. `*` and `?` do not cross `/`, `**` does; names that begin with a
+/// dot match.
 #[derive(Clone)]
 pub struct Pattern {
     text: String,

@@ -1,5 +1,5 @@
-//! A world made up for a test, and golden files. `BLESS=1 cargo test` writes them anew; read them before
-//! they are committed.
+//! A world made up for a test, and golden files. `BLESS=1 cargo test` writes them anew; read them
+//! before they are committed.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -132,7 +132,8 @@ impl World {
         }
     }
 
-    /// The message of a command line that is wrong on this rank, whether or not this rank prints it.
+    /// The message of a command line that is wrong on this rank, whether or not this rank prints
+    /// it.
     pub(crate) fn mistake(&self) -> String {
         self.decide().expect_err("the command line is wrong")
     }

@@ -36,7 +36,10 @@ proptest! {
     }
 
     #[test]
-    fn every_range_of_a_layer_is_proven_and_no_other(pieces in 2u32..3000, flip in any::<prop::sample::Index>()) {
+    fn every_range_of_a_layer_is_proven_and_no_other(
+        pieces in 2u32..3000,
+        flip in any::<prop::sample::Index>(),
+    ) {
         let geometry = Geometry::new(u64::from(pieces) * u64::from(LEAF_LEN) - 1, PieceLen::MIN);
         let hashes = (0..pieces).map(|i| Hash(Sha256::digest(i.to_le_bytes()).into())).collect();
         let layer = PieceLayer::new(geometry, hashes).unwrap();
@@ -57,7 +60,8 @@ proptest! {
         }
         prop_assert_eq!(&learned, &proven);
         for piece in 0..pieces {
-            prop_assert_eq!(learned.piece_hash(PieceIndex(piece)), Some(layer.hashes()[piece as usize]));
+            let expected = layer.hashes()[piece as usize];
+            prop_assert_eq!(learned.piece_hash(PieceIndex(piece)), Some(expected));
         }
     }
 }

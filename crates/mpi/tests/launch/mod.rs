@@ -1,4 +1,5 @@
-//! Runs an example of this crate under the launcher of the MPI that it was built with, with a deadline.
+//! Runs an example of this crate under the launcher of the MPI that it was built with, with a
+//! deadline.
 
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -15,11 +16,13 @@ pub(crate) struct Ended {
     pub(crate) took: Duration,
 }
 
-/// Builds an example and runs it with so many ranks. One job runs at a time, so that none starves another.
+/// Builds an example and runs it with so many ranks. One job runs at a time, so that none starves
+/// another.
 ///
 /// # Panics
 ///
-/// Panics where the job does not end within the deadline; its processes are told to end then, and killed.
+/// Panics where the job does not end within the deadline; its processes are told to end then, and
+/// killed.
 pub(crate) fn launch(example: &str, args: &[&str], ranks: u32, deadline: Duration) -> Ended {
     let _alone = one_at_a_time();
     let program = build(example);
@@ -56,8 +59,9 @@ fn one_at_a_time() -> MutexGuard<'static, ()> {
     LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// `SHOAL_MPIRUN` (words are split at blanks); else the launcher beside the compiler wrapper that `MPICC`
-/// names; else the usual names of the library's launcher. With what each needs to run more ranks than cores.
+/// `SHOAL_MPIRUN` (words are split at blanks); else the launcher beside the compiler wrapper that
+/// `MPICC` names; else the usual names of the library's launcher. With what each needs to run more
+/// ranks than cores.
 fn launcher() -> Command {
     if let Ok(line) = std::env::var("SHOAL_MPIRUN") {
         let mut words = line.split_whitespace();

@@ -58,7 +58,7 @@ pub enum DestinationError {
     },
     /// The permissions say no.
     #[error(
-        "there is no permission to write into '{}'; change its permissions or choose \
+        "permission denied: nothing can be written into '{}'; change its permissions or choose \
          another --into",
         show(into)
     )]
@@ -170,6 +170,7 @@ impl Destination {
             .map_or(0, |space| space.f_bavail.saturating_mul(space.f_frsize));
         swarm::Destination {
             id: self.id,
+            path: show(self.root.path()),
             lock: self.lock.clone(),
             file_system: self.file_system,
             free_bytes,

@@ -60,7 +60,7 @@ pub enum WriteError {
     },
     /// The permissions say no.
     #[error(
-        "there is no permission to write '{}'; change the permissions there or choose \
+        "permission denied: '{}' cannot be written; change the permissions there or choose \
          another --into",
         show(path)
     )]
@@ -144,8 +144,8 @@ mod tests {
             (Errno::NOSPC, "no space is left to write '/d/a\\xff'"),
             (Errno::DQUOT, "no space is left to write '/d/a\\xff'"),
             (Errno::ROFS, "'/d/a\\xff' lies on a read-only file system"),
-            (Errno::ACCESS, "there is no permission to write '/d/a\\xff'"),
-            (Errno::PERM, "there is no permission to write '/d/a\\xff'"),
+            (Errno::ACCESS, "permission denied: '/d/a\\xff'"),
+            (Errno::PERM, "permission denied: '/d/a\\xff'"),
             (Errno::IO, "cannot write '/d/a\\xff': "),
         ];
         let path = Path::new(std::ffi::OsStr::from_bytes(b"/d/a\xff"));

@@ -40,8 +40,8 @@ pub enum Between {
     },
 }
 
-/// The answer to a request. Each piece that follows is one PIECE, in this order, after those of earlier
-/// acknowledgements.
+/// The answer to a request. Each piece that follows is one PIECE, in this order, after those of
+/// earlier acknowledgements.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ack {
     /// The request that it answers.

@@ -49,7 +49,8 @@ pub enum FromTracker {
 pub struct Start {
     /// How many entries the catalogue has, to check that all parts came.
     pub entry_count: u32,
-    /// Whether what this peer is to write fits its destination for certain. If not it surveys first, and asks.
+    /// Whether what this peer is to write fits its destination for certain. If not it surveys
+    /// first, and asks.
     pub admitted: bool,
 }
 

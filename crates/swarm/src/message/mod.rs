@@ -1,9 +1,9 @@
 //! The messages of the protocol and their form on the wire.
 //!
-//! A message is a header (format version, direction, epoch) and a body in postcard's encoding. There is one enum
-//! a direction, so that a machine can only be handed what is meant for it; each message knows its channel, and
-//! one that arrives on another channel is refused. Decoding never panics and never allocates more than a small
-//! multiple of the bytes that arrived.
+//! A message is a header (format version, direction, epoch) and a body in postcard's encoding.
+//! There is one enum a direction, so that a machine can only be handed what is meant for it; each
+//! message knows its channel, and one that arrives on another channel is refused. Decoding never
+//! panics and never allocates more than a small multiple of the bytes that arrived.
 
 mod between;
 mod from_tracker;
@@ -22,7 +22,8 @@ use crate::{Channel, MAX_MESSAGE_LEN, Rank};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// The version of the wire format. Ranks of one job run one binary; this catches the case that they do not.
+/// The version of the wire format. Ranks of one job run one binary; this catches the case that they
+/// do not.
 pub const FORMAT_VERSION: u8 = 1;
 
 /// Bytes in front of the body: version, direction, epoch.
@@ -108,7 +109,8 @@ impl Envelope {
     ///
     /// # Panics
     ///
-    /// Panics where they exceed [`MAX_MESSAGE_LEN`]: whoever makes long messages cuts them with [`parts`].
+    /// Panics where they exceed [`MAX_MESSAGE_LEN`]: whoever makes long messages cuts them with
+    /// [`parts`].
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(128);
         bytes.push(FORMAT_VERSION);

@@ -3,11 +3,12 @@
 use crate::MAX_MESSAGE_LEN;
 use serde::Serialize;
 
-/// Bytes of list items in one part: well below the limit, so that the rest of the message fits beside them.
+/// Bytes of list items in one part: well below the limit, so that the rest of the message fits
+/// beside them.
 pub const PART_BYTES: usize = MAX_MESSAGE_LEN / 2;
 
-/// Cuts a list into parts of at most [`PART_BYTES`] encoded bytes each, in order; one part at least, perhaps
-/// empty.
+/// Cuts a list into parts of at most [`PART_BYTES`] encoded bytes each, in order; one part at
+/// least, perhaps empty.
 ///
 /// # Panics
 ///

@@ -57,7 +57,10 @@ fn another_version_a_short_header_or_a_longer_body_is_refused() {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), direction in 0u8..4) {
+    fn arbitrary_bytes_never_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        direction in 0u8..4,
+    ) {
         for channel in Channel::CONTROL {
             let _ = Envelope::decode(channel, &bytes);
             let mut framed = vec![FORMAT_VERSION, direction, 0, 0, 0, 0];
@@ -80,7 +83,10 @@ proptest! {
     }
 
     #[test]
-    fn a_hostile_set_of_pieces_stays_below_the_limit(first in any::<u32>(), bytes in prop::collection::vec(any::<u8>(), 0..50)) {
+    fn a_hostile_set_of_pieces_stays_below_the_limit(
+        first in any::<u32>(),
+        bytes in prop::collection::vec(any::<u8>(), 0..50),
+    ) {
         let ranges = PieceSet::Bits { first, bytes }.ranges(100);
         prop_assert!(ranges.iter().all(|range| range.end <= 100));
     }

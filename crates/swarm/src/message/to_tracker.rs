@@ -16,7 +16,8 @@ pub enum ToTracker {
     Introduced,
     /// INIT: this rank cannot carry out its orders; the job is to be refused with this sentence.
     Trouble(String),
-    /// After START, where space is scarce: the destination was looked through, and so many bytes must be written.
+    /// After START, where space is scarce: the destination was looked through, and so many bytes
+    /// must be written.
     Surveyed {
         /// Bytes that are not there yet.
         need_bytes: u64,
@@ -60,8 +61,8 @@ pub struct Hello {
 pub struct WireOffer {
     /// The entry.
     pub entry: Entry,
-    /// The pieces it has of it, numbered within the file; none where it has all. Where one set is not enough, the
-    /// entry is offered again with the next: offers of one name by one peer add up.
+    /// The pieces it has of it, numbered within the file; none where it has all. Where one set is
+    /// not enough, the entry is offered again with the next: offers of one name by one peer add up.
     pub pieces: Option<PieceSet>,
 }
 

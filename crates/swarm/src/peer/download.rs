@@ -1,4 +1,5 @@
-//! The download role: asks holders for batches of pieces within a window, and copes with what does not come.
+//! The download role: asks holders for batches of pieces within a window, and copes with what does
+//! not come.
 
 use super::session::Session;
 use super::{Fault, PeerAction, Stored, TransferId};
@@ -7,54 +8,46 @@ use crate::peer::holders::Standing;
 use crate::{Instant, Rank};
 use content::{EntryIndex, HashRange, PieceId, Span};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-/// A request without any progress for this part of the patience is taken elsewhere, ...
-const STALL_FRACTION: u32 = 6;
-/// ... but not sooner than this, ...
-const MIN_STALL: Duration = Duration::from_millis(500);
-/// ... and not later.
-const MAX_STALL: Duration = Duration::from_secs(5);
 
 /// Requests and transfers under way.
 #[derive(Debug, Default)]
 pub(super) struct Download {
-    requests: BTreeMap<RequestNumber, Request>,
-    transfers: BTreeMap<TransferId, Transfer>,
+    pub(super) requests: BTreeMap<RequestNumber, Request>,
+    pub(super) transfers: BTreeMap<TransferId, Transfer>,
     /// Pieces that a live request or transfer is about.
     fetching: BTreeSet<PieceId>,
     /// Bytes asked for, on their way, or not yet written.
-    used_bytes: u64,
+    pub(super) used_bytes: u64,
     next_request: u32,
     next_transfer: u64,
 }
 
 /// A request that was not answered in full.
 #[derive(Debug)]
-struct Request {
-    holder: Rank,
+pub(super) struct Request {
+    pub(super) holder: Rank,
     /// Pieces asked for and not acknowledged.
-    asked: Vec<PieceId>,
-    acknowledged: bool,
+    pub(super) asked: Vec<PieceId>,
+    pub(super) acknowledged: bool,
     /// Nothing of it is wanted any more: what comes is dropped.
-    cancelled: bool,
+    pub(super) cancelled: bool,
     /// Transfers that have not ended.
     open: usize,
-    progress: Instant,
+    pub(super) progress: Instant,
 }
 
 /// A piece that was acknowledged.
 #[derive(Debug)]
-struct Transfer {
-    request: RequestNumber,
-    holder: Rank,
-    piece: PieceId,
+pub(super) struct Transfer {
+    pub(super) request: RequestNumber,
+    pub(super) holder: Rank,
+    pub(super) piece: PieceId,
     bytes: u64,
-    state: TransferState,
+    pub(super) state: TransferState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TransferState {
+pub(super) enum TransferState {
     /// On its way, and wanted.
     Coming,
     /// On its way; the piece was meanwhile taken elsewhere.
@@ -156,7 +149,7 @@ impl Session {
         actions.push(PeerAction::Send { to, message });
     }
 
-    fn bytes_of(&self, pieces: &[PieceId]) -> u64 {
+    pub(super) fn bytes_of(&self, pieces: &[PieceId]) -> u64 {
         pieces.iter().map(|&piece| u64::from(self.catalogue.piece_size(piece))).sum()
     }
 
@@ -238,7 +231,7 @@ impl Session {
     }
 
     /// A piece may be fetched again, from whomever.
-    fn release(&mut self, piece: PieceId) {
+    pub(super) fn release(&mut self, piece: PieceId) {
         self.download.fetching.remove(&piece);
         let (entry, _) = self.catalogue.locate(piece);
         if self.entries.wants(entry) && !self.entries.is_written(piece) {
@@ -264,7 +257,7 @@ impl Session {
     }
 
     /// A transfer is over: its room is free.
-    fn end_transfer(&mut self, transfer: TransferId) {
+    pub(super) fn end_transfer(&mut self, transfer: TransferId) {
         let Some(record) = self.download.transfers.remove(&transfer) else { return };
         self.download.used_bytes -= record.bytes;
         if let Some(request) = self.download.requests.get_mut(&record.request) {
@@ -385,95 +378,6 @@ impl Session {
             }
             Some(false) => self.punish(from, actions),
             None => {}
-        }
-    }
-
-    /// Takes requests without progress elsewhere, where another holder has what they are for.
-    pub(super) fn expire(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
-        let stall = (self.config.patience / STALL_FRACTION).clamp(MIN_STALL, MAX_STALL);
-        let stalled: Vec<RequestNumber> = self
-            .download
-            .requests
-            .iter()
-            .filter(|(_, request)| !request.cancelled && now.since(request.progress) > stall)
-            .filter(|(number, request)| self.has_alternative(**number, request))
-            .map(|(&number, _)| number)
-            .collect();
-        for number in stalled {
-            let holder = self.download.requests[&number].holder;
-            if let Some(holder) = self.holders.get_mut(holder)
-                && holder.standing == Standing::Good
-            {
-                holder.standing = Standing::Stalled;
-            }
-            self.cancel(number, actions);
-        }
-    }
-
-    fn has_alternative(&self, number: RequestNumber, request: &Request) -> bool {
-        let coming = self.download.transfers.values();
-        let coming = coming.filter(|t| t.request == number && t.state == TransferState::Coming);
-        let mut pieces = request.asked.iter().copied().chain(coming.map(|transfer| transfer.piece));
-        pieces.any(|piece| {
-            self.holders.iter().any(|(rank, holder)| {
-                rank != request.holder
-                    && holder.standing == Standing::Good
-                    && holder.pieces.get(piece.0)
-            })
-        })
-    }
-
-    /// Gives up what did not come of a request; its pieces may be fetched elsewhere.
-    fn cancel(&mut self, number: RequestNumber, actions: &mut Vec<PeerAction>) {
-        let request =
-            self.download.requests.get_mut(&number).expect("only open requests are cancelled");
-        request.cancelled = true;
-        let to = request.holder;
-        let asked = request.asked.clone();
-        actions.push(PeerAction::Send { to, message: Message::Between(Between::Cancel(number)) });
-        self.download.used_bytes -= self.bytes_of(&asked);
-        let mut freed = asked;
-        for transfer in self.download.transfers.values_mut() {
-            if transfer.request == number && transfer.state == TransferState::Coming {
-                transfer.state = TransferState::Late;
-                freed.push(transfer.piece);
-            }
-        }
-        freed.into_iter().for_each(|piece| self.release(piece));
-    }
-
-    /// Nothing more is to be received.
-    pub(super) fn cancel_all(&mut self, actions: &mut Vec<PeerAction>) {
-        let open = self.download.requests.iter().filter(|(_, request)| !request.cancelled);
-        let open: Vec<RequestNumber> = open.map(|(&number, _)| number).collect();
-        for number in open {
-            self.cancel(number, actions);
-        }
-    }
-
-    /// A holder is gone: nothing that it owes will come.
-    pub(super) fn drop_holder(&mut self, rank: Rank, _actions: &mut Vec<PeerAction>) {
-        self.holders.lose(rank, &mut self.picker);
-        let transfers = self.download.transfers.iter();
-        let owed = transfers.filter(|(_, t)| t.holder == rank && t.state != TransferState::Storing);
-        let owed: Vec<(TransferId, PieceId, bool)> =
-            owed.map(|(&id, t)| (id, t.piece, t.state == TransferState::Coming)).collect();
-        for (transfer, piece, coming) in owed {
-            if coming {
-                self.release(piece);
-            }
-            self.end_transfer(transfer);
-        }
-        let unanswered = self.download.requests.iter();
-        let unanswered =
-            unanswered.filter(|(_, request)| request.holder == rank && !request.acknowledged);
-        let unanswered: Vec<RequestNumber> = unanswered.map(|(&number, _)| number).collect();
-        for number in unanswered {
-            let request = self.download.requests.remove(&number).expect("listed above");
-            if !request.cancelled {
-                self.download.used_bytes -= self.bytes_of(&request.asked);
-                request.asked.into_iter().for_each(|piece| self.release(piece));
-            }
         }
     }
 

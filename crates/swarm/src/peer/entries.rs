@@ -1,4 +1,5 @@
-//! The entries that this peer is to write: from the survey of what stands at the destination to their own name.
+//! The entries that this peer is to write: from the survey of what stands at the destination to
+//! their own name.
 
 use super::session::Session;
 use super::{Fault, PeerAction, Salvaged, Surveyed};
@@ -8,7 +9,8 @@ use content::{Bitfield, Catalogue, EntryIndex, HashRange, PieceId};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
-/// Surveys under way at once: enough for every worker, few enough that other work is not stuck behind them.
+/// Surveys under way at once: enough for every worker, few enough that other work is not stuck
+/// behind them.
 const MAX_SURVEYS: usize = 64;
 
 /// Salvages under way at once, likewise.
@@ -118,9 +120,13 @@ impl Entries {
 
     /// The entries from the first to the last that miss pieces; none where none does.
     pub(super) fn missing(&self) -> Option<Range<u32>> {
-        let open = |progress: &&Progress| matches!(progress, Progress::Fetching { missing, gone, .. } if missing > gone);
-        let first = self.progress.iter().find(|(_, progress)| open(progress))?.0.0;
-        let last = self.progress.iter().rev().find(|(_, progress)| open(progress))?.0.0;
+        let open = |progress: &&Progress| match progress {
+            Progress::Fetching { missing, gone, .. } => missing > gone,
+            _ => false,
+        };
+        let mut open = self.progress.iter().filter(|(_, progress)| open(progress));
+        let first = open.next()?.0.0;
+        let last = open.next_back().map_or(first, |(entry, _)| entry.0);
         Some(first..last + 1)
     }
 
@@ -208,7 +214,8 @@ impl Session {
         self.want_pieces(entry, range);
     }
 
-    /// Lets pieces of an entry be fetched, or salvaged, where their hash is known; asks for hashes elsewhere.
+    /// Lets pieces of an entry be fetched, or salvaged, where their hash is known; asks for hashes
+    /// elsewhere.
     fn want_pieces(&mut self, entry: EntryIndex, range: Range<u32>) {
         let Some(&Progress::Fetching { candidate, .. }) = self.entries.progress.get(&entry) else {
             return;
@@ -277,7 +284,8 @@ impl Session {
         }
     }
 
-    /// A piece is written: it is served from now on, and perhaps it was its entry's last. Gives its bytes.
+    /// A piece is written: it is served from now on, and perhaps it was its entry's last. Gives its
+    /// bytes.
     pub(super) fn wrote(
         &mut self,
         now: Instant,
@@ -393,7 +401,8 @@ impl Session {
         }
     }
 
-    /// Once everything is surveyed, tells how much must be written, where the tracker waits for that.
+    /// Once everything is surveyed, tells how much must be written, where the tracker waits for
+    /// that.
     pub(super) fn tell_need(&mut self, actions: &mut Vec<PeerAction>) {
         let surveyed = self.entries.surveying == 0 && self.entries.to_survey.is_empty();
         if self.admitted || self.entries.told_need || !surveyed || self.entries.is_halted() {

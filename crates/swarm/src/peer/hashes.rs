@@ -109,7 +109,8 @@ impl Hashes {
         }
     }
 
-    /// Takes a range that was needed. `None`: it was not. `Some(false)`: it does not lead to the file's root.
+    /// Takes a range that was needed. `None`: it was not. `Some(false)`: it does not lead to the
+    /// file's root.
     pub(super) fn learn(&mut self, entry: EntryIndex, range: HashRange) -> Option<bool> {
         let key = (entry, range.index);
         if !self.needed.contains_key(&key) {

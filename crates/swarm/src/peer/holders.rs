@@ -67,8 +67,8 @@ impl Holders {
         self.holders.iter().map(|(&rank, holder)| (rank, holder))
     }
 
-    /// A peer has these pieces; says whether any is news. A new peer beyond the bound takes the place of one that
-    /// has nothing to pick, or is left out.
+    /// A peer has these pieces; says whether any is news. A new peer beyond the bound takes the
+    /// place of one that has nothing to pick, or is left out.
     pub(super) fn learn(
         &mut self,
         rank: Rank,
@@ -152,8 +152,8 @@ impl Holders {
         true
     }
 
-    /// The holder to ask next: one that has something to pick, near ones first, then those with the fewest requests
-    /// under way, in turn.
+    /// The holder to ask next: one that has something to pick, near ones first, then those with the
+    /// fewest requests under way, in turn.
     pub(super) fn next(&mut self, picker: &Picker) -> Option<Rank> {
         let open = |holder: &Holder| {
             holder.standing == Standing::Good

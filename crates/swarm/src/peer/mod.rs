@@ -1,26 +1,30 @@
 //! A peer: it offers what it has, fetches what it wants, and serves what it has fetched.
 //!
-//! The life of a peer: it says INIT (*opening*); with START its two roles begin (*active*): the download role asks
-//! the tracker for holders and holders for batches of pieces, the upload role answers requests, both at once. When
-//! all that it wanted is there, or cannot be had, it says STOP and goes on serving (*stopped*), until FINISH ends
-//! the upload role too (*closing*); it tells its counters and waits for END.
+//! The life of a peer: it says INIT (*opening*); with START its two roles begin (*active*): the
+//! download role asks the tracker for holders and holders for batches of pieces, the upload role
+//! answers requests, both at once. When all that it wanted is there, or cannot be had, it says STOP
+//! and goes on serving (*stopped*), until FINISH ends the upload role too (*closing*); it tells its
+//! counters and waits for END.
 //!
-//! The peer never sees the bytes of a piece. It says what is to be received, verified, written, read and sent; its
-//! driver does so and says how it went.
+//! The peer never sees the bytes of a piece. It says what is to be received, verified, written,
+//! read and sent; its driver does so and says how it went.
 
 mod download;
 mod entries;
+mod event;
 mod hashes;
 mod holders;
 mod news;
 mod opening;
 mod picker;
 mod session;
+mod stall;
 mod upload;
 
-use crate::message::{Between, Envelope, Epoch, FromTracker, Gains, Hello, Message, ToTracker};
-use crate::{Instant, Offer, Outcome, Rank};
-use content::{Bitfield, Catalogue, EntryIndex, Hash, HashRange, PieceId, VerifiedLayer};
+pub use event::{Fault, Offered, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
+
+use crate::message::{Between, Envelope, Epoch, FromTracker, Gains, Message, ToTracker};
+use crate::{Instant, Outcome, Rank};
 use opening::Opening;
 use session::Session;
 use std::sync::Arc;
@@ -43,189 +47,6 @@ pub struct PeerConfig {
     pub upload_window_bytes: u64,
     /// A tracker silent for so long is lost.
     pub patience: Duration,
-}
-
-/// Names a piece on its way in or out, from the first action about it to the last event. Unique in one peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TransferId(pub u64);
-
-/// What happens to a peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PeerEvent {
-    /// Who this peer is, is known: the first event.
-    Hello(Box<Hello>),
-    /// All that it offers was looked through and hashed.
-    Offered(Vec<Offered>),
-    /// It cannot carry out its orders; a sentence for people.
-    Trouble(String),
-    /// A rank said something.
-    Message {
-        /// Who.
-        from: Rank,
-        /// What.
-        envelope: Envelope,
-    },
-    /// The transport knows that a rank is gone.
-    Lost(Rank),
-    /// What stands at the destination for an entry.
-    Surveyed(EntryIndex, Result<Surveyed, Fault>),
-    /// Whether a piece was found at the destination, or in a local copy of the source, and written.
-    Salvaged(PieceId, Result<Salvaged, Fault>),
-    /// A piece of this many bytes came; none where it was withdrawn.
-    Received(TransferId, u32),
-    /// A piece that came was verified and written, or not.
-    Stored(TransferId, Result<Stored, Fault>),
-    /// A piece to be sent was read (`true`), or cannot be any more.
-    Loaded(TransferId, bool),
-    /// A piece left.
-    Sent(TransferId),
-    /// An entry has its name.
-    Finished(EntryIndex, Result<(), Fault>),
-    /// Something beside its pieces could not be written for an entry.
-    Failed(EntryIndex, Fault),
-    /// Directories and links are made.
-    Sealed(Result<(), Fault>),
-    /// All disk work is over.
-    Closed,
-    /// Time has passed; to be sent a few times a second.
-    Tick,
-}
-
-/// An offer with what is known of its hashes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offered {
-    /// The offer.
-    pub offer: Offer,
-    /// Its piece hashes: all of them, but for a part left by an earlier run; none where the entry has no content.
-    pub layer: Option<VerifiedLayer>,
-}
-
-/// What stands at the destination for an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Surveyed {
-    /// The wanted content, whole.
-    Complete,
-    /// Some of its pieces, verified; numbers are within the file.
-    Partial(Bitfield),
-    /// Something else that may have pieces in common, or a local copy of the source.
-    Candidate,
-    /// Nothing.
-    Nothing,
-}
-
-/// Where a piece was found without asking anybody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Salvaged {
-    /// At the destination.
-    Reused,
-    /// In a local copy of the source.
-    Copied,
-    /// Nowhere.
-    Absent,
-}
-
-/// How a piece that came was stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stored {
-    /// It verified and is written.
-    Written,
-    /// It did not verify.
-    Corrupt,
-}
-
-/// What the disk refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// One entry cannot be written; others can.
-    Entry(String),
-    /// Nothing can be written any more.
-    Disk(String),
-}
-
-/// What a peer wants done, in this order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PeerAction {
-    /// Send a message.
-    Send {
-        /// To whom; may be this rank itself.
-        to: Rank,
-        /// What.
-        message: Message,
-    },
-    /// Look through these shares, by position, hash them and say [`PeerEvent::Offered`].
-    Prepare(Vec<u32>),
-    /// START: from now on entries and pieces have numbers.
-    Begin {
-        /// All entries.
-        catalogue: Arc<Catalogue>,
-        /// Those that this rank is to write, by number.
-        wanted: Bitfield,
-    },
-    /// See what stands at the destination; ends with [`PeerEvent::Surveyed`].
-    Survey(EntryIndex),
-    /// Look for a piece with this hash at the destination and write it; ends with [`PeerEvent::Salvaged`].
-    Salvage(PieceId, Hash),
-    /// Keep proven piece hashes beside the partial, for a resume.
-    Record(EntryIndex, HashRange),
-    /// Post a receive for the next piece from a rank; ends with [`PeerEvent::Received`].
-    Receive {
-        /// Who sends it.
-        from: Rank,
-        /// Its name from now on.
-        transfer: TransferId,
-        /// Which piece.
-        piece: PieceId,
-    },
-    /// Verify what came and write it; ends with [`PeerEvent::Stored`].
-    Store {
-        /// What came.
-        transfer: TransferId,
-        /// Which piece it must be.
-        piece: PieceId,
-        /// The hash that it must have.
-        expected: Hash,
-    },
-    /// Drop the buffer of a transfer.
-    Discard {
-        /// Which.
-        transfer: TransferId,
-    },
-    /// Read a piece to be sent; ends with [`PeerEvent::Loaded`].
-    Load {
-        /// Its name from now on.
-        transfer: TransferId,
-        /// Which piece.
-        piece: PieceId,
-    },
-    /// Send a loaded piece; ends with [`PeerEvent::Sent`].
-    SendPiece {
-        /// To whom.
-        to: Rank,
-        /// Which.
-        transfer: TransferId,
-    },
-    /// Send zero bytes in the place of a piece that was acknowledged. No event follows.
-    Withdraw {
-        /// To whom.
-        to: Rank,
-        /// Which.
-        transfer: TransferId,
-    },
-    /// Give an entry its name; ends with [`PeerEvent::Finished`].
-    Finish(EntryIndex),
-    /// Make directories and links; ends with [`PeerEvent::Sealed`].
-    Seal,
-    /// End all disk work, and clean up; ends with [`PeerEvent::Closed`].
-    Close(Outcome),
-    /// The process may exit.
-    Exit {
-        /// How the job ended.
-        outcome: Outcome,
-        /// Whether a rank was lost.
-        lost: bool,
-    },
-    /// Tell the user something that does not stop the job.
-    Notice(String),
 }
 
 #[derive(Debug)]
@@ -430,7 +251,8 @@ impl Peer {
         }
         let quarter = self.config.patience / 4;
         let own = self.config.tracker == self.config.rank;
-        // Whoever says much may still hear nothing: only an update without news is answered for certain.
+        // Whoever says much may still hear nothing: only an update without news is answered for
+        // certain.
         let quiet = now.since(self.said) >= quarter;
         let deaf = now.since(self.heard) >= quarter && now.since(self.probed) >= quarter;
         if (quiet || deaf) && !own {
@@ -510,6 +332,3 @@ fn cut(mut sentence: String) -> String {
     sentence.truncate(end);
     sentence
 }
-
-#[cfg(test)]
-mod tests;

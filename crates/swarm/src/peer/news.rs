@@ -8,13 +8,15 @@ use std::time::Duration;
 /// News wait for the end of a batch, but no longer than this.
 const MAX_WAIT: Duration = Duration::from_millis(500);
 
-/// The first pause between two questions to the tracker; it doubles while answers bring nothing new.
+/// The first pause between two questions to the tracker; it doubles while answers bring nothing
+/// new.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 /// The longest pause between two questions.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// A question that has no answer after this long is asked again: its answer came from a tracker that is gone.
+/// A question that has no answer after this long is asked again: its answer came from a tracker
+/// that is gone.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// What happened since the last update.

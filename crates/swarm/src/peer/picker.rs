@@ -1,8 +1,9 @@
 //! Chooses which piece to ask from whom: rarest first, ties broken differently on every rank.
 //!
-//! Each rank begins at its own place in the row of all pieces and goes round, so that at the start every rank pulls
-//! a different part from the only seeder, and neighbours in the row are read and written together. Pieces lie in
-//! one bitfield for each number of known holders; a choice is an intersection of bitfields, 64 pieces a step.
+//! Each rank begins at its own place in the row of all pieces and goes round, so that at the start
+//! every rank pulls a different part from the only seeder, and neighbours in the row are read and
+//! written together. Pieces lie in one bitfield for each number of known holders; a choice is an
+//! intersection of bitfields, 64 pieces a step.
 
 use content::Bitfield;
 
@@ -84,8 +85,8 @@ impl Picker {
         }
     }
 
-    /// Takes up to `count` pieces that a holder has, rarest first, as long as `fits` takes them; says whether
-    /// `fits` refused one.
+    /// Takes up to `count` pieces that a holder has, rarest first, as long as `fits` takes them;
+    /// says whether `fits` refused one.
     pub(super) fn pick(
         &mut self,
         holder: &Bitfield,
@@ -190,7 +191,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn levels_and_counts_never_disagree(ops in prop::collection::vec((0u8..5, 0u32..40), 0..200)) {
+        fn levels_and_counts_never_disagree(
+            ops in prop::collection::vec((0u8..5, 0u32..40), 0..200),
+        ) {
             let mut picker = Picker::new(40, 7);
             let mut holders = vec![0u32; 40];
             for (op, piece) in ops {
@@ -203,7 +206,8 @@ mod tests {
                         holders[piece as usize] -= 1;
                     }
                     _ => {
-                        let rarest = picker.pickable().iter().map(|p| holders[p as usize]).filter(|&n| n > 0).min();
+                        let known = picker.pickable().iter().map(|p| holders[p as usize]);
+                        let rarest = known.filter(|&n| n > 0).min();
                         let (picked, _) = picker.pick(&Bitfield::full(40), 1, |_| true);
                         let got = picked.first().map(|&p| holders[p as usize].min(COMMON as u32));
                         prop_assert_eq!(got, rarest.map(|n| n.min(COMMON as u32)));

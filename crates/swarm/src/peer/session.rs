@@ -1,4 +1,5 @@
-//! A peer between START and FINISH: the state that both roles share, and the way of each event to its role.
+//! A peer between START and FINISH: the state that both roles share, and the way of each event to
+//! its role.
 
 use super::download::Download;
 use super::entries::{Entries, Sealing};

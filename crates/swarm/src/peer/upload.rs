@@ -1,8 +1,9 @@
 //! The upload role: acknowledges requests and sends pieces, while the download role goes on.
 //!
-//! A bounded number of askers is served at once, a piece to each in turn, so that the first pieces of a file spread
-//! before the last asker is served. What a request is acknowledged for follows in exactly that order, one PIECE
-//! each: its bytes, or nothing where it was withdrawn. Reads run ahead within a window of bytes.
+//! A bounded number of askers is served at once, a piece to each in turn, so that the first pieces
+//! of a file spread before the last asker is served. What a request is acknowledged for follows in
+//! exactly that order, one PIECE each: its bytes, or nothing where it was withdrawn. Reads run
+//! ahead within a window of bytes.
 
 use super::{PeerAction, TransferId};
 use crate::Rank;
@@ -11,8 +12,8 @@ use content::{Bitfield, Catalogue, PieceId, Span};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// Askers that are served at once. Few enough that each gets its batch soon and becomes a holder itself; enough to
-/// keep a fat link busy while some askers are slow.
+/// Askers that are served at once. Few enough that each gets its batch soon and becomes a holder
+/// itself; enough to keep a fat link busy while some askers are slow.
 const MAX_LANES: usize = 8;
 
 /// Requests of one asker that are acknowledged at once: the next is ready when the first ends.

@@ -7,15 +7,16 @@ use content::{Bitfield, EntryIndex, Span};
 use std::ops::Range;
 use std::time::Duration;
 
-/// Holders told in one answer: enough to fill a window from, few enough that an answer's size and the asker's
-/// tables do not depend on the number of peers.
+/// Holders told in one answer: enough to fill a window from, few enough that an answer's size and
+/// the asker's tables do not depend on the number of peers.
 const SAMPLE: usize = 16;
 
 /// Holders looked at for one answer before the tracker settles for what it has found.
 const MAX_LOOKS: usize = 256;
 
-/// How long holdings must not have shrunk before a piece that nobody holds counts as gone. Whoever got the piece
-/// just before its last holder was lost says so with its next update, which is sooner.
+/// How long holdings must not have shrunk before a piece that nobody holds counts as gone. Whoever
+/// got the piece just before its last holder was lost says so with its next update, which is
+/// sooner.
 const GONE_AFTER: Duration = Duration::from_secs(2);
 
 impl Tracker {
@@ -51,7 +52,8 @@ impl Tracker {
         }
     }
 
-    /// Some live ranks that have what the asker lacks: first those on its host, then others from a random place on.
+    /// Some live ranks that have what the asker lacks: first those on its host, then others from a
+    /// random place on.
     fn sample(&mut self, asker: Rank, lacking: &Bitfield) -> Vec<Rank> {
         let Phase::Serving(job) = &self.phase else { return Vec::new() };
         if job.holders.is_empty() || lacking.is_empty() {

@@ -11,8 +11,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 impl Tracker {
-    /// Names, for every source of a cast, the lowest rank that has it as its reader. Tells each rank that waits
-    /// what to read, perhaps nothing. Then says which paths are missing where.
+    /// Names, for every source of a cast, the lowest rank that has it as its reader. Tells each
+    /// rank that waits what to read, perhaps nothing. Then says which paths are missing where.
     pub(super) fn name_readers(&mut self, actions: &mut Vec<TrackerAction>) {
         if std::mem::replace(&mut self.readers_named, true) {
             return;
@@ -96,8 +96,8 @@ impl Tracker {
             let admitted = !pending.contains_key(&to);
             say(FromTracker::Start(Start { entry_count: catalogue.entry_count(), admitted }));
         }
-        // A part left by an earlier run may be all there is of a file: then some pieces are nowhere from the
-        // beginning, and nothing was lost that could tell.
+        // A part left by an earlier run may be all there is of a file: then some pieces are nowhere
+        // from the beginning, and nothing was lost that could tell.
         let partial = self.members.iter().any(|m| m.offers.values().any(|o| o.pieces.is_some()));
         let shrunk = partial.then_some(now);
         self.members.iter_mut().for_each(|member| member.offers.clear());
@@ -116,9 +116,10 @@ impl Tracker {
         }
     }
 
-    /// The ranks whose destination may be too small for all that goes to its file system, and what is free there.
-    /// The bound is what is wanted less what lies there already; what stands complete under its name is known
-    /// only after a survey, so whoever exceeds the bound surveys first.
+    /// The ranks whose destination may be too small for all that goes to its file system, and what
+    /// is free there. The bound is what is wanted less what lies there already; what stands
+    /// complete under its name is known only after a survey, so whoever exceeds the bound surveys
+    /// first.
     fn scarce(&self) -> (BTreeMap<Rank, FileSystem>, BTreeMap<FileSystem, u64>) {
         let mut free: BTreeMap<FileSystem, u64> = BTreeMap::new();
         let mut most: BTreeMap<FileSystem, u64> = BTreeMap::new();
@@ -167,7 +168,8 @@ fn plan(members: &[(Rank, &Member)]) -> Result<Plan, Vec<String>> {
     Ok(Plan { catalogue, ranks: members.iter().map(|(rank, _)| *rank).collect(), wants, assigned })
 }
 
-/// Turns what a member offered into what it holds. A partial of other content than the catalogue's is no holding.
+/// Turns what a member offered into what it holds. A partial of other content than the catalogue's
+/// is no holding.
 fn hold_offers(member: &mut Member, catalogue: &Catalogue) {
     for offered in member.offers.values() {
         let Some(index) = resolve::find(catalogue, &offered.entry.name) else { continue };

@@ -32,7 +32,8 @@ impl Job {
 }
 
 impl Tracker {
-    /// Takes what a peer gained. Numbers beyond the catalogue are left out: the peer's fault, not ours.
+    /// Takes what a peer gained. Numbers beyond the catalogue are left out: the peer's fault, not
+    /// ours.
     pub(super) fn take_gains(&mut self, now: Instant, from: Rank, gains: &Gains) {
         let Phase::Serving(job) = &mut self.phase else { return };
         let member = &mut self.members[from.index()];
@@ -56,8 +57,8 @@ impl Tracker {
         }
     }
 
-    /// Tells peers that surveyed a scarce file system whether what they need fits it: in order of their ranks,
-    /// once all that share it have surveyed.
+    /// Tells peers that surveyed a scarce file system whether what they need fits it: in order of
+    /// their ranks, once all that share it have surveyed.
     pub(super) fn admit(&mut self, actions: &mut Vec<TrackerAction>) {
         let Phase::Serving(job) = &mut self.phase else { return };
         if job.pending.is_empty() {

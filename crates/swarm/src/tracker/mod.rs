@@ -1,11 +1,13 @@
 //! The tracker: it knows which files exist and who holds which pieces.
 //!
-//! Its life has four phases. *Gathering*: every peer says INIT. *Serving*: START has gone out; questions are
-//! answered and updates taken until every download role has said STOP. *Collecting*: FINISH has gone out; the
-//! peers' counters come in. *Ended*: the report is made, END is said. A refused job goes from gathering straight
-//! to collecting. A peer that is lost counts, everywhere, as one that need not be waited for.
+//! Its life has four phases. *Gathering*: every peer says INIT. *Serving*: START has gone out;
+//! questions are answered and updates taken until every download role has said STOP. *Collecting*:
+//! FINISH has gone out; the peers' counters come in. *Ended*: the report is made, END is said. A
+//! refused job goes from gathering straight to collecting. A peer that is lost counts, everywhere,
+//! as one that need not be waited for.
 //!
-//! The tracker never sees a piece, never blocks, and keeps nothing on disk: all it knows, peers can say again.
+//! The tracker never sees a piece, never blocks, and keeps nothing on disk: all it knows, peers can
+//! say again.
 
 mod answer;
 mod gather;
@@ -97,8 +99,8 @@ pub struct Tracker {
     readers_named: bool,
 }
 
-/// Who is still waited for. What a phase waits for, once done, stays done, so the call goes on where it stopped
-/// and costs nothing a message.
+/// Who is still waited for. What a phase waits for, once done, stays done, so the call goes on
+/// where it stopped and costs nothing a message.
 #[derive(Debug, Default)]
 struct RollCall {
     next: usize,
@@ -370,6 +372,3 @@ impl Tracker {
         actions.extend(live.map(|to| TrackerAction::Send { to, message: message.clone() }));
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -35,8 +35,8 @@ fn missing_sentence(_: &Job) -> String {
     "some files have pieces that no rank holds any more; what arrived is kept, and the same command resumes".into()
 }
 
-/// Whether no rank that wants something was able to receive any of it: then the job was refused after all, only
-/// later than usual, after the destinations were surveyed.
+/// Whether no rank that wants something was able to receive any of it: then the job was refused
+/// after all, only later than usual, after the destinations were surveyed.
 fn nothing_moved(members: &[Member]) -> bool {
     let mut wanting =
         members.iter().filter(|member| member.is_live() && !member.wanted.is_empty()).peekable();

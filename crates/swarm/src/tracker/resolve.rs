@@ -1,4 +1,5 @@
-//! From what all peers offer and want to one catalogue and what each is to write, or the reasons why not.
+//! From what all peers offer and want to one catalogue and what each is to write, or the reasons
+//! why not.
 
 use super::member::Member;
 use crate::want::Pattern;
@@ -212,8 +213,9 @@ pub(super) fn check_locks(members: &Members<'_>) -> Result<(), Vec<String>> {
         .collect();
     let foreign = |(rank, destination): (&Rank, &crate::Destination)| match &destination.lock {
         Lock::Taken { nonce, owner } if !held.contains(&(destination.id, *nonce)) => Some(format!(
-            "the destination of rank {rank} is in use by another job ({owner}): wait for it, or choose another \
-             --into"
+            "the destination '{path}' of rank {rank} is in use by another job ({owner}): wait for it, or \
+             choose another --into",
+            path = destination.path
         )),
         _ => None,
     };
@@ -221,8 +223,9 @@ pub(super) fn check_locks(members: &Members<'_>) -> Result<(), Vec<String>> {
     if reasons.is_empty() { Ok(()) } else { Err(reasons) }
 }
 
-/// For each member the entries that it is to write: what it wants, less what another member writes into the same
-/// destination. A member that has a part of an entry from an earlier run goes on with it; else they take turns.
+/// For each member the entries that it is to write: what it wants, less what another member writes
+/// into the same destination. A member that has a part of an entry from an earlier run goes on with
+/// it; else they take turns.
 pub(super) fn assign(
     members: &Members<'_>,
     wants: &[Bitfield],

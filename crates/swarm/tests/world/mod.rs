@@ -1,7 +1,8 @@
-//! A whole swarm in one thread: the real machines, a model of each disk, and queues in place of MPI.
+//! A whole swarm in one thread: the real machines, a model of each disk, and queues in place of
+//! MPI.
 //!
-//! Messages of a pair keep their order, as MPI's do; everything else happens in an order drawn from a seed. After
-//! every event the machines' invariants are checked.
+//! Messages of a pair keep their order, as MPI's do; everything else happens in an order drawn from
+//! a seed. After every event the machines' invariants are checked.
 
 use content::{
     Bitfield, Catalogue, Entry, EntryIndex, FileContent, Geometry, Hash, Kind, Metadata, Name,
@@ -158,6 +159,7 @@ impl World {
         let orders = &self.nodes[rank.index()].orders;
         let destination = Destination {
             id: orders.destination.unwrap_or(u128::from(rank.0)),
+            path: format!("into{rank}"),
             lock: Lock::Held { nonce: 1 },
             file_system: 1,
             free_bytes: 1 << 40,
@@ -248,6 +250,10 @@ impl World {
 
     pub fn written(&self, rank: u32) -> usize {
         self.nodes[rank as usize].disk.written.len()
+    }
+
+    pub fn pieces(&self, rank: u32) -> &BTreeSet<PieceId> {
+        &self.nodes[rank as usize].disk.written
     }
 
     fn peers(&self) -> Vec<Rank> {

@@ -1,0 +1,110 @@
+//! What does not come: requests without progress are taken elsewhere, and what a lost rank owes is
+//! forgotten.
+
+use super::PeerAction;
+use super::TransferId;
+use super::download::{Request, TransferState};
+use super::holders::Standing;
+use super::session::Session;
+use crate::message::{Between, Message, RequestNumber};
+use crate::{Instant, Rank};
+use content::PieceId;
+use std::time::Duration;
+
+/// A request without any progress for this part of the patience is taken elsewhere, ...
+const STALL_FRACTION: u32 = 6;
+/// ... but not sooner than this, ...
+const MIN_STALL: Duration = Duration::from_millis(500);
+/// ... and not later.
+const MAX_STALL: Duration = Duration::from_secs(5);
+
+impl Session {
+    /// Takes requests without progress elsewhere, where another holder has what they are for.
+    pub(super) fn expire(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
+        let stall = (self.config.patience / STALL_FRACTION).clamp(MIN_STALL, MAX_STALL);
+        let stalled: Vec<RequestNumber> = self
+            .download
+            .requests
+            .iter()
+            .filter(|(_, request)| !request.cancelled && now.since(request.progress) > stall)
+            .filter(|(number, request)| self.has_alternative(**number, request))
+            .map(|(&number, _)| number)
+            .collect();
+        for number in stalled {
+            let holder = self.download.requests[&number].holder;
+            if let Some(holder) = self.holders.get_mut(holder)
+                && holder.standing == Standing::Good
+            {
+                holder.standing = Standing::Stalled;
+            }
+            self.cancel(number, actions);
+        }
+    }
+
+    fn has_alternative(&self, number: RequestNumber, request: &Request) -> bool {
+        let coming = self.download.transfers.values();
+        let coming = coming.filter(|t| t.request == number && t.state == TransferState::Coming);
+        let mut pieces = request.asked.iter().copied().chain(coming.map(|transfer| transfer.piece));
+        pieces.any(|piece| {
+            self.holders.iter().any(|(rank, holder)| {
+                rank != request.holder
+                    && holder.standing == Standing::Good
+                    && holder.pieces.get(piece.0)
+            })
+        })
+    }
+
+    /// Gives up what did not come of a request; its pieces may be fetched elsewhere.
+    fn cancel(&mut self, number: RequestNumber, actions: &mut Vec<PeerAction>) {
+        let request =
+            self.download.requests.get_mut(&number).expect("only open requests are cancelled");
+        request.cancelled = true;
+        let to = request.holder;
+        let asked = request.asked.clone();
+        actions.push(PeerAction::Send { to, message: Message::Between(Between::Cancel(number)) });
+        self.download.used_bytes -= self.bytes_of(&asked);
+        let mut freed = asked;
+        for transfer in self.download.transfers.values_mut() {
+            if transfer.request == number && transfer.state == TransferState::Coming {
+                transfer.state = TransferState::Late;
+                freed.push(transfer.piece);
+            }
+        }
+        freed.into_iter().for_each(|piece| self.release(piece));
+    }
+
+    /// Nothing more is to be received.
+    pub(super) fn cancel_all(&mut self, actions: &mut Vec<PeerAction>) {
+        let open = self.download.requests.iter().filter(|(_, request)| !request.cancelled);
+        let open: Vec<RequestNumber> = open.map(|(&number, _)| number).collect();
+        for number in open {
+            self.cancel(number, actions);
+        }
+    }
+
+    /// A holder is gone: nothing that it owes will come.
+    pub(super) fn drop_holder(&mut self, rank: Rank, _actions: &mut Vec<PeerAction>) {
+        self.holders.lose(rank, &mut self.picker);
+        let transfers = self.download.transfers.iter();
+        let owed = transfers.filter(|(_, t)| t.holder == rank && t.state != TransferState::Storing);
+        let owed: Vec<(TransferId, PieceId, bool)> =
+            owed.map(|(&id, t)| (id, t.piece, t.state == TransferState::Coming)).collect();
+        for (transfer, piece, coming) in owed {
+            if coming {
+                self.release(piece);
+            }
+            self.end_transfer(transfer);
+        }
+        let unanswered = self.download.requests.iter();
+        let unanswered =
+            unanswered.filter(|(_, request)| request.holder == rank && !request.acknowledged);
+        let unanswered: Vec<RequestNumber> = unanswered.map(|(&number, _)| number).collect();
+        for number in unanswered {
+            let request = self.download.requests.remove(&number).expect("listed above");
+            if !request.cancelled {
+                self.download.used_bytes -= self.bytes_of(&request.asked);
+                request.asked.into_iter().for_each(|piece| self.release(piece));
+            }
+        }
+    }
+}
