@@ -25,6 +25,8 @@ pub struct Launcher {
     pub local_rank: Option<u32>,
     /// How many ranks run on this host, where it is told.
     pub local_size: Option<u32>,
+    /// The socket on which Hydra takes commands, where there is one.
+    pub pmi_socket: Option<i32>,
 }
 
 /// The launchers whose variables we know.
@@ -73,6 +75,7 @@ impl Launcher {
                 size: Some(1),
                 local_rank: Some(0),
                 local_size: Some(1),
+                pmi_socket: None,
             })
     }
 
@@ -118,6 +121,7 @@ fn open_mpi(vars: &Vars) -> Option<Launcher> {
         size: number(vars, "OMPI_COMM_WORLD_SIZE"),
         local_rank: number(vars, "OMPI_COMM_WORLD_LOCAL_RANK"),
         local_size: number(vars, "OMPI_COMM_WORLD_LOCAL_SIZE"),
+        pmi_socket: None,
     })
 }
 
@@ -133,6 +137,7 @@ fn hydra(vars: &Vars) -> Option<Launcher> {
         size: number(vars, "PMI_SIZE"),
         local_rank,
         local_size: number(vars, "MPI_LOCALNRANKS"),
+        pmi_socket: number(vars, "PMI_FD").and_then(|fd| i32::try_from(fd).ok()),
     })
 }
 
@@ -149,6 +154,7 @@ fn slurm(vars: &Vars) -> Option<Launcher> {
         size: number(vars, "SLURM_STEP_NUM_TASKS").or_else(|| number(vars, "SLURM_NTASKS")),
         local_rank: number(vars, "SLURM_LOCALID"),
         local_size: slurm_tasks_here(vars),
+        pmi_socket: None,
     })
 }
 
@@ -159,6 +165,7 @@ fn pmix(vars: &Vars) -> Option<Launcher> {
         size: None,
         local_rank: None,
         local_size: None,
+        pmi_socket: None,
     })
 }
 
@@ -188,7 +195,7 @@ mod tests {
     }
 
     fn told(launcher: &Launcher) -> (LauncherKind, u32, Option<u32>, Option<u32>, Option<u32>) {
-        let Launcher { kind, rank, size, local_rank, local_size } = launcher;
+        let Launcher { kind, rank, size, local_rank, local_size, .. } = launcher;
         (*kind, rank.0, *size, *local_rank, *local_size)
     }
 

@@ -1,9 +1,10 @@
 //! How a rank ends that starts nothing: status 1, and the reason printed by one rank where all
 //! have it.
 //!
-//! No rank can ask another before MPI has started, and launchers differ: Open MPI kills the others
-//! when one ends with an error, Hydra does not. So a rank works out for itself whether rank 0 has
-//! the same mistake.
+//! No rank can ask another before MPI has started, and launchers differ. Open MPI kills the others
+//! when one ends with an error, but not at once, so a rank works out for itself whether rank 0 has
+//! the same mistake. Hydra does not, and would let ranks without the mistake wait for ever in
+//! `MPI_Init`: it is asked to.
 
 use crate::env::{Env, number};
 use crate::front;
@@ -61,12 +62,16 @@ pub fn end(
 ) -> i32 {
     if launcher.rank != Rank::TRACKER {
         pause(COURTESY);
-        if whose == Whose::Everybodys {
+        // Under Hydra rank 0 ends all ranks; whoever still lives must speak for itself.
+        if whose == Whose::Everybodys && launcher.pmi_socket.is_none() {
             return STATUS;
         }
     }
     // One write, so that the lines of two ranks do not mix. Where it fails there is no one left to
     // tell.
     let _ = stderr.write_all(format!("shoal: {why:#}\n").as_bytes()).and_then(|()| stderr.flush());
+    if let Some(socket) = launcher.pmi_socket {
+        mpi::abort_unstarted(socket, STATUS as u8);
+    }
     STATUS
 }

@@ -8,17 +8,16 @@ use ferrompi::{Communicator, Mpi, ThreadLevel};
 use node::Transport;
 use std::io::Write;
 use std::time::{Duration, Instant};
+use tracing::subscriber::NoSubscriber;
 
 /// How long the tracker's output has to pass through the launcher before the job is aborted.
 const OUTPUT_DRAINS: Duration = Duration::from_millis(300);
 /// How long the other ranks stay: a rank that leaves before the tracker has aborted gets the
 /// tracker killed.
 const OTHERS_LEAVE: Duration = Duration::from_secs(1);
-/// How long transfers may take to end after the body of a job that lost nobody. There should be
-/// none.
+/// How long transfers may take to end after the body of a job that lost nobody.
 const LEFT_OVER: Duration = Duration::from_secs(5);
-/// How long `MPI_Finalize` may take. It waits for all ranks; where one dies in it, some never
-/// return.
+/// How long `MPI_Finalize` may take. Where a rank dies in it, others never return.
 const FINALIZE: Duration = Duration::from_secs(30);
 /// The exit status of a job that lost a rank, where the job has not said a worse one.
 const STATUS_LOST: u8 = 3;
@@ -56,9 +55,10 @@ pub fn run(body: impl FnOnce(&mut dyn Transport) -> Ending) -> ! {
     });
     let status = status.expect("no request was left to the scope");
     drop(world);
-    std::thread::spawn(|| {
+    // Without the thread there is no deadline; that is no reason to fail.
+    let _ = std::thread::Builder::new().spawn(|| {
         std::thread::sleep(FINALIZE);
-        exit_now(STATUS_LOST);
+        exit_now(STATUS_LOST)
     });
     drop(mpi);
     std::process::exit(status.into());
@@ -76,6 +76,12 @@ fn conclude(transport: &mut MpiTransport<'_, '_>, world: &Communicator, ending: 
         }
         tracing::error!("a rank was lost, or did not take its last messages, at the very end");
     }
+    // Other ranks leave now, each a loss to be logged; without a launcher that might panic.
+    tracing::subscriber::with_default(NoSubscriber::new(), || leave(transport, world, ending));
+}
+
+/// Ends a job that lost a rank, without what might wait for that rank.
+fn leave(transport: &mut MpiTransport<'_, '_>, world: &Communicator, ending: Ending) -> ! {
     let status = if ending.status == 0 { STATUS_LOST } else { ending.status };
     if ending.is_tracker {
         poll_for(transport, OUTPUT_DRAINS, |_| false);

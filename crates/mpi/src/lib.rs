@@ -7,8 +7,10 @@ mod ending;
 mod flight;
 mod inbox;
 mod transport;
+mod unstarted;
 
 pub use ending::{Ending, run};
+pub use unstarted::abort_unstarted;
 
 /// Returns the short name and version of the MPI library that this program was linked with, as in
 /// `Open MPI 4.1.4`. Works before and after [`run`] too.

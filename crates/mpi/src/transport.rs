@@ -2,6 +2,9 @@
 //!
 //! A control message is found by a probe and received at once; a piece only by a receive that was
 //! posted for it. It never blocks, and an error of MPI costs at most the rank that it concerns.
+//!
+//! A piece must fit into the buffer of its receive. Where one does not, MPICH cuts it off, but Open
+//! MPI 4 and 5 write beyond the buffer (tried: SIGSEGV), and nothing here can keep them from it.
 
 use crate::flight::{End, Flight, Lane, Transfer, class};
 use crate::inbox::Inbox;
@@ -110,7 +113,7 @@ impl<'s, 'env> MpiTransport<'s, 'env> {
         assert!(transfer.peer() != self.rank, "a rank never sends to itself");
         let lane = transfer.lane();
         if self.lost[transfer.peer().index()] {
-            self.drop_transfer(transfer);
+            self.drop_transfer(&transfer);
         } else if self.flight.has_room(lane) && self.backlog[lane as usize].is_empty() {
             self.hand_to_mpi(transfer);
         } else {
@@ -130,14 +133,14 @@ impl<'s, 'env> MpiTransport<'s, 'env> {
     fn hand_to_mpi(&mut self, transfer: Transfer) {
         if let Err((transfer, error)) = self.flight.begin(transfer) {
             let peer = transfer.peer();
-            self.drop_transfer(transfer);
+            self.drop_transfer(&transfer);
             self.lose(peer, &error.to_string());
         }
     }
 
     /// Drops a transfer of a lost rank. Its sender wants its buffer back all the same.
-    fn drop_transfer(&mut self, transfer: Transfer) {
-        if let Transfer::Piece { ticket, .. } = transfer {
+    fn drop_transfer(&mut self, transfer: &Transfer) {
+        if let Transfer::Piece { ticket, .. } = *transfer {
             self.arrivals.push(Arrival::PieceSent { ticket });
         }
     }
@@ -153,8 +156,7 @@ impl<'s, 'env> MpiTransport<'s, 'env> {
             let Some(status) = self.world.iprobe::<u8>(Source::Any, channel.tag())? else { break };
             let Source::Rank(source) = status.source else { panic!("a message from {status:?}") };
             let from = Rank(u32::try_from(source).expect("MPI counts from 0"));
-            // All of it, even where it will be dropped: Open MPI writes beyond a buffer that is too
-            // short.
+            // Room for all of it, even where it will be dropped: see the head of this file.
             self.receive_message(from, channel, status.count.expect("bytes can be counted"));
         }
         Ok(())
@@ -189,7 +191,7 @@ impl<'s, 'env> MpiTransport<'s, 'env> {
         }
         for (transfer, class) in failed {
             let peer = transfer.peer();
-            self.drop_transfer(transfer);
+            self.drop_transfer(&transfer);
             self.lose(peer, &class.to_string());
         }
         tested
@@ -227,11 +229,13 @@ impl<'s, 'env> MpiTransport<'s, 'env> {
         let unsent = self.flight.abandon(rank).into_iter();
         self.arrivals.extend(unsent.map(|ticket| Arrival::PieceSent { ticket }));
         for lane in 0..Lane::COUNT {
-            let (of_it, others) = std::mem::take(&mut self.backlog[lane])
-                .into_iter()
-                .partition(|transfer: &Transfer| transfer.peer() == rank);
-            self.backlog[lane] = others;
-            VecDeque::into_iter(of_it).for_each(|transfer| self.drop_transfer(transfer));
+            for transfer in std::mem::take(&mut self.backlog[lane]) {
+                if transfer.peer() == rank {
+                    self.drop_transfer(&transfer);
+                } else {
+                    self.backlog[lane].push_back(transfer);
+                }
+            }
         }
         self.arrivals.push(Arrival::Lost { rank });
     }
