@@ -1,6 +1,6 @@
 //! The life of this process in MPI, from `MPI_Init` to its exit.
 //!
-//! Its end is a contract (`docs/design.md`, section 4, "The end"): what is done here was tried out
+//! Its end is a contract (`docs/adr/0006-how-a-job-leaves-mpi.md`): what is done here was tried out
 //! on four MPIs, and what looks tidier hangs on some of them when a rank is gone.
 
 use crate::transport::MpiTransport;
