@@ -9,6 +9,7 @@ use clap::{ArgAction, Parser, ValueEnum};
 use content::PieceLen;
 use node::TrackerPlace;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 use swarm::{Pattern, PatternError};
 
@@ -48,8 +49,9 @@ pub enum Subcommand {
         include_str!("help/status.txt")
     ))]
     Cast(Box<CastArgs>),
-    /// The same protocol in a simulated cluster (not yet)
-    Simulate(SimulateArgs),
+    /// The same protocol in a simulated cluster
+    #[command(after_long_help = include_str!("help/simulate.txt"))]
+    Simulate(Box<SimulateArgs>),
 }
 
 /// `shoal run`.
@@ -106,12 +108,94 @@ pub struct CastArgs {
     pub common: Common,
 }
 
-/// `shoal simulate`: takes anything, and is refused.
+/// `shoal simulate`.
 #[derive(Debug, clap::Args)]
 pub struct SimulateArgs {
-    /// Whatever is given.
-    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    pub rest: Vec<OsString>,
+    /// Ranks that hold or fetch the file, numbered from 1; rank 0 tracks
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = whole)]
+    pub peers: u32,
+    /// Pieces
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = whole)]
+    pub pieces: u32,
+    /// Files that the pieces are spread over
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole)]
+    pub files: u32,
+    /// Peers that have everything at the beginning: the first ones
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole)]
+    pub seeders: u32,
+    /// Hosts that the peers are dealt to in turn [default: one a peer]
+    #[arg(long, value_name = "N", value_parser = whole)]
+    pub hosts: Option<u32>,
+    /// Racks that the hosts fill one after the other
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole)]
+    pub racks: u32,
+    /// Pieces a round that cross a rack's uplink each way [default: as many as its hosts send]
+    #[arg(long, value_name = "N", value_parser = whole)]
+    pub uplink: Option<u32>,
+    /// The time of a piece on a link, in microseconds: one round
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 10_000, value_parser = whole_u64)]
+    pub round: u64,
+    /// The time of a message, and of a piece's first byte, from host to host
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 100, value_parser = whole_u64)]
+    pub latency: u64,
+    /// The time to verify and write a piece
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 500, value_parser = whole_u64)]
+    pub disk: u64,
+    /// Pieces asked from one holder before the tracker is updated
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole)]
+    pub batch: u32,
+    /// Pieces that a peer may have asked for and not yet written
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = whole)]
+    pub window: u32,
+    /// Pieces that a peer may be sending
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = whole)]
+    pub upload_window: u32,
+    /// A rank silent for so long counts as lost
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = whole_u64)]
+    pub patience: u64,
+    /// Peers that are slow from the beginning: the last ones
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole)]
+    pub slow_peers: u32,
+    /// How many times slower their links and disks are
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole_u64)]
+    pub slow_factor: u64,
+    /// Peers that die, and in which round; the others are told
+    #[arg(long, value_name = "RANK@ROUND")]
+    pub kill: Vec<String>,
+    /// Something that goes wrong
+    ///
+    /// kill:RANK@ROUND         it dies, and the others are told
+    /// vanish:RANK@ROUND       it dies, and nobody is told
+    /// hang:RANK@ROUND:ROUNDS  it does nothing for so long
+    /// slow:RANK@ROUND:FACTOR  its links and its disk are so many times slower from then on
+    /// corrupt:RANK@ROUND:PERCENT  of the pieces that it sends, so many are corrupt
+    /// full:RANK@ROUND         its disk is full
+    /// lose:RANK@ROUND         it can no longer read what it holds
+    /// late:RANK@ROUND:ROUNDS  its messages are late, by up to so much
+    #[arg(verbatim_doc_comment, long, value_name = "KIND:RANK@ROUND[:VALUE]")]
+    pub fault: Vec<sim::Fault>,
+    /// So many faults besides, drawn from the seed
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole)]
+    pub faults: u32,
+    /// The seed of all that is left to chance; equal seeds give equal runs
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole_u64)]
+    pub seed: u64,
+    /// Check the machines' invariants after every so many events; 0: never
+    ///
+    /// Unless told otherwise after each in a small run, and now and then in a big one.
+    #[arg(verbatim_doc_comment, long, value_name = "N", value_parser = whole)]
+    pub check_every: Option<u32>,
+    /// How progress is shown on standard error
+    #[arg(
+        long,
+        value_name = "auto|bar|plain|none",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
+    pub progress: ProgressArg,
+    /// Write the figures as JSON; equal seeds give equal files
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 /// The options of all commands.
@@ -272,4 +356,12 @@ fn text() -> impl TypedValueParser<Value = Template> {
 
 fn parse_want(text: &str) -> Result<Want, PatternError> {
     if text.is_empty() { Ok(Want::Nothing) } else { Pattern::new(text).map(Want::Matching) }
+}
+
+fn whole(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "it is a whole number")
+}
+
+fn whole_u64(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "it is a whole number")
 }

@@ -5,6 +5,7 @@ use crate::args::{Args, CastArgs, Common, ProgressArg, RunArgs, Subcommand, Want
 use crate::env::Env;
 use crate::launch::{BuiltFor, Launch};
 use crate::launcher::Launcher;
+use crate::simulate::Simulation;
 use crate::usage::{self, NotParsed};
 use crate::{job, json};
 use anyhow::{Result, bail};
@@ -22,6 +23,8 @@ pub enum Action {
     Launch(Launch),
     /// Be a rank of a job.
     Run(Orders),
+    /// Simulate a job.
+    Simulate(Simulation),
 }
 
 /// What one rank is to do, and how it is to tell of it.
@@ -53,8 +56,8 @@ pub fn decide(env: &Env, launcher: &Launcher) -> Result<Action> {
     match &args.command {
         Subcommand::Run(run) => decide_run(env, launcher, run),
         Subcommand::Cast(cast) => decide_cast(env, launcher, cast),
-        Subcommand::Simulate(_) => {
-            bail!("simulate is not built yet; it comes with the simulator; use run or cast")
+        Subcommand::Simulate(simulate) => {
+            Ok(Action::Simulate(Simulation::new(&env.current_dir, simulate)?))
         }
     }
 }

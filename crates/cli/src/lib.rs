@@ -20,6 +20,7 @@ pub mod progress;
 pub mod refusal;
 pub mod report;
 pub mod run;
+pub mod simulate;
 pub mod size;
 pub mod terminal;
 pub mod usage;
@@ -54,8 +55,10 @@ pub fn main(mut env: Env) -> i32 {
             let why = launch.exec();
             refusal::end(&launcher, Whose::ThisRanks, env.pause, &mut env.stderr, &why)
         }
+        Action::Simulate(_) if launcher.rank != swarm::Rank::TRACKER => 0,
+        Action::Simulate(simulation) => simulation.run(env),
         Action::Run(orders) => {
-            logging::init(orders.verbosity, launcher.rank, env.is_terminal);
+            logging::init(orders.verbosity, launcher.rank);
             let pause = env.pause;
             let terminal = Terminal::new(&orders, launcher.rank, env);
             run::run(orders.job, &launcher, terminal, pause)

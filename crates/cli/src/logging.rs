@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Instant;
 use swarm::Rank;
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, MakeWriter};
@@ -12,30 +12,26 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// Starts logging to standard error: warnings, from 1 on phases, from 2 on messages.
 ///
-/// Without a terminal there are no colours. A second call does nothing.
-pub fn init(verbosity: u8, rank: Rank, is_terminal: bool) {
+/// A second call does nothing.
+pub fn init(verbosity: u8, rank: Rank) {
     let level = match verbosity {
         0 => LevelFilter::WARN,
         1 => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };
     // Fails only where a subscriber is set already, as in tests: that one stays.
-    let _ =
-        tracing::subscriber::set_global_default(subscriber(level, rank, is_terminal, io::stderr));
+    let _ = tracing::subscriber::set_global_default(subscriber(level, rank, io::stderr));
 }
 
-fn subscriber<W>(
-    level: LevelFilter,
-    rank: Rank,
-    is_terminal: bool,
-    writer: W,
-) -> impl Subscriber + Send + Sync
+fn subscriber<W>(level: LevelFilter, rank: Rank, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_ansi(is_terminal)
+        .with_ansi(false)
+        // A line that cannot be written, because the launcher is gone, is no reason to print another.
+        .log_internal_errors(false)
         .event_format(Line { rank, start: Instant::now() })
         .with_writer(writer)
         .finish()
@@ -60,12 +56,7 @@ where
     ) -> fmt::Result {
         let seconds = self.start.elapsed().as_secs_f64();
         let level = *event.metadata().level();
-        let (on, off) = match level {
-            Level::ERROR if writer.has_ansi_escapes() => ("\x1b[31m", "\x1b[0m"),
-            Level::WARN if writer.has_ansi_escapes() => ("\x1b[33m", "\x1b[0m"),
-            _ => ("", ""),
-        };
-        write!(writer, "[{}] {seconds:.4}s {on}{level:<5}{off} ", self.rank)?;
+        write!(writer, "[{}] {seconds:.4}s {level:<5} ", self.rank)?;
         context.format_fields(writer.by_ref(), event)?;
         writeln!(writer)
     }
@@ -83,7 +74,7 @@ mod tests {
             let bytes = Arc::clone(&bytes);
             move || Sink(Arc::clone(&bytes))
         };
-        tracing::subscriber::with_default(subscriber(level, Rank(3), false, writer), || {
+        tracing::subscriber::with_default(subscriber(level, Rank(3), writer), || {
             tracing::debug!(channel = "ACK", tag = 5, "sent");
             tracing::info!("preparing");
             tracing::warn!(peer = 4, "slow");

@@ -22,6 +22,10 @@ pub const STATUS: i32 = 1;
 /// must not be lost with it.
 const COURTESY: Duration = Duration::from_secs(1);
 
+/// How long Hydra gets to read what was printed before it is told to end all ranks. Without it, one
+/// message in seven was lost when tried, with 10 ms none of 150.
+const FORWARDING: Duration = Duration::from_millis(100);
+
 /// Who has a mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
@@ -71,6 +75,8 @@ pub fn end(
     // tell.
     let _ = stderr.write_all(format!("shoal: {why:#}\n").as_bytes()).and_then(|()| stderr.flush());
     if let Some(socket) = launcher.pmi_socket {
+        // Hydra forwards nothing more once it is told to end.
+        pause(FORWARDING);
         mpi::abort_unstarted(socket, STATUS as u8);
     }
     STATUS

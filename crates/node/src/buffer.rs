@@ -21,19 +21,19 @@ pub struct Buffer {
 pub type SharedBuffer = Arc<Buffer>;
 
 impl Pool {
-    /// Buffers kept beyond this many go back to the allocator.
+    /// Buffers kept beyond this many go back to the allocator, the longest unused first.
     const MAX_FREE: usize = 64;
+    /// The allocator is quick with shorter buffers, and they would take the long ones' places.
+    const MIN_LEN: usize = 64 * 1024;
 
-    /// Takes a buffer of `len` bytes with any content.
+    /// Takes a buffer of `len` bytes with any content. Its memory is at most twice as long, so that
+    /// a bound on what is asked for bounds the memory too.
     pub fn take(&self, len: usize) -> Buffer {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let fitting = free.iter().rposition(|bytes| bytes.len() >= len);
-        let mut bytes = fitting.map(|at| free.swap_remove(at)).unwrap_or_default();
+        let fitting = free.iter().rposition(|bytes| (len..=2 * len).contains(&bytes.len()));
+        let bytes = fitting.map(|at| free.remove(at));
         drop(free);
-        if bytes.len() < len {
-            bytes.resize(len, 0);
-        }
-        Buffer { bytes, len, pool: self.clone() }
+        Buffer { bytes: bytes.unwrap_or_else(|| vec![0; len]), len, pool: self.clone() }
     }
 }
 
@@ -51,10 +51,14 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.len() < Pool::MAX_FREE {
-            free.push(std::mem::take(&mut self.bytes));
+        if self.bytes.len() < Pool::MIN_LEN {
+            return;
         }
+        let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let unused = (free.len() >= Pool::MAX_FREE).then(|| free.remove(0));
+        free.push(std::mem::take(&mut self.bytes));
+        drop(free);
+        drop(unused);
     }
 }
 
@@ -82,23 +86,43 @@ impl std::fmt::Debug for Buffer {
 mod tests {
     use super::*;
 
+    const LEN: usize = 2 * Pool::MIN_LEN;
+
     #[test]
     fn a_buffer_comes_back_to_the_pool_and_is_used_again() {
         let pool = Pool::default();
-        let mut buffer = pool.take(100);
-        buffer[99] = 7;
+        let mut buffer = pool.take(LEN);
+        buffer[LEN - 1] = 7;
         let address = buffer.as_ptr();
         drop(buffer);
-        let again = pool.take(50);
-        assert_eq!((again.as_ptr(), again.len()), (address, 50));
+        let again = pool.take(LEN - 50);
+        assert_eq!((again.as_ptr(), again.len()), (address, LEN - 50));
     }
 
     #[test]
     fn a_truncated_buffer_has_its_full_length_next_time() {
         let pool = Pool::default();
-        let mut buffer = pool.take(100);
+        let mut buffer = pool.take(LEN);
         buffer.truncate(0);
         drop(buffer);
-        assert_eq!(pool.take(100).len(), 100);
+        assert_eq!(pool.take(LEN).len(), LEN);
+    }
+
+    #[test]
+    fn a_short_piece_never_holds_a_long_buffer() {
+        let pool = Pool::default();
+        drop(pool.take(10 * LEN));
+        let short = pool.take(LEN);
+        assert_eq!(short.bytes.len(), LEN);
+        assert_eq!(pool.take(10).bytes.len(), 10);
+    }
+
+    #[test]
+    fn buffers_of_a_length_that_is_asked_for_no_more_go_first() {
+        let pool = Pool::default();
+        drop(Vec::from_iter((0..Pool::MAX_FREE).map(|_| pool.take(LEN))));
+        drop(pool.take(10 * LEN));
+        let free = pool.free.lock().unwrap();
+        assert_eq!((free.len(), free.last().unwrap().len()), (Pool::MAX_FREE, 10 * LEN));
     }
 }

@@ -9,6 +9,7 @@ use content::{Catalogue, EntryIndex, Hash, HashRange, PieceId};
 use crossbeam_channel::Receiver;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
+use std::thread;
 use swarm::peer::{Fault, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
 
 /// What a task came to.
@@ -43,14 +44,18 @@ pub(crate) struct Disk {
     loaded: BTreeMap<TransferId, SharedBuffer>,
     /// Pieces in memory because they are being sent: one read serves several askers.
     in_memory: BTreeMap<PieceId, Weak<Buffer>>,
+    /// Remembered pieces beyond this many are looked through for those no longer in memory.
+    remembered_limit: usize,
+    /// Entries of which the user knows that they cannot be read.
+    unreadable: BTreeSet<EntryIndex>,
     /// Hashes being recorded, by entry: an entry gets its name only after them.
     recording: BTreeMap<EntryIndex, usize>,
     /// Entries that are to get their name when their hashes are recorded.
     finishing: BTreeSet<EntryIndex>,
 }
 
-/// Remembered pieces beyond this many are looked through for those that are no longer in memory.
-const MAX_REMEMBERED: usize = 256;
+/// The least limit of remembered pieces.
+const MIN_REMEMBERED: usize = 256;
 
 impl Disk {
     pub(crate) fn new(store: Store, catalogue: Arc<Catalogue>, threads: usize, pool: Pool) -> Self {
@@ -62,14 +67,21 @@ impl Disk {
             came: BTreeMap::new(),
             loaded: BTreeMap::new(),
             in_memory: BTreeMap::new(),
+            remembered_limit: MIN_REMEMBERED,
+            unreadable: BTreeSet::new(),
             recording: BTreeMap::new(),
             finishing: BTreeSet::new(),
         }
     }
 
     /// Where results come from, to wait for the first.
-    pub(crate) fn done(&self) -> &Receiver<Done> {
+    pub(crate) fn done(&self) -> &Receiver<thread::Result<Done>> {
         self.workers.done()
+    }
+
+    /// Whether the workers have anything to do.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.workers.is_busy()
     }
 
     /// A buffer for a piece that is on its way.
@@ -197,8 +209,13 @@ impl Disk {
                 self.loaded.insert(transfer, buffer);
                 Outcome::Event(PeerEvent::Loaded(transfer, true))
             }
-            Done::Loaded(transfer, _, Err(why)) => {
-                Outcome::EventAndNotice(PeerEvent::Loaded(transfer, false), why)
+            Done::Loaded(transfer, piece, Err(why)) => {
+                let event = PeerEvent::Loaded(transfer, false);
+                // Many pieces of it may be under way.
+                match self.unreadable.insert(self.catalogue.locate(piece).0) {
+                    true => Outcome::EventAndNotice(event, why),
+                    false => Outcome::Event(event),
+                }
             }
             Done::Recorded(entry, recorded) => {
                 let left = self.recording.get_mut(&entry).expect("counted when it began");
@@ -218,8 +235,9 @@ impl Disk {
     }
 
     fn remember(&mut self, piece: PieceId, buffer: &SharedBuffer) {
-        if self.in_memory.len() >= MAX_REMEMBERED {
+        if self.in_memory.len() >= self.remembered_limit {
             self.in_memory.retain(|_, buffer| buffer.strong_count() > 0);
+            self.remembered_limit = MIN_REMEMBERED.max(2 * self.in_memory.len());
         }
         self.in_memory.insert(piece, Arc::downgrade(buffer));
     }
@@ -228,7 +246,7 @@ impl Disk {
 fn survey(store: &Store, entry: EntryIndex) -> Result<Surveyed, Fault> {
     let found = store.survey(entry).map_err(|error| fault(&error))?;
     Ok(match found {
-        Survey::Complete => Surveyed::Complete,
+        Survey::Complete(layer) => Surveyed::Complete(layer),
         Survey::Partial(held) => Surveyed::Partial(held),
         Survey::Candidate => Surveyed::Candidate,
         Survey::Nothing => Surveyed::Nothing,

@@ -3,11 +3,13 @@
 //!
 //! It decides nothing about the protocol, never prints, and knows no transport but the trait.
 
+mod advice;
 pub mod buffer;
 pub mod conformance;
 mod disk;
 mod idle;
 pub mod job;
+mod limits;
 pub mod memory;
 pub mod observer;
 mod prepare;

@@ -9,6 +9,7 @@ use content::Name;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::thread;
@@ -17,7 +18,8 @@ use swarm::message::Hello;
 use swarm::peer::Offered;
 use swarm::{Held, Lock, Offer};
 
-/// How long a refused job waits for a destination that is being opened, or looked through.
+/// How long a job that comes to nothing waits for a destination that is being opened, or looked
+/// through.
 const OPENING: Duration = Duration::from_secs(5);
 
 /// What the preparation says, in this order.
@@ -28,6 +30,8 @@ pub(crate) enum Prepared {
     Offered(Box<Inventory>),
     /// The orders cannot be carried out.
     Trouble(String),
+    /// The destination was left as it was found; may come at any time after it was asked for.
+    Abandoned,
 }
 
 /// What was found.
@@ -52,7 +56,8 @@ pub(crate) struct LocalSource {
 /// The thread, and what was asked of it.
 pub(crate) struct Preparation {
     positions: Sender<Vec<u32>>,
-    said: Receiver<Prepared>,
+    say: Sender<thread::Result<Prepared>>,
+    said: Receiver<thread::Result<Prepared>>,
     destination: Receiver<Option<Destination>>,
 }
 
@@ -62,10 +67,14 @@ impl Preparation {
         let (positions, chosen) = unbounded();
         let (say, said) = unbounded();
         let (give, destination) = unbounded();
-        let body = move || prepare(&job, &chosen, &say, &give);
-        let thread = thread::Builder::new().name("preparation".into()).spawn(body);
-        thread.expect("the system gives a thread");
-        Self { positions, said, destination }
+        let own = Sender::clone(&say);
+        begin_thread("preparation", move || {
+            let prepared = catch_unwind(AssertUnwindSafe(|| prepare(&job, &chosen, &say, &give)));
+            if let Err(panic) = prepared {
+                let _ = say.send(Err(panic));
+            }
+        });
+        Self { positions, say: own, said, destination }
     }
 
     /// These shares are to be read, by position.
@@ -74,26 +83,47 @@ impl Preparation {
         let _ = self.positions.send(positions);
     }
 
-    /// What it said since the last call.
+    /// What it said next, if anything.
+    ///
+    /// # Panics
+    ///
+    /// Goes on with a panic of the preparation: everybody would wait for it for ever.
     pub(crate) fn next(&self) -> Option<Prepared> {
-        self.said.try_recv().ok()
+        let said = self.said.try_recv().ok()?;
+        Some(said.unwrap_or_else(|panic| resume_unwind(panic)))
     }
 
-    /// The destination, where there is one. Waits a moment where it is still being opened: a job
-    /// that is refused meanwhile must not leave it behind.
+    /// The destination, where there is one; known once all that is offered is. Given once.
     pub(crate) fn destination(&self) -> Option<Destination> {
-        self.destination.recv_timeout(OPENING).ok().flatten()
+        self.destination.try_recv().ok().flatten()
     }
+
+    /// There is no job: leaves the destination as it was found. Waits a moment, on a thread of its
+    /// own, where it is still being opened; ends with [`Prepared::Abandoned`].
+    pub(crate) fn abandon(&self) {
+        let (destination, say) = (self.destination.clone(), self.say.clone());
+        begin_thread("abandoning", move || {
+            if let Ok(Some(destination)) = destination.recv_timeout(OPENING) {
+                destination.abandon();
+            }
+            let _ = say.send(Ok(Prepared::Abandoned));
+        });
+    }
+}
+
+fn begin_thread(name: &str, body: impl FnOnce() + Send + 'static) {
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(body);
+    thread.expect("the system gives a thread");
 }
 
 fn prepare(
     job: &Job,
     chosen: &Receiver<Vec<u32>>,
-    say: &Sender<Prepared>,
+    say: &Sender<thread::Result<Prepared>>,
     give: &Sender<Option<Destination>>,
 ) {
     // Nobody hears of it where the loop has ended.
-    let tell = |prepared| drop(say.send(prepared));
+    let tell = |prepared| drop(say.send(Ok(prepared)));
     let destination = open_destination(job);
     let present: Vec<bool> = job.shares.iter().map(|share| exists(&share.path)).collect();
     tell(Prepared::Hello(Box::new(hello(job, &destination, &present))));

@@ -4,20 +4,21 @@
 //! One thread runs it and owns the transport. It never waits for a disk or a message; where nothing
 //! happens it backs off.
 
+mod peer;
+
+use crate::advice::Advice;
 use crate::buffer::Pool;
 use crate::disk::{self, Disk};
 use crate::idle::Idle;
 use crate::job::{Job, TrackerPlace};
+use crate::limits;
 use crate::observer::{Observer, Phase, Progress};
 use crate::prepare::{Inventory, Preparation, Prepared};
-use crate::store::Store;
-use crate::transport::{Arrival, Ticket, Transport};
-use content::{Bitfield, Catalogue, EntryIndex};
+use crate::transport::{Arrival, Transport};
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
-use swarm::message::{Envelope, Message};
-use swarm::peer::{Peer, PeerAction, PeerConfig, PeerEvent, TransferId};
+use swarm::message::{Envelope, FromTracker, Message, ToTracker};
+use swarm::peer::{Peer, PeerConfig, PeerEvent, TransferId};
 use swarm::tracker::{Tracker, TrackerAction, TrackerConfig, TrackerEvent};
 use swarm::{Channel, Instant, Outcome, Rank};
 
@@ -30,7 +31,7 @@ const UPLOAD_WINDOW_BYTES: u64 = 32 << 20;
 const TICK: Duration = Duration::from_millis(10);
 /// How often the user hears of progress.
 const PROGRESS: Duration = Duration::from_millis(200);
-/// How long the last messages may take to leave.
+/// How long the last messages may take to leave, and the last work on the disk to end.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// How this rank's part ended.
@@ -51,6 +52,7 @@ pub struct Ended {
 /// Panics where the transport has one rank and a dedicated tracker is asked for: the command line
 /// refuses that.
 pub fn run(job: Job, transport: &mut dyn Transport, observer: &mut dyn Observer) -> Ended {
+    limits::raise_open_files();
     Node::new(job, transport, observer).run()
 }
 
@@ -71,8 +73,20 @@ struct Node<'a> {
     /// Pieces on their way to others, but for those that were withdrawn.
     sending: BTreeSet<TransferId>,
     ended: Option<Ended>,
+    /// Whether a rank was lost before the end.
+    lost: bool,
+    closing: Closing,
+    advice: Advice,
     next_tick: Instant,
     next_progress: Instant,
+}
+
+/// Whether the store, or a destination without one, was left in order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    Open,
+    Begun,
+    Closed,
 }
 
 impl<'a> Node<'a> {
@@ -107,6 +121,9 @@ impl<'a> Node<'a> {
             own: VecDeque::new(),
             sending: BTreeSet::new(),
             ended: None,
+            lost: false,
+            closing: if is_peer { Closing::Open } else { Closing::Closed },
+            advice: Advice::default(),
             next_tick: Instant::ZERO,
             next_progress: Instant::ZERO,
             job,
@@ -132,21 +149,23 @@ impl<'a> Node<'a> {
             for arrival in arrivals.drain(..) {
                 self.on_arrival(arrival);
             }
-            while let Some(envelope) = self.own.pop_front() {
+            for envelope in std::mem::take(&mut self.own) {
                 self.on_envelope(self.rank, envelope);
             }
             busy |= self.take_results();
             busy |= self.take_preparation();
             self.keep_time();
-            if busy {
+            if busy || !self.own.is_empty() {
                 idle.reset();
             } else {
                 idle.wait(self.disk.as_ref().map(Disk::done));
             }
         }
-        self.drain();
         let mut ended = self.ended.expect("the loop ends with an end");
         ended.is_tracker = self.tracker.is_some();
+        // FINISH was said before whoever was lost since.
+        ended.lost |= self.lost || self.tracker.as_ref().is_some_and(Tracker::has_lost);
+        self.drain(ended);
         ended
     }
 
@@ -159,19 +178,36 @@ impl<'a> Node<'a> {
     }
 
     fn is_over(&self) -> bool {
-        let tracked = self.tracker.as_ref().is_none_or(Tracker::has_ended);
-        let lost = self.ended.is_some_and(|ended| ended.lost && self.tracker.is_none());
-        self.ended.is_some() && (tracked || lost)
+        self.ended.is_some() && self.tracker.as_ref().is_none_or(Tracker::has_ended)
     }
 
-    /// Lets the last messages leave.
-    fn drain(&mut self) {
+    /// Lets the last messages leave, but for a lost rank's, which might never; and leaves the
+    /// destination in order where nobody told this rank to: its tracker is lost, or gave it up.
+    fn drain(&mut self, ended: Ended) {
         let until = self.now() + DRAIN;
         let mut idle = Idle::default();
-        while !self.transport.is_drained() && self.now() < until {
+        while !(self.settle() && (ended.lost || self.transport.is_drained())) && self.now() < until
+        {
             self.transport.poll(&mut Vec::new());
-            idle.wait::<()>(None);
+            idle.wait(self.disk.as_ref().map(Disk::done));
         }
+    }
+
+    /// Goes on with closing; says whether it is over.
+    fn settle(&mut self) -> bool {
+        while let Some(outcome) = self.disk.as_mut().and_then(Disk::next) {
+            if matches!(outcome, disk::Outcome::Event(PeerEvent::Closed)) {
+                self.closing = Closing::Closed;
+            }
+        }
+        if let Some(Prepared::Abandoned) = self.preparation.as_ref().and_then(Preparation::next) {
+            self.closing = Closing::Closed;
+        }
+        // What is being written is not to be cleared away.
+        if self.closing == Closing::Open && !self.disk.as_ref().is_some_and(Disk::is_busy) {
+            self.close(Outcome::Failed);
+        }
+        self.closing == Closing::Closed
     }
 
     fn keep_time(&mut self) {
@@ -232,6 +268,7 @@ impl<'a> Node<'a> {
             }
             Arrival::Lost { rank } => {
                 tracing::info!(%rank, "a rank is lost");
+                self.lost |= self.ended.is_none();
                 self.tracker_event(TrackerEvent::Lost(rank));
                 self.peer_event(PeerEvent::Lost(rank));
             }
@@ -243,6 +280,9 @@ impl<'a> Node<'a> {
         tracing::debug!("{channel} {from} -> {}: {}", self.rank, envelope.message);
         match envelope.message {
             Message::ToTracker(message) => {
+                if let (ToTracker::Hello(hello), Some(_)) = (&message, &self.tracker) {
+                    self.advice.met(&hello.host);
+                }
                 self.tracker_event(TrackerEvent::Message { from, message });
             }
             _ => self.peer_event(PeerEvent::Message { from, envelope }),
@@ -261,6 +301,9 @@ impl<'a> Node<'a> {
         for action in actions {
             match action {
                 TrackerAction::Send { to, message } => {
+                    if matches!(message, FromTracker::Start(_)) {
+                        self.advise();
+                    }
                     let epoch = self.tracker.as_ref().expect("only a tracker acts").epoch();
                     self.send(to, Envelope { epoch, message: Message::FromTracker(message) });
                 }
@@ -277,6 +320,14 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Tells the user once, where the job was started so that it wastes what it could use.
+    fn advise(&mut self) {
+        let is_dedicated = self.job.tracker == TrackerPlace::Dedicated;
+        if let Some(text) = self.advice.give(&self.job.host, is_dedicated) {
+            self.observer.notice(&text);
+        }
+    }
+
     fn send(&mut self, to: Rank, envelope: Envelope) {
         if to == self.rank {
             return self.own.push_back(envelope);
@@ -284,158 +335,5 @@ impl<'a> Node<'a> {
         let channel = envelope.message.channel();
         tracing::debug!("{channel} {} -> {to}: {}", self.rank, envelope.message);
         self.transport.send(to, channel, envelope.encode());
-    }
-
-    fn take_preparation(&mut self) -> bool {
-        let Some(prepared) = self.preparation.as_ref().and_then(Preparation::next) else {
-            return false;
-        };
-        let event = match prepared {
-            Prepared::Hello(hello) => PeerEvent::Hello(hello),
-            Prepared::Trouble(sentence) => PeerEvent::Trouble(sentence),
-            Prepared::Offered(mut inventory) => {
-                tracing::info!(entries = inventory.offered.len(), "what is shared here is known");
-                for notice in inventory.notices.drain(..) {
-                    self.observer.notice(&notice);
-                }
-                let offered = std::mem::take(&mut inventory.offered);
-                self.inventory = Some(inventory);
-                PeerEvent::Offered(offered)
-            }
-        };
-        self.peer_event(event);
-        true
-    }
-
-    fn take_results(&mut self) -> bool {
-        let mut any = false;
-        while let Some(outcome) = self.disk.as_mut().and_then(Disk::next) {
-            any = true;
-            match outcome {
-                disk::Outcome::Event(event) => self.peer_event(event),
-                disk::Outcome::EventAndNotice(event, notice) => {
-                    self.observer.notice(&notice);
-                    self.peer_event(event);
-                }
-                disk::Outcome::Nothing => {}
-            }
-        }
-        any
-    }
-
-    fn peer_event(&mut self, event: PeerEvent) {
-        let mut events = VecDeque::from([event]);
-        while let Some(event) = events.pop_front() {
-            let now = self.now();
-            let Some(peer) = &mut self.peer else { return };
-            for action in peer.handle(now, event) {
-                events.extend(self.peer_action(action));
-            }
-        }
-    }
-
-    /// Carries out what the peer wants done. Gives the event, where that is over at once.
-    fn peer_action(&mut self, action: PeerAction) -> Option<PeerEvent> {
-        match action {
-            PeerAction::Send { to, message } => {
-                let epoch = self.peer.as_ref().expect("only a peer acts").epoch();
-                self.send(to, Envelope { epoch, message });
-            }
-            PeerAction::Prepare(positions) => {
-                if let Some(preparation) = &self.preparation {
-                    preparation.choose(positions);
-                }
-            }
-            PeerAction::Begin { catalogue, wanted } => self.begin(catalogue, wanted),
-            PeerAction::Notice(text) => self.observer.notice(&text),
-            PeerAction::Exit { outcome, lost } => {
-                tracing::info!(outcome = outcome.word(), lost, "the job is over");
-                self.ended = Some(Ended { outcome, lost, is_tracker: false });
-            }
-            PeerAction::Close(outcome) => return self.close(outcome),
-            action => return self.disk_action(action),
-        }
-        None
-    }
-
-    /// START: opens the store over all that was found.
-    fn begin(&mut self, catalogue: Arc<Catalogue>, wanted: Bitfield) {
-        let inventory = self.inventory.take().expect("START comes after INIT");
-        let destination = self.preparation.as_ref().and_then(Preparation::destination);
-        let mut local = Vec::new();
-        for index in wanted.iter().filter(|_| !inventory.local_sources.is_empty()).map(EntryIndex) {
-            let entry = catalogue.entry(index);
-            let found = inventory
-                .local_sources
-                .iter()
-                .find_map(|source| source.find(&entry.name, entry.len()));
-            local.extend(found.map(|path| (entry.name.clone(), path)));
-        }
-        tracing::info!(
-            entries = catalogue.entry_count(),
-            pieces = catalogue.piece_count(),
-            wanted = wanted.count(),
-            "START"
-        );
-        let Inventory { shared, partials, .. } = *inventory;
-        let store =
-            Store::new(Arc::clone(&catalogue), wanted, shared, local, partials, destination);
-        self.disk = Some(Disk::new(store, catalogue, self.job.threads, self.pool.clone()));
-    }
-
-    /// Ends the disk work; a job that was refused leaves no trace.
-    fn close(&mut self, outcome: Outcome) -> Option<PeerEvent> {
-        match &mut self.disk {
-            Some(disk) => {
-                disk.close(outcome == Outcome::Refused);
-                None
-            }
-            None => {
-                if let Some(destination) =
-                    self.preparation.as_ref().and_then(Preparation::destination)
-                {
-                    destination.abandon();
-                }
-                Some(PeerEvent::Closed)
-            }
-        }
-    }
-
-    fn disk_action(&mut self, action: PeerAction) -> Option<PeerEvent> {
-        let disk = self.disk.as_mut().expect("the disk is there from START on");
-        match action {
-            PeerAction::Survey(entry) => disk.survey(entry),
-            PeerAction::Salvage(piece, expected) => disk.salvage(piece, expected),
-            PeerAction::Record(entry, range) => disk.record(entry, range),
-            PeerAction::Receive { from, transfer, piece } => {
-                let buffer = disk.buffer(piece);
-                tracing::debug!(
-                    "{} {from} -> {}: piece {} is awaited",
-                    Channel::Piece,
-                    self.rank,
-                    piece.0
-                );
-                self.transport.receive_piece(from, Ticket(transfer.0), buffer);
-            }
-            PeerAction::Store { transfer, piece, expected } => {
-                disk.store(transfer, piece, expected)
-            }
-            PeerAction::Discard { transfer } => disk.discard(transfer),
-            PeerAction::Load { transfer, piece } => return disk.load(transfer, piece),
-            PeerAction::SendPiece { to, transfer } => {
-                let piece = disk.take_loaded(transfer);
-                tracing::debug!("{} {} -> {to}: {} bytes", Channel::Piece, self.rank, piece.len());
-                self.sending.insert(transfer);
-                self.transport.send_piece(to, Ticket(transfer.0), Some(piece));
-            }
-            PeerAction::Withdraw { to, transfer } => {
-                tracing::debug!("{} {} -> {to}: withdrawn", Channel::Piece, self.rank);
-                self.transport.send_piece(to, Ticket(transfer.0), None);
-            }
-            PeerAction::Finish(entry) => disk.finish(entry),
-            PeerAction::Seal => disk.seal(),
-            other => unreachable!("{other:?} is no work for the disk"),
-        }
-        None
     }
 }

@@ -2,6 +2,7 @@
 //! waits for a disk.
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
 /// Work to be done on some thread.
@@ -10,7 +11,7 @@ pub(crate) type Task<T> = Box<dyn FnOnce() -> T + Send>;
 /// A pool of threads; what their tasks return comes back on one queue.
 pub(crate) struct Workers<T> {
     tasks: Sender<Task<T>>,
-    done: Receiver<T>,
+    done: Receiver<thread::Result<T>>,
     pending: usize,
 }
 
@@ -23,7 +24,7 @@ impl<T: Send + 'static> Workers<T> {
             let (queue, results) = (queue.clone(), results.clone());
             let work = move || {
                 for task in queue {
-                    if results.send(task()).is_err() {
+                    if results.send(catch_unwind(AssertUnwindSafe(task))).is_err() {
                         return;
                     }
                 }
@@ -41,14 +42,23 @@ impl<T: Send + 'static> Workers<T> {
     }
 
     /// The next result, if one is there.
+    ///
+    /// # Panics
+    ///
+    /// Goes on with the panic of a task: whoever waits for its result would wait for ever.
     pub(crate) fn next(&mut self) -> Option<T> {
         let result = self.done.try_recv().ok()?;
         self.pending -= 1;
-        Some(result)
+        Some(result.unwrap_or_else(|panic| resume_unwind(panic)))
+    }
+
+    /// Whether a task has not come back.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.pending > 0
     }
 
     /// Where results come from, to wait for the first.
-    pub(crate) fn done(&self) -> &Receiver<T> {
+    pub(crate) fn done(&self) -> &Receiver<thread::Result<T>> {
         &self.done
     }
 }
@@ -69,5 +79,16 @@ mod tests {
         results.sort_unstable();
         assert_eq!(results, (0..100).collect::<Vec<_>>());
         assert_eq!(workers.next(), None);
+        assert!(!workers.is_busy());
+    }
+
+    #[test]
+    #[should_panic(expected = "a bug")]
+    fn a_panic_of_a_task_goes_on_where_its_result_is_taken() {
+        let mut workers: Workers<()> = Workers::new(2);
+        workers.run(|| panic!("a bug"));
+        while workers.next().is_none() {
+            thread::yield_now();
+        }
     }
 }

@@ -24,6 +24,13 @@ impl Instant {
     }
 }
 
+/// How long a machine was asleep that has not heard of the time since `last`; nothing where that is
+/// short beside the patience.
+pub(crate) fn asleep(last: Instant, now: Instant, patience: Duration) -> Duration {
+    let gap = now.since(last);
+    if gap > patience / 4 { gap } else { Duration::ZERO }
+}
+
 impl Add<Duration> for Instant {
     type Output = Self;
 

@@ -4,7 +4,8 @@ mod world;
 
 use std::time::Duration;
 use swarm::{Outcome, PeerState, Rank};
-use world::{World, file, orders, version};
+use world::orders::orders;
+use world::{World, file, version};
 
 const LIMIT: Duration = Duration::from_secs(600);
 

@@ -4,7 +4,7 @@
 use super::error::WriteError;
 use super::lock;
 use content::Name;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
@@ -215,6 +215,37 @@ impl Root {
                 wanted: "a directory",
             },
             Err(errno) => WriteError::new(obstacle, errno),
+        }
+    }
+
+    /// Whether something new can be put under a name: the innermost directory above it that exists
+    /// may be written, or is opened up when it comes to that.
+    ///
+    /// # Errors
+    ///
+    /// Names the directory that may not be written. What else stands in the way, [`Self::look`]
+    /// finds.
+    pub(super) fn admits(&self, name: &Name) -> Result<(), WriteError> {
+        let above = |path: &'_ [u8]| path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+        let mut directory = &name.as_bytes()[..above(name.as_bytes())];
+        let fd = loop {
+            match self.directory(directory) {
+                Err(Errno::NOENT) if !directory.is_empty() => {
+                    directory = &directory[..above(directory)]
+                }
+                Err(_) => return Ok(()),
+                Ok(fd) => break fd,
+            }
+        };
+        let needed = Access::WRITE_OK | Access::EXEC_OK;
+        match rustix::fs::accessat(&fd, ".", needed, AtFlags::EACCESS) {
+            Err(Errno::ACCESS) if self.sealed.get().is_some_and(|s| s.contains(directory)) => {
+                Ok(())
+            }
+            Err(errno @ (Errno::ACCESS | Errno::ROFS)) => {
+                Err(WriteError::new(self.below(directory), errno))
+            }
+            _ => Ok(()),
         }
     }
 

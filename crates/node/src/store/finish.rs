@@ -33,7 +33,8 @@ impl Store {
             return Ok(());
         }
         let file = self.grow(index, state)?;
-        let sealed = mend(&file, &entry.metadata).and_then(|()| {
+        let sealed = check_len(&file, entry.len()).and_then(|()| mend(&file, &entry.metadata));
+        let sealed = sealed.and_then(|()| {
             if destination.refuses_late {
                 file.sync_data()?;
             }
@@ -54,6 +55,16 @@ impl Store {
             }
         }
         Ok(())
+    }
+}
+
+/// Nobody else writes to a file that grows; where somebody did, it gets no name.
+fn check_len(file: &File, expected: u64) -> io::Result<()> {
+    match file.metadata()?.len() {
+        len if len == expected => Ok(()),
+        len => Err(io::Error::other(format!(
+            "it has {len} bytes where {expected} were written: something else changed it"
+        ))),
     }
 }
 

@@ -9,7 +9,9 @@ use super::salvage::{Candidates, Found};
 use super::stamp::Stamp;
 use super::state::Phase;
 use super::{Store, WriteError, finish, lock};
-use content::{Bitfield, Entry, EntryIndex, FileContent, Hash, PieceIndex, PieceLayer};
+use content::{
+    Bitfield, Entry, EntryIndex, FileContent, Hash, PieceIndex, PieceLayer, VerifiedLayer,
+};
 use rustix::fs::{Advice, AtFlags, FileType};
 use std::fs::File;
 use std::io;
@@ -19,7 +21,8 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Survey {
     /// The same content stands under the name already; its mode and time are now as they must be.
-    Complete,
+    /// With its piece hashes, but for an empty file and one that this rank shares.
+    Complete(Option<VerifiedLayer>),
     /// An earlier run left these pieces; numbers are within the file. The others may be salvaged.
     Partial(Bitfield),
     /// There is something that pieces may be salvaged from.
@@ -66,12 +69,13 @@ impl Store {
             Standing::Special(what) => return Err(self.in_the_way(entry, what)),
         };
         if let Some(old) = &old
-            && let Some(stamp) = self.complete(entry, content, old)
+            && let Some((stamp, layer)) = self.complete(entry, content, old)
         {
             self.states.begin(index, Phase::Done(stamp));
             self.drop_leftovers(index, destination, entry);
-            return Ok(Survey::Complete);
+            return Ok(Survey::Complete(layer));
         }
+        destination.root.admits(&entry.name)?;
         Ok(self.collect_candidates(index, destination, entry, old))
     }
 
@@ -128,21 +132,29 @@ impl Store {
         Ok(unchanged.then_some(hashes))
     }
 
-    /// Where a file has the wanted content: mends its mode and time, and says how it is then. One
-    /// that cannot be mended, for it belongs to somebody else, is copied like any other material.
-    fn complete(&self, entry: &Entry, content: FileContent, old: &Old) -> Option<Stamp> {
-        if let OldContent::Unknown = old.content {
-            return None;
-        }
-        if let OldContent::Hashed(hashes) = &old.content {
-            let layer =
-                PieceLayer::new(content.geometry, hashes.clone()).expect("one hash a piece");
-            if content.root != Some(layer.root()) {
-                return None;
+    /// Where a file has the wanted content: mends its mode and time, and says how it is then, and
+    /// what its piece hashes are where they were found out. One that cannot be mended, for it
+    /// belongs to somebody else, is copied like any other material.
+    fn complete(
+        &self,
+        entry: &Entry,
+        content: FileContent,
+        old: &Old,
+    ) -> Option<(Stamp, Option<VerifiedLayer>)> {
+        let layer = match &old.content {
+            OldContent::Unknown => return None,
+            OldContent::Shared => None,
+            OldContent::Hashed(hashes) => {
+                let layer =
+                    PieceLayer::new(content.geometry, hashes.clone()).expect("one hash a piece");
+                if content.root != Some(layer.root()) {
+                    return None;
+                }
+                (!content.geometry.is_empty()).then(|| layer.prove())
             }
-        }
+        };
         finish::mend(&old.file, &entry.metadata).ok()?;
-        Stamp::of_file(&old.file).ok()
+        Some((Stamp::of_file(&old.file).ok()?, layer))
     }
 
     /// Removes what `.shoal` has of a file that stands whole under its name.

@@ -151,7 +151,7 @@ impl Job {
     /// salvaged.
     fn fetch(&self, to: &Store, entry: EntryIndex) -> (u32, u32) {
         let held = match to.survey(entry).unwrap() {
-            Survey::Complete => return (0, 0),
+            Survey::Complete(_) => return (0, 0),
             Survey::Partial(held) => held,
             _ => Bitfield::new(self.catalogue.pieces_of(entry).len() as u32),
         };

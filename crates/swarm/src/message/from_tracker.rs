@@ -24,13 +24,16 @@ pub enum FromTracker {
         question: u32,
         /// Holders; not all where there are many.
         holders: Vec<HolderPieces>,
-        /// Pieces that no live rank holds, and that nobody will get any more.
-        gone: Vec<Span>,
+        /// Pieces that no rank holds which the asker still asks, and that nobody will get any more.
+        gone: Vec<PieceSet>,
         /// Whether this is the last part of the answer.
         last: bool,
     },
     /// The tracker lives.
     Alive,
+    /// Say [`Settled`](super::ToTracker::Settled) with this number once all that is under way now,
+    /// and may yet bring a piece, is over: somebody lacks pieces that nobody is known to hold.
+    Settle(u32),
     /// A rank was lost: nothing is to be had from it.
     Lost(Rank),
     /// Everybody has stopped, or the job is refused.
@@ -71,7 +74,7 @@ impl FromTracker {
         match self {
             Self::Read(_) | Self::Entries(_) | Self::Wanted(_) | Self::Start(_) => Channel::Init,
             Self::Holders { .. } => Channel::TrackerDth,
-            Self::Admission(_) | Self::Alive | Self::Lost(_) => Channel::Update,
+            Self::Admission(_) | Self::Alive | Self::Settle(_) | Self::Lost(_) => Channel::Update,
             Self::Finish { .. } | Self::End => Channel::Finish,
         }
     }

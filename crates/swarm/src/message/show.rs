@@ -1,6 +1,6 @@
 //! Messages as a line of a log: short, in the protocol's own words.
 
-use super::{Between, FromTracker, Message, ToTracker};
+use super::{Between, FromTracker, Message, PieceSet, ToTracker};
 use content::Span;
 use std::fmt;
 
@@ -22,6 +22,10 @@ impl fmt::Display for Runs<'_> {
         }
         if self.0.len() > SHOWN { write!(f, ",... in {} runs", self.0.len()) } else { Ok(()) }
     }
+}
+
+fn runs(set: &PieceSet) -> Vec<Span> {
+    set.ranges(u32::MAX).into_iter().map(Span::from).collect()
 }
 
 impl fmt::Display for Message {
@@ -52,6 +56,8 @@ impl fmt::Display for ToTracker {
                     Span { first: first.0, count: *count }.last()
                 )
             }
+            Self::Shun(rank) => write!(f, "rank {rank} is not asked any more"),
+            Self::Settled(number) => write!(f, "settled {number}"),
             Self::Stop(_) => f.write_str("STOP"),
             Self::Update(gains) if gains.is_empty() => f.write_str("update: alive"),
             Self::Update(gains) => {
@@ -84,9 +90,11 @@ impl fmt::Display for FromTracker {
             Self::Holders { question, holders, gone, .. } => {
                 write!(f, "answer {question}: holders")?;
                 holders.iter().try_for_each(|holder| write!(f, " {}", holder.rank))?;
-                if gone.is_empty() { Ok(()) } else { write!(f, "; gone: pieces {}", Runs(gone)) }
+                let gone: Vec<Span> = gone.iter().flat_map(runs).collect();
+                if gone.is_empty() { Ok(()) } else { write!(f, "; gone: pieces {}", Runs(&gone)) }
             }
             Self::Alive => f.write_str("alive"),
+            Self::Settle(number) => write!(f, "settle {number}"),
             Self::Lost(rank) => write!(f, "rank {rank} is lost"),
             Self::Finish { outcome, .. } => write!(f, "FINISH: {}", outcome.word()),
             Self::End => f.write_str("END"),

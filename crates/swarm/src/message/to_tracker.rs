@@ -1,7 +1,7 @@
 //! What a peer says to the tracker.
 
 use super::PieceSet;
-use crate::{Channel, Counters, Destination};
+use crate::{Channel, Counters, Destination, Rank};
 use content::{Entry, EntryIndex, Span};
 use serde::{Deserialize, Serialize};
 
@@ -31,10 +31,16 @@ pub enum ToTracker {
         /// How many entries.
         count: u32,
     },
+    /// This peer asks a rank no more: what that sends does not verify. What only such ranks hold is
+    /// out of its reach.
+    Shun(Rank),
     /// All that this peer wanted is there, or cannot be; nothing acknowledged is outstanding.
     Stop(Stop),
     /// What was gained since the last update; empty as a sign of life.
     Update(Gains),
+    /// The answer to [`FromTracker::Settle`](super::FromTracker::Settle): what was under way then is
+    /// over, and the updates before this message tell what came of it.
+    Settled(u32),
     /// The final counters: nothing is in flight, and the disk work is done.
     Counters(Counters),
 }
@@ -66,13 +72,13 @@ pub struct WireOffer {
     pub pieces: Option<PieceSet>,
 }
 
-/// What a peer gained since its last update.
+/// What changed at a peer since its last update. What it lost comes before what it gained.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Gains {
-    /// Pieces that it now has and serves.
-    pub pieces: Vec<Span>,
     /// Pieces that it had and no longer serves: their file changed or cannot be read.
     pub lost: Vec<Span>,
+    /// Pieces that it now has and serves.
+    pub pieces: Vec<Span>,
     /// Entries that are complete under their own name.
     pub entries: Vec<Span>,
     /// Bytes, of all that it is to write, that are there and verified.
@@ -105,8 +111,8 @@ impl ToTracker {
     pub fn channel(&self) -> Channel {
         match self {
             Self::Hello(_) | Self::Offers(_) | Self::Introduced | Self::Trouble(_) => Channel::Init,
-            Self::Ask { .. } | Self::Stop(_) => Channel::TrackerDth,
-            Self::Surveyed { .. } | Self::Update(_) => Channel::Update,
+            Self::Ask { .. } | Self::Shun(_) | Self::Stop(_) => Channel::TrackerDth,
+            Self::Surveyed { .. } | Self::Update(_) | Self::Settled(_) => Channel::Update,
             Self::Counters(_) => Channel::Finish,
         }
     }

@@ -6,8 +6,9 @@ use super::{Fault, PeerAction, Stored, TransferId};
 use crate::message::{Ack, Between, Message, RequestNumber, ToTracker};
 use crate::peer::holders::Standing;
 use crate::{Instant, Rank};
-use content::{EntryIndex, HashRange, PieceId, Span};
+use content::{Catalogue, EntryIndex, HashRange, PieceId, Span};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Requests and transfers under way.
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ pub(super) struct Request {
     /// Nothing of it is wanted any more: what comes is dropped.
     pub(super) cancelled: bool,
     /// Transfers that have not ended.
-    open: usize,
+    pub(super) open: usize,
     pub(super) progress: Instant,
 }
 
@@ -42,7 +43,7 @@ pub(super) struct Transfer {
     pub(super) request: RequestNumber,
     pub(super) holder: Rank,
     pub(super) piece: PieceId,
-    bytes: u64,
+    pub(super) bytes: u64,
     pub(super) state: TransferState,
 }
 
@@ -62,9 +63,9 @@ impl Download {
         self.requests.is_empty() && self.transfers.is_empty()
     }
 
-    /// Whether a piece is asked for or on its way.
-    pub(super) fn fetches(&self, piece: PieceId) -> bool {
-        self.fetching.contains(&piece)
+    /// Pieces that are asked for, on their way or being written.
+    pub(super) fn fetching(&self) -> &BTreeSet<PieceId> {
+        &self.fetching
     }
 }
 
@@ -83,33 +84,28 @@ impl Session {
     }
 
     fn ask_hashes(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
-        if !self.hashes.any_needed() {
-            return;
-        }
-        let from = match self.catalogue.piece_count() {
-            0 => EntryIndex(0),
-            _ => self.catalogue.locate(PieceId(self.picker.cursor())).0,
+        let (catalogue, holders) = (&self.catalogue, &self.holders);
+        let knowing = |(entry, range), before| {
+            holders.knowing(pieces_of_range(catalogue, entry, range), before)
         };
-        for (entry, range) in self.hashes.to_ask(now, from) {
-            let first = self.catalogue.pieces_of(entry).start;
-            let pieces = HashRange::pieces(self.catalogue.geometry(entry), range);
-            let Some(to) = self.holders.knowing(first + pieces.start..first + pieces.end) else {
-                continue;
-            };
-            self.hashes.asked((entry, range), to, now);
+        for ((entry, range), to) in self.hashes.ask(now, knowing) {
             let message = Message::Between(Between::AskHashes { entry, range });
             actions.push(PeerAction::Send { to, message });
         }
     }
 
     fn ask_pieces(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
-        while let Some(holder) = self.holders.next(&self.picker) {
+        loop {
             let mut room = self.config.window_bytes.saturating_sub(self.download.used_bytes);
             let nothing_used = self.download.used_bytes == 0;
+            if room == 0 && !nothing_used {
+                return;
+            }
+            let Some(holder) = self.holders.next(&self.picker) else { return };
             let pieces = &self.holders.get(holder).expect("just chosen").pieces;
             let mut first = true;
             let catalogue = &self.catalogue;
-            let (picked, cut) = self.picker.pick(pieces, self.batch, |piece| {
+            let (picked, cut) = self.picker.choose(pieces, self.batch, |piece| {
                 let bytes = u64::from(catalogue.piece_size(PieceId(piece)));
                 // A window smaller than a piece still takes one.
                 let fits = bytes <= room || (nothing_used && first);
@@ -119,9 +115,9 @@ impl Session {
             });
             if picked.is_empty() || (cut && !nothing_used) {
                 // Part of a batch would make many small requests: wait for more room.
-                picked.into_iter().for_each(|piece| self.picker.add(piece));
                 return;
             }
+            self.picker.take(&picked);
             self.request(now, holder, picked, actions);
         }
     }
@@ -157,11 +153,11 @@ impl Session {
     fn ask_tracker(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
         let idle_window = self.download.used_bytes < self.config.window_bytes / 2;
         let starving = !self.picker.pickable().is_empty() || self.hashes.any_needed();
-        if !(idle_window && starving) || self.entries.is_halted() {
+        if !(idle_window && starving) || self.entries.is_halted() || !self.questions.may_ask(now) {
             return;
         }
         let Some(missing) = self.entries.missing() else { return };
-        let Some(question) = self.questions.next(now) else { return };
+        let question = self.questions.next(now);
         let (first, count) = (EntryIndex(missing.start), missing.end - missing.start);
         self.say(ToTracker::Ask { question, first, count }, actions);
     }
@@ -171,13 +167,13 @@ impl Session {
         &mut self,
         now: Instant,
         from: Rank,
-        ack: Ack,
+        ack: &Ack,
         actions: &mut Vec<PeerAction>,
     ) {
         let limit = self.catalogue.piece_count();
         let gained: Vec<_> = ack.gained.iter().filter_map(|span| span.checked(limit)).collect();
         if self.holders.get(from).is_some() {
-            self.holders.learn(from, false, &gained, &mut self.picker);
+            self.learn(from, false, &gained);
         }
         let Some(request) = self.download.requests.get_mut(&ack.request) else { return };
         if request.holder != from || request.acknowledged {
@@ -190,9 +186,11 @@ impl Session {
         if let Some(holder) = self.holders.get_mut(from) {
             holder.unacknowledged -= 1;
         }
+        let mut open: BTreeSet<PieceId> = asked.iter().copied().collect();
         let follows =
             ack.follows.iter().filter_map(|span| span.checked(limit)).flatten().map(PieceId);
-        let follows: Vec<PieceId> = follows.filter(|piece| asked.contains(piece)).collect();
+        // What was not asked for, or is told twice, is nothing to wait for.
+        let follows: Vec<PieceId> = follows.filter(|piece| open.remove(piece)).collect();
         for &piece in &follows {
             let state = if cancelled { TransferState::Late } else { TransferState::Coming };
             self.expect(ack.request, from, piece, state, actions);
@@ -200,7 +198,7 @@ impl Session {
         let request = self.download.requests.get_mut(&ack.request).expect("still there");
         request.open = follows.len();
         if !cancelled {
-            for piece in asked.into_iter().filter(|piece| !follows.contains(piece)) {
+            for piece in asked.into_iter().filter(|piece| open.contains(piece)) {
                 self.download.used_bytes -= u64::from(self.catalogue.piece_size(piece));
                 self.holders.unlearn(from, piece.0, &mut self.picker);
                 self.release(piece);
@@ -355,51 +353,54 @@ impl Session {
             let text =
                 format!("rank {holder} sent pieces that do not verify; rank {own} asks it no more");
             actions.push(PeerAction::Notice(text));
+            self.say(ToTracker::Shun(holder), actions);
         }
+    }
+
+    /// Hears that a rank has these pieces; says whether any is news.
+    pub(super) fn learn(&mut self, rank: Rank, near: bool, ranges: &[Range<u32>]) -> bool {
+        let news = self.holders.learn(rank, near, ranges, &mut self.picker);
+        if news {
+            self.revive(ranges);
+        }
+        news
     }
 
     /// Hashes came, or the word that a holder does not know them.
     pub(super) fn on_hashes(
         &mut self,
-        _now: Instant,
+        now: Instant,
         from: Rank,
         entry: EntryIndex,
         index: u32,
         range: Option<HashRange>,
         actions: &mut Vec<PeerAction>,
     ) {
-        let Some(range) = range.filter(|range| range.index == index) else {
-            return self.hashes.refused((entry, index));
+        let learnt = match range.filter(|range| range.index == index) {
+            Some(range) => match self.hashes.learn(entry, range.clone()) {
+                Some(true) => {
+                    actions.push(PeerAction::Record(entry, range));
+                    return self.on_hashes_known(now, entry, index);
+                }
+                learnt => learnt,
+            },
+            // Whoever serves a piece knows its hash.
+            None => Some(false),
         };
-        match self.hashes.learn(entry, range.clone()) {
-            Some(true) => {
-                actions.push(PeerAction::Record(entry, range));
-                self.on_hashes_known(entry, index);
-            }
-            Some(false) => self.punish(from, actions),
-            None => {}
+        if self.hashes.refused((entry, index), from) && learnt == Some(false) {
+            self.punish(from, actions);
         }
     }
 
-    /// What must always hold of requests and transfers.
-    pub(super) fn check_download(&self) {
-        let asked = self.download.requests.values().filter(|request| !request.cancelled);
-        let asked: u64 = asked.map(|request| self.bytes_of(&request.asked)).sum();
-        let coming: u64 = self.download.transfers.values().map(|transfer| transfer.bytes).sum();
-        assert_eq!(self.download.used_bytes, asked + coming, "the window counts what is under way");
-        for piece in &self.download.fetching {
-            assert!(!self.picker.pickable().get(piece.0), "piece {} is fetched once", piece.0);
-            assert!(!self.entries.is_written(*piece), "piece {} is there already", piece.0);
-        }
-        let (mut requests, mut unacknowledged) = (BTreeMap::new(), BTreeMap::new());
-        for request in self.download.requests.values() {
-            *requests.entry(request.holder).or_insert(0) += 1;
-            *unacknowledged.entry(request.holder).or_insert(0) +=
-                usize::from(!request.acknowledged);
-        }
-        for (rank, holder) in self.holders.iter() {
-            assert_eq!(holder.requests, *requests.get(&rank).unwrap_or(&0), "requests at {rank}");
-            assert_eq!(holder.unacknowledged, *unacknowledged.get(&rank).unwrap_or(&0));
-        }
+    /// The number of the next request: all before it are under way or over.
+    pub(super) fn next_request(&self) -> u32 {
+        self.download.next_request
     }
+}
+
+/// The numbers of the pieces whose hashes a range has.
+pub(super) fn pieces_of_range(catalogue: &Catalogue, entry: EntryIndex, range: u32) -> Range<u32> {
+    let first = catalogue.pieces_of(entry).start;
+    let pieces = HashRange::pieces(catalogue.geometry(entry), range);
+    first + pieces.start..first + pieces.end
 }

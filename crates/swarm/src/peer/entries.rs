@@ -1,12 +1,13 @@
 //! The entries that this peer is to write: from the survey of what stands at the destination to
 //! their own name.
 
+mod search;
+
 use super::session::Session;
-use super::{Fault, PeerAction, Salvaged, Surveyed};
+use super::{Fault, PeerAction};
 use crate::Instant;
-use crate::message::ToTracker;
-use content::{Bitfield, Catalogue, EntryIndex, HashRange, PieceId};
-use std::collections::{BTreeMap, VecDeque};
+use content::{Bitfield, Catalogue, EntryIndex, PieceId};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 /// Surveys under way at once: enough for every worker, few enough that other work is not stuck
@@ -36,8 +37,8 @@ enum Progress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sealing {
     Open,
-    Sealing,
-    Sealed,
+    Begun,
+    Done,
 }
 
 /// All entries that are to be written.
@@ -50,10 +51,11 @@ pub(super) struct Entries {
     to_survey: VecDeque<EntryIndex>,
     surveying: usize,
     to_salvage: VecDeque<PieceId>,
-    salvaging: usize,
+    salvaging: BTreeSet<PieceId>,
+    finishing: usize,
     /// Pieces of wanted entries that are written at the destination.
     written: Bitfield,
-    /// Pieces that nobody has.
+    /// Pieces that nobody has whom this peer asks.
     gone: Bitfield,
     have_bytes: u64,
     failures: Vec<String>,
@@ -74,7 +76,8 @@ impl Entries {
             to_survey,
             surveying: 0,
             to_salvage: VecDeque::new(),
-            salvaging: 0,
+            salvaging: BTreeSet::new(),
+            finishing: 0,
             written: Bitfield::new(catalogue.piece_count()),
             gone: Bitfield::new(catalogue.piece_count()),
             have_bytes: 0,
@@ -92,9 +95,16 @@ impl Entries {
         &self.wanted
     }
 
-    /// Whether no entry has anything left to do.
+    /// Whether no entry has anything left to do, and the disk has nothing to say of any.
     pub(super) fn all_closed(&self) -> bool {
-        (self.open == 0 || self.halted.is_some()) && self.surveying == 0 && self.salvaging == 0
+        let under_way = self.surveying + self.salvaging.len() + self.finishing;
+        (self.open == 0 || self.halted.is_some()) && under_way == 0
+    }
+
+    /// Whether all that may be found here without asking anybody has been found.
+    pub(super) fn is_searched(&self) -> bool {
+        let waiting = self.to_survey.len() + self.to_salvage.len();
+        self.surveying + self.salvaging.len() + waiting == 0
     }
 
     /// Whether nothing more is written here.
@@ -148,9 +158,9 @@ impl Entries {
     /// Remembers why an entry failed.
     pub(super) fn note_failure(&mut self, why: String) {
         if self.failures.len() < MAX_TOLD {
-            self.failures.push(why)
+            self.failures.push(why);
         } else {
-            self.more_failures += 1
+            self.more_failures += 1;
         }
     }
 
@@ -160,6 +170,60 @@ impl Entries {
             let Some(entry) = self.to_survey.pop_front() else { return };
             self.surveying += 1;
             actions.push(PeerAction::Survey(entry));
+        }
+    }
+
+    /// Whether pieces of an entry may be found at the destination, or in a local copy of the source.
+    pub(super) fn is_candidate(&self, entry: EntryIndex) -> bool {
+        let progress = self.progress.get(&entry);
+        matches!(progress, Some(Progress::Fetching { candidate: true, .. }))
+    }
+
+    /// Whether a piece counts as one that cannot be had.
+    pub(super) fn is_gone(&self, piece: PieceId) -> bool {
+        self.gone.get(piece.0)
+    }
+
+    /// Whether any piece counts as one that cannot be had.
+    pub(super) fn any_gone(&self) -> bool {
+        !self.gone.is_empty()
+    }
+
+    /// Pieces that are looked for here, or will be.
+    pub(super) fn to_be_salvaged(&self) -> BTreeSet<PieceId> {
+        let waiting = self.to_salvage.iter().filter(|&&piece| !self.written.get(piece.0));
+        waiting.chain(&self.salvaging).copied().collect()
+    }
+
+    /// Panics where the counts of an entry that gathers pieces are not these.
+    pub(super) fn check_counts(&self, entry: EntryIndex, missing_pieces: u32, gone_pieces: u32) {
+        if let Some(&Progress::Fetching { missing, gone, .. }) = self.progress.get(&entry)
+            && self.halted.is_none()
+        {
+            assert_eq!((missing, gone), (missing_pieces, gone_pieces), "of entry {}", entry.0);
+            assert!(missing > gone, "entry {} is closed when nothing more can be had", entry.0);
+        }
+    }
+
+    /// A piece cannot be had. Says whether nothing more of its entry can be.
+    pub(super) fn set_gone(&mut self, entry: EntryIndex, piece: PieceId) -> bool {
+        let Some(Progress::Fetching { missing, gone, .. }) = self.progress.get_mut(&entry) else {
+            return false;
+        };
+        *gone += u32::from(self.gone.insert(piece.0));
+        let over = missing == gone;
+        if over {
+            self.close(entry);
+        }
+        over
+    }
+
+    /// A piece can be had after all.
+    fn unset_gone(&mut self, entry: EntryIndex, piece: PieceId) {
+        if let Some(Progress::Fetching { gone, .. }) = self.progress.get_mut(&entry)
+            && self.gone.remove(piece.0)
+        {
+            *gone -= 1;
         }
     }
 
@@ -180,110 +244,6 @@ impl Entries {
 }
 
 impl Session {
-    /// A survey came back.
-    pub(super) fn on_surveyed(
-        &mut self,
-        now: Instant,
-        entry: EntryIndex,
-        found: Surveyed,
-        actions: &mut Vec<PeerAction>,
-    ) {
-        self.entries.surveying -= 1;
-        self.entries.survey_more(actions);
-        let range = self.catalogue.pieces_of(entry);
-        let present: Vec<u32> = match &found {
-            Surveyed::Complete => range.clone().collect(),
-            Surveyed::Partial(held) => held.iter().map(|piece| range.start + piece).collect(),
-            Surveyed::Candidate | Surveyed::Nothing => Vec::new(),
-        };
-        for &piece in &present {
-            self.counters.bytes_reused += self.entries.write(&self.catalogue, PieceId(piece));
-            self.gain(now, PieceId(piece));
-        }
-        if found == Surveyed::Complete {
-            self.entries.close(entry);
-            self.news.entry(now, entry.0);
-            return;
-        }
-        let missing = range.len() as u32 - present.len() as u32;
-        let candidate = found == Surveyed::Candidate;
-        self.entries.progress.insert(entry, Progress::Fetching { missing, gone: 0, candidate });
-        if missing == 0 {
-            return self.finish(entry, actions);
-        }
-        self.want_pieces(entry, range);
-    }
-
-    /// Lets pieces of an entry be fetched, or salvaged, where their hash is known; asks for hashes
-    /// elsewhere.
-    fn want_pieces(&mut self, entry: EntryIndex, range: Range<u32>) {
-        let Some(&Progress::Fetching { candidate, .. }) = self.entries.progress.get(&entry) else {
-            return;
-        };
-        let geometry = self.catalogue.geometry(entry);
-        let first = self.catalogue.pieces_of(entry).start;
-        let missing: Vec<u32> = range.filter(|&piece| !self.entries.written.get(piece)).collect();
-        for piece in missing {
-            let (_, index) = self.catalogue.locate(PieceId(piece));
-            let known = geometry.is_single_piece()
-                || self.hashes.need(&self.catalogue, entry, HashRange::covering(index));
-            debug_assert!(piece >= first);
-            if known && candidate {
-                self.entries.to_salvage.push_back(PieceId(piece));
-            } else if known {
-                self.picker.add(piece);
-            }
-        }
-    }
-
-    /// A range of hashes is known now: its pieces can be had.
-    pub(super) fn on_hashes_known(&mut self, entry: EntryIndex, index: u32) {
-        let first = self.catalogue.pieces_of(entry).start;
-        let pieces = HashRange::pieces(self.catalogue.geometry(entry), index);
-        self.want_pieces(entry, first + pieces.start..first + pieces.end);
-    }
-
-    /// Begins as many salvages as may run, once writing may begin.
-    pub(super) fn salvage_more(&mut self, actions: &mut Vec<PeerAction>) {
-        while self.entries.salvaging < MAX_SALVAGES && self.admitted && !self.entries.is_halted() {
-            let Some(piece) = self.entries.to_salvage.pop_front() else { return };
-            if !self.entries.wants(self.catalogue.locate(piece).0) {
-                continue;
-            }
-            let expected =
-                self.hashes.expected(&self.catalogue, piece).expect("known before it was queued");
-            self.entries.salvaging += 1;
-            actions.push(PeerAction::Salvage(piece, expected));
-        }
-    }
-
-    /// A salvage came back.
-    pub(super) fn on_salvaged(
-        &mut self,
-        now: Instant,
-        piece: PieceId,
-        result: Result<Salvaged, Fault>,
-        actions: &mut Vec<PeerAction>,
-    ) {
-        self.entries.salvaging -= 1;
-        let (entry, _) = self.catalogue.locate(piece);
-        match result {
-            Ok(Salvaged::Absent) => {
-                if self.entries.wants(entry) {
-                    self.picker.add(piece.0);
-                }
-            }
-            Ok(found) => {
-                let bytes = self.wrote(now, piece, actions);
-                match found {
-                    Salvaged::Reused => self.counters.bytes_reused += bytes,
-                    _ => self.counters.bytes_delivered += bytes,
-                }
-            }
-            Err(fault) => self.on_fault(entry, fault, actions),
-        }
-    }
-
     /// A piece is written: it is served from now on, and perhaps it was its entry's last. Gives its
     /// bytes.
     pub(super) fn wrote(
@@ -310,14 +270,27 @@ impl Session {
     }
 
     fn finish(&mut self, entry: EntryIndex, actions: &mut Vec<PeerAction>) {
+        self.entries.finishing += 1;
         self.entries.progress.insert(entry, Progress::Finishing);
         actions.push(PeerAction::Finish(entry));
     }
 
-    /// An entry has its name.
-    pub(super) fn on_finished(&mut self, now: Instant, entry: EntryIndex) {
-        self.entries.close(entry);
-        self.news.entry(now, entry.0);
+    /// An entry has its name, or cannot get it.
+    pub(super) fn on_finished(
+        &mut self,
+        now: Instant,
+        entry: EntryIndex,
+        result: Result<(), Fault>,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        self.entries.finishing -= 1;
+        match result {
+            Ok(()) => {
+                self.entries.close(entry);
+                self.news.entry(now, entry.0);
+            }
+            Err(fault) => self.on_fault(entry, fault, actions),
+        }
     }
 
     /// The disk refused something.
@@ -336,7 +309,7 @@ impl Session {
                 self.entries.note_failure(why);
                 self.give_up(entry);
             }
-            Fault::Disk(why) => self.halt(why, actions),
+            Fault::Disk(why) => self.halt(&why, actions),
         }
     }
 
@@ -350,17 +323,14 @@ impl Session {
     }
 
     /// This rank writes nothing any more; it goes on serving what it has.
-    pub(super) fn halt(&mut self, why: String, actions: &mut Vec<PeerAction>) {
+    pub(super) fn halt(&mut self, why: &str, actions: &mut Vec<PeerAction>) {
         if self.entries.halted.is_some() {
             return;
         }
-        self.entries.halted = Some(why.clone());
+        self.entries.halted = Some(why.to_owned());
         self.entries.to_survey.clear();
         self.entries.to_salvage.clear();
-        let open: Vec<EntryIndex> = self.entries.progress.keys().copied().collect();
-        for entry in open {
-            self.hashes.forget(entry);
-        }
+        self.hashes.forget_all();
         let pickable: Vec<u32> = self.picker.pickable().iter().collect();
         for piece in pickable {
             self.picker.remove(piece);
@@ -368,55 +338,5 @@ impl Session {
         self.cancel_all(actions);
         actions
             .push(PeerAction::Notice(format!("rank {} stops receiving: {why}", self.config.rank)));
-    }
-
-    /// The tracker says that nobody has these pieces. What is on its way here counts as held.
-    pub(super) fn on_gone(&mut self, ranges: &[Range<u32>], _actions: &mut Vec<PeerAction>) {
-        for piece in ranges.iter().cloned().flatten().map(PieceId) {
-            let (entry, _) = self.catalogue.locate(piece);
-            let idle = !self.entries.written.get(piece.0) && !self.download.fetches(piece);
-            let waits = self.picker.pickable().get(piece.0)
-                || self.hashes.expected(&self.catalogue, piece).is_none();
-            if !(idle && waits && self.entries.wants(entry)) || !self.entries.gone.insert(piece.0) {
-                continue;
-            }
-            self.picker.remove(piece.0);
-            if let Some(Progress::Fetching { missing, gone, .. }) =
-                self.entries.progress.get_mut(&entry)
-            {
-                *gone += 1;
-                if missing == gone {
-                    self.entries.close(entry);
-                    self.hashes.forget(entry);
-                }
-            }
-        }
-        for (entry, index) in self.hashes.needed() {
-            let first = self.catalogue.pieces_of(entry).start;
-            let pieces = HashRange::pieces(self.catalogue.geometry(entry), index);
-            let mut pieces = first + pieces.start..first + pieces.end;
-            if pieces.all(|piece| self.entries.gone.get(piece) || self.entries.written.get(piece)) {
-                self.hashes.give_up((entry, index));
-            }
-        }
-    }
-
-    /// Once everything is surveyed, tells how much must be written, where the tracker waits for
-    /// that.
-    pub(super) fn tell_need(&mut self, actions: &mut Vec<PeerAction>) {
-        let surveyed = self.entries.surveying == 0 && self.entries.to_survey.is_empty();
-        if self.admitted || self.entries.told_need || !surveyed || self.entries.is_halted() {
-            return;
-        }
-        self.entries.told_need = true;
-        let fetching = self.entries.progress.iter();
-        let fetching =
-            fetching.filter(|(_, progress)| matches!(progress, Progress::Fetching { .. }));
-        let need_bytes = fetching
-            .flat_map(|(&entry, _)| self.catalogue.pieces_of(entry))
-            .filter(|&piece| !self.entries.written.get(piece))
-            .map(|piece| u64::from(self.catalogue.piece_size(PieceId(piece))))
-            .sum();
-        self.say(ToTracker::Surveyed { need_bytes }, actions);
     }
 }

@@ -65,8 +65,9 @@ pub struct Offered {
 /// What stands at the destination for an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Surveyed {
-    /// The wanted content, whole.
-    Complete,
+    /// The wanted content, whole; with its piece hashes, where they were found on the way. Without
+    /// them the file is complete all the same, but is not served: nobody could verify its pieces.
+    Complete(Option<VerifiedLayer>),
     /// Some of its pieces, verified; numbers are within the file.
     Partial(Bitfield),
     /// Something else that may have pieces in common, or a local copy of the source.

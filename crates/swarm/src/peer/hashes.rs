@@ -8,23 +8,39 @@ use std::time::Duration;
 /// Ranges asked for at once: with 512 hashes each, enough for any window.
 const MAX_ASKED: usize = 8;
 
+/// Needed ranges looked at in one go. Where none of these has a known holder, the next go looks at
+/// the next ones.
+const MAX_LOOKS: usize = 64;
+
 /// A range that does not come within this time is asked elsewhere.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// A range of an entry's piece hashes.
+pub(super) type RangeOf = (EntryIndex, u32);
 
 /// The hashes of all files that matter here.
 #[derive(Debug, Default)]
 pub(super) struct Hashes {
     /// For files of several pieces, what is known.
     layers: BTreeMap<EntryIndex, VerifiedLayer>,
-    /// Ranges that are needed, and whom they were asked of, when.
-    needed: BTreeMap<(EntryIndex, u32), Option<(Rank, Instant)>>,
+    /// Ranges that are needed, and who was last asked for them.
+    needed: BTreeMap<RangeOf, Option<Rank>>,
+    /// Of those, the ones that are asked for, of whom and when; never more than [`MAX_ASKED`].
+    asked: BTreeMap<RangeOf, (Rank, Instant)>,
+    /// Where the next look begins.
+    cursor: Option<RangeOf>,
 }
 
 impl Hashes {
-    /// Takes what this rank knows of a file it offers.
+    /// Questions begin at this range and go round: every rank has a place of its own.
+    pub(super) fn begin_at(&mut self, range: RangeOf) {
+        self.cursor = Some(range);
+    }
+
+    /// Takes what this rank knows of a file it has, or has a part of.
     pub(super) fn know(&mut self, entry: EntryIndex, layer: VerifiedLayer) {
         if !layer.geometry().is_single_piece() {
-            self.layers.insert(entry, layer);
+            self.layers.entry(entry).or_insert(layer);
         }
     }
 
@@ -58,19 +74,21 @@ impl Hashes {
 
     /// Nothing of an entry is needed any more.
     pub(super) fn forget(&mut self, entry: EntryIndex) {
-        self.needed.retain(|(of, _), _| *of != entry);
+        let of_entry = (entry, 0)..=(entry, u32::MAX);
+        let ranges: Vec<RangeOf> = self.needed.range(of_entry).map(|(&range, _)| range).collect();
+        ranges.into_iter().for_each(|range| self.give_up(range));
     }
 
-    /// The needed ranges that may be asked for now, those at and after `from` first.
-    pub(super) fn to_ask(&self, now: Instant, from: EntryIndex) -> Vec<(EntryIndex, u32)> {
-        let waits = |asked: &Option<(Rank, Instant)>| {
-            asked.is_some_and(|(_, at)| now.since(at) < ANSWER_WITHIN)
-        };
-        let asked = self.needed.values().filter(|asked| waits(asked)).count();
-        let ahead = self.needed.range((from, 0)..);
-        let behind = self.needed.range(..(from, 0));
-        let open = ahead.chain(behind).filter(|(_, asked)| !waits(asked)).map(|(&range, _)| range);
-        open.take(MAX_ASKED.saturating_sub(asked)).collect()
+    /// Nothing is needed any more.
+    pub(super) fn forget_all(&mut self) {
+        self.needed.clear();
+        self.asked.clear();
+    }
+
+    /// A range is no longer needed: none of its pieces can be had.
+    pub(super) fn give_up(&mut self, range: RangeOf) {
+        self.needed.remove(&range);
+        self.asked.remove(&range);
     }
 
     /// Whether any range is needed.
@@ -78,35 +96,62 @@ impl Hashes {
         !self.needed.is_empty()
     }
 
-    /// The needed ranges.
-    pub(super) fn needed(&self) -> Vec<(EntryIndex, u32)> {
-        self.needed.keys().copied().collect()
+    /// The ranges that are needed.
+    pub(super) fn needed(&self) -> impl Iterator<Item = RangeOf> {
+        self.needed.keys().copied()
     }
 
-    /// A range is no longer needed: none of its pieces can be had.
-    pub(super) fn give_up(&mut self, range: (EntryIndex, u32)) {
-        self.needed.remove(&range);
+    /// Whether a range is needed.
+    pub(super) fn is_needed(&self, range: RangeOf) -> bool {
+        self.needed.contains_key(&range)
     }
 
-    /// A range was asked of a rank.
-    pub(super) fn asked(&mut self, range: (EntryIndex, u32), of: Rank, now: Instant) {
-        self.needed.insert(range, Some((of, now)));
-    }
-
-    /// An answer without hashes: the range may be asked again.
-    pub(super) fn refused(&mut self, range: (EntryIndex, u32)) {
-        if let Some(asked) = self.needed.get_mut(&range) {
-            *asked = None;
+    /// Asks for as many ranges as may be asked for now: `knowing` gives a rank that knows a range,
+    /// preferably another one than was asked before. Gives what is to be asked of whom.
+    pub(super) fn ask(
+        &mut self,
+        now: Instant,
+        knowing: impl Fn(RangeOf, Option<Rank>) -> Option<Rank>,
+    ) -> Vec<(RangeOf, Rank)> {
+        self.asked.retain(|_, (_, at)| now.since(*at) < ANSWER_WITHIN);
+        let mut questions = Vec::new();
+        if self.asked.len() >= MAX_ASKED || self.needed.is_empty() {
+            return questions;
         }
+        let from = self.cursor.unwrap_or((EntryIndex(0), 0));
+        let open = self.needed.range(from..).chain(self.needed.range(..from)).take(MAX_LOOKS);
+        let mut last = None;
+        for (&range, &before) in open {
+            last = Some(range);
+            if self.asked.contains_key(&range) {
+                continue;
+            }
+            let Some(of) = knowing(range, before) else { continue };
+            questions.push((range, of));
+            self.asked.insert(range, (of, now));
+            if self.asked.len() >= MAX_ASKED {
+                break;
+            }
+        }
+        self.cursor = last.map(|(entry, index)| (entry, index + 1));
+        for &(range, of) in &questions {
+            self.needed.insert(range, Some(of));
+        }
+        questions
+    }
+
+    /// An answer of a rank without hashes, or with wrong ones; says whether it was asked for them.
+    pub(super) fn refused(&mut self, range: RangeOf, by: Rank) -> bool {
+        let was_asked = self.asked.get(&range).is_some_and(|(of, _)| *of == by);
+        if was_asked {
+            self.asked.remove(&range);
+        }
+        was_asked
     }
 
     /// What a rank was asked for may be asked of others.
     pub(super) fn lost(&mut self, rank: Rank) {
-        for asked in
-            self.needed.values_mut().filter(|asked| asked.is_some_and(|(of, _)| of == rank))
-        {
-            *asked = None;
-        }
+        self.asked.retain(|_, (of, _)| *of != rank);
     }
 
     /// Takes a range that was needed. `None`: it was not. `Some(false)`: it does not lead to the
@@ -118,9 +163,7 @@ impl Hashes {
         }
         let proven = self.layers.get_mut(&entry)?.insert(range).is_ok();
         if proven {
-            self.needed.remove(&key);
-        } else {
-            self.refused(key);
+            self.give_up(key);
         }
         Some(proven)
     }

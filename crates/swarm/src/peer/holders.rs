@@ -32,7 +32,6 @@ pub(super) struct Holder {
     pub(super) near: bool,
     pub(super) pieces: Bitfield,
     pub(super) standing: Standing,
-    strikes: u8,
     /// Requests that it has not answered in full.
     pub(super) requests: usize,
     /// Of those, the ones it has not acknowledged.
@@ -43,8 +42,10 @@ pub(super) struct Holder {
 #[derive(Debug)]
 pub(super) struct Holders {
     holders: BTreeMap<Rank, Holder>,
-    /// Ranks that are gone for good: what is still said of them is old.
+    /// Ranks that are gone for good: what they and others still say of them is old.
     lost: BTreeSet<Rank>,
+    /// What did not verify, by rank; kept where a holder loses its place.
+    strikes: BTreeMap<Rank, u8>,
     pieces: u32,
     /// Where the choice among equals begins; moves on with every choice.
     turn: Rank,
@@ -52,7 +53,13 @@ pub(super) struct Holders {
 
 impl Holders {
     pub(super) fn new(pieces: u32, own: Rank) -> Self {
-        Self { holders: BTreeMap::new(), lost: BTreeSet::new(), pieces, turn: own }
+        Self {
+            holders: BTreeMap::new(),
+            lost: BTreeSet::new(),
+            strikes: BTreeMap::new(),
+            pieces,
+            turn: own,
+        }
     }
 
     pub(super) fn get(&self, rank: Rank) -> Option<&Holder> {
@@ -67,6 +74,15 @@ impl Holders {
         self.holders.iter().map(|(&rank, holder)| (rank, holder))
     }
 
+    /// Whether a rank is gone for good.
+    pub(super) fn is_lost(&self, rank: Rank) -> bool {
+        self.lost.contains(&rank)
+    }
+
+    fn is_banned(&self, rank: Rank) -> bool {
+        self.strikes.get(&rank).is_some_and(|&strikes| strikes >= MAX_STRIKES)
+    }
+
     /// A peer has these pieces; says whether any is news. A new peer beyond the bound takes the
     /// place of one that has nothing to pick, or is left out.
     pub(super) fn learn(
@@ -76,7 +92,7 @@ impl Holders {
         ranges: &[Range<u32>],
         picker: &mut Picker,
     ) -> bool {
-        if self.lost.contains(&rank) {
+        if self.is_lost(rank) || self.is_banned(rank) {
             return false;
         }
         if !self.holders.contains_key(&rank) {
@@ -87,16 +103,12 @@ impl Holders {
                 near,
                 pieces: Bitfield::new(self.pieces),
                 standing: Standing::Good,
-                strikes: 0,
                 requests: 0,
                 unacknowledged: 0,
             };
             self.holders.insert(rank, holder);
         }
         let holder = self.holders.get_mut(&rank).expect("just made");
-        if holder.standing == Standing::Banned {
-            return false;
-        }
         let mut news = false;
         for piece in ranges.iter().cloned().flatten() {
             if holder.pieces.insert(piece) {
@@ -108,11 +120,8 @@ impl Holders {
     }
 
     fn evict(&mut self, picker: &mut Picker) -> bool {
-        let useless = |holder: &Holder| {
-            holder.requests == 0
-                && holder.standing == Standing::Good
-                && !holder.pieces.intersects(picker.pickable())
-        };
+        let useless =
+            |holder: &Holder| holder.requests == 0 && !holder.pieces.intersects(picker.pickable());
         let victim = self.holders.iter().find(|(_, holder)| useless(holder)).map(|(&rank, _)| rank);
         victim.map(|rank| self.forget(rank, picker)).is_some()
     }
@@ -139,16 +148,20 @@ impl Holders {
         }
     }
 
-    /// A peer sent a piece that does not verify; says whether it is not asked again from now on.
+    /// A peer sent something that does not verify; says whether it is not asked again from now on.
     pub(super) fn strike(&mut self, rank: Rank, picker: &mut Picker) -> bool {
-        let Some(holder) = self.holders.get_mut(&rank) else { return false };
-        holder.strikes += 1;
-        if holder.strikes < MAX_STRIKES || holder.standing == Standing::Banned {
+        if self.is_lost(rank) || self.is_banned(rank) {
             return false;
         }
-        holder.standing = Standing::Banned;
-        let pieces = std::mem::replace(&mut holder.pieces, Bitfield::new(self.pieces));
-        pieces.iter().for_each(|piece| picker.lost(piece));
+        *self.strikes.entry(rank).or_default() += 1;
+        if !self.is_banned(rank) {
+            return false;
+        }
+        if let Some(holder) = self.holders.get_mut(&rank) {
+            holder.standing = Standing::Banned;
+            let pieces = std::mem::replace(&mut holder.pieces, Bitfield::new(self.pieces));
+            pieces.iter().for_each(|piece| picker.lost(piece));
+        }
         true
     }
 
@@ -172,15 +185,18 @@ impl Holders {
         Some(best)
     }
 
-    /// A holder that surely knows the hashes of these pieces: it has one of them.
-    pub(super) fn knowing(&self, pieces: Range<u32>) -> Option<Rank> {
+    /// A holder that surely knows the hashes of these pieces, for it serves one of them; another one
+    /// than was asked before, where there is one.
+    pub(super) fn knowing(&self, pieces: Range<u32>, before: Option<Rank>) -> Option<Rank> {
         let knows = |holder: &Holder| {
-            holder.standing == Standing::Good && holder.pieces.count_in(pieces.clone()) > 0
+            holder.standing != Standing::Banned && holder.pieces.count_in(pieces.clone()) > 0
         };
-        self.holders
-            .iter()
-            .filter(|(_, holder)| knows(holder))
-            .min_by_key(|(_, holder)| (!holder.near, holder.requests))
-            .map(|(&rank, _)| rank)
+        let knowing = self.holders.iter().filter(|(_, holder)| knows(holder));
+        let best = match before {
+            None => knowing.min_by_key(|(rank, holder)| (!holder.near, holder.requests, **rank)),
+            // All get their turn, in order of the ranks.
+            Some(before) => knowing.min_by_key(|(rank, _)| (**rank <= before, **rank)),
+        };
+        best.map(|(&rank, _)| rank)
     }
 }

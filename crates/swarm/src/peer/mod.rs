@@ -12,8 +12,10 @@
 mod download;
 mod entries;
 mod event;
+mod gone;
 mod hashes;
 mod holders;
+mod invariants;
 mod news;
 mod opening;
 mod picker;
@@ -24,6 +26,7 @@ mod upload;
 pub use event::{Fault, Offered, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
 
 use crate::message::{Between, Envelope, Epoch, FromTracker, Gains, Message, ToTracker};
+use crate::time::asleep;
 use crate::{Instant, Outcome, Rank};
 use opening::Opening;
 use session::Session;
@@ -82,6 +85,7 @@ pub struct Peer {
     heard: Instant,
     /// When the tracker was last asked for a sign of life.
     probed: Instant,
+    last_tick: Instant,
 }
 
 impl Peer {
@@ -95,6 +99,7 @@ impl Peer {
             said: now,
             heard: now,
             probed: now,
+            last_tick: now,
         }
     }
 
@@ -113,11 +118,11 @@ impl Peer {
         let mut actions = Vec::new();
         match event {
             PeerEvent::Message { from, envelope } => {
-                self.on_message(now, from, envelope, &mut actions)
+                self.on_message(now, from, envelope, &mut actions);
             }
             PeerEvent::Tick => self.on_tick(now, &mut actions),
             PeerEvent::Lost(rank) if rank == self.config.tracker => {
-                self.on_tracker_lost(&mut actions)
+                self.on_tracker_lost(&mut actions);
             }
             PeerEvent::Hello(hello) => self.to_tracker(ToTracker::Hello(hello), &mut actions),
             PeerEvent::Trouble(sentence) => {
@@ -126,6 +131,7 @@ impl Peer {
             }
             PeerEvent::Offered(offered) => self.on_offered(offered, &mut actions),
             PeerEvent::Closed => self.on_closed(&mut actions),
+            PeerEvent::Lost(rank) => self.on_lost(rank, &mut actions),
             event => {
                 if let Some(session) = self.session() {
                     session.handle(now, event, &mut actions);
@@ -178,7 +184,7 @@ impl Peer {
                     session.on_peer(now, from, message, actions);
                 } else if let (Phase::Opening(opening), true) = (&mut self.phase, asks(&message)) {
                     // The asker had START before this rank did.
-                    opening.early.push((from, message));
+                    opening.on_request(from, message);
                 }
             }
             Message::FromTracker(_) | Message::ToTracker(_) => {}
@@ -187,11 +193,16 @@ impl Peer {
 
     fn on_tracker(&mut self, now: Instant, message: FromTracker, actions: &mut Vec<PeerAction>) {
         match (message, &mut self.phase) {
+            (_, Phase::Exited) => {}
+            (FromTracker::Lost(rank), _) => self.on_lost(rank, actions),
+            // A rank was lost after all had stopped: FINISH is said again.
+            (FromTracker::Finish { outcome, lost }, Phase::Closing { outcome: o, lost: l, .. }) => {
+                (*o, *l) = (outcome, lost);
+            }
             (FromTracker::Finish { outcome, lost }, phase) => {
                 let session = match std::mem::replace(phase, Phase::Exited) {
                     Phase::Active(session) => Some(session),
-                    Phase::Closing { session, .. } => session,
-                    Phase::Opening(_) | Phase::Exited => None,
+                    _ => None,
                 };
                 *phase = Phase::Closing { session, outcome, lost, step: Step::Draining };
             }
@@ -200,7 +211,7 @@ impl Peer {
                 self.phase = Phase::Exited;
             }
             (FromTracker::Read(positions), Phase::Opening(_)) => {
-                actions.push(PeerAction::Prepare(positions))
+                actions.push(PeerAction::Prepare(positions));
             }
             (message, Phase::Opening(opening)) => {
                 if let Some(start) = opening.on_tracker(message) {
@@ -208,7 +219,7 @@ impl Peer {
                 }
             }
             (message, Phase::Active(session)) => session.on_tracker(now, message, actions),
-            (_, Phase::Closing { .. } | Phase::Exited) => {}
+            (_, Phase::Closing { .. }) => {}
         }
     }
 
@@ -228,8 +239,14 @@ impl Peer {
             Box::new(Session::new(self.config.clone(), now, catalogue, wanted, offered, admitted));
         session.updates = early_updates;
         session.begin(actions);
-        for (from, message) in early {
+        for rank in early.lost {
+            session.on_lost(rank, actions);
+        }
+        for (from, message) in early.requests {
             session.on_peer(now, from, message, actions);
+        }
+        if let Some(number) = early.settle {
+            session.on_settle(number);
         }
         self.phase = Phase::Active(session);
     }
@@ -243,6 +260,9 @@ impl Peer {
     }
 
     fn on_tick(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
+        // While this rank was stopped it heard nothing, and the tracker is not to blame.
+        self.heard = self.heard + asleep(self.last_tick, now, self.config.patience);
+        self.last_tick = now;
         if let Phase::Active(session) = &mut self.phase {
             session.on_tick(now, actions);
         }
@@ -263,12 +283,26 @@ impl Peer {
                     self.to_tracker(ToTracker::Update(Gains::default()), actions);
                 }
                 Phase::Active(session) => session.sign_of_life(actions),
-                // FINISH came: END follows.
-                Phase::Closing { .. } | Phase::Exited => {}
+                // Cleaning up may take its time, and END waits for the slowest rank.
+                Phase::Closing { .. } => {
+                    self.to_tracker(ToTracker::Update(Gains::default()), actions);
+                }
+                Phase::Exited => {}
             }
         }
         if !own && now.since(self.heard) > self.config.patience {
             self.on_tracker_lost(actions);
+        }
+    }
+
+    /// Another rank than the tracker's is gone for good.
+    fn on_lost(&mut self, rank: Rank, actions: &mut Vec<PeerAction>) {
+        match &mut self.phase {
+            Phase::Opening(opening) => opening.on_lost(rank),
+            Phase::Active(session) => session.on_lost(rank, actions),
+            // What is on its way to it must not be waited for.
+            Phase::Closing { session: Some(session), .. } => session.on_lost(rank, actions),
+            Phase::Closing { session: None, .. } | Phase::Exited => {}
         }
     }
 

@@ -2,7 +2,8 @@
 
 use crate::Instant;
 use crate::message::{Gains, ToTracker, parts};
-use content::Span;
+use content::{Bitfield, Span};
+use serde::Serialize;
 use std::time::Duration;
 
 /// News wait for the end of a batch, but no longer than this.
@@ -22,8 +23,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// What happened since the last update.
 #[derive(Debug)]
 pub(super) struct News {
-    pieces: Vec<u32>,
     lost: Vec<u32>,
+    pieces: Vec<u32>,
     entries: Vec<u32>,
     since: Option<Instant>,
     /// The batch is over: tell now.
@@ -32,7 +33,7 @@ pub(super) struct News {
 
 impl News {
     pub(super) fn new() -> Self {
-        Self { pieces: Vec::new(), lost: Vec::new(), entries: Vec::new(), since: None, due: false }
+        Self { lost: Vec::new(), pieces: Vec::new(), entries: Vec::new(), since: None, due: false }
     }
 
     pub(super) fn piece(&mut self, now: Instant, piece: u32) {
@@ -40,8 +41,10 @@ impl News {
         self.since.get_or_insert(now);
     }
 
-    pub(super) fn lost(&mut self, now: Instant, pieces: impl Iterator<Item = u32>) {
-        self.lost.extend(pieces);
+    /// Pieces are no longer served. What was gained of them and not told never will be.
+    pub(super) fn lost(&mut self, now: Instant, pieces: &Bitfield) {
+        self.pieces.retain(|&piece| !pieces.get(piece));
+        self.lost.extend(pieces.iter());
         self.since.get_or_insert(now);
     }
 
@@ -69,22 +72,34 @@ impl News {
         }
         let runs = |numbers: &mut Vec<u32>| {
             numbers.sort_unstable();
-            parts(Span::join(numbers.drain(..)))
+            Span::join(numbers.drain(..)).into_iter()
         };
-        let (pieces, lost, entries) =
-            (runs(&mut self.pieces), runs(&mut self.lost), runs(&mut self.entries));
-        let updates = pieces.len().max(lost.len()).max(entries.len());
-        let (mut pieces, mut lost, mut entries) =
-            (pieces.into_iter(), lost.into_iter(), entries.into_iter());
-        (0..updates)
-            .map(|_| {
-                let pieces = pieces.next().unwrap_or_default();
-                let (lost, entries) =
-                    (lost.next().unwrap_or_default(), entries.next().unwrap_or_default());
-                ToTracker::Update(Gains { pieces, lost, entries, have_bytes })
-            })
-            .collect()
+        let lost = runs(&mut self.lost).map(Item::Lost);
+        let pieces = runs(&mut self.pieces).map(Item::Piece);
+        let entries = runs(&mut self.entries).map(Item::Entry);
+        let updates = parts(lost.chain(pieces).chain(entries)).into_iter();
+        updates.map(|items| ToTracker::Update(gains(items, have_bytes))).collect()
     }
+}
+
+/// One thing to tell. An update takes as many as fit a message, what was lost first.
+#[derive(Debug, Serialize)]
+enum Item {
+    Lost(Span),
+    Piece(Span),
+    Entry(Span),
+}
+
+fn gains(items: Vec<Item>, have_bytes: u64) -> Gains {
+    let mut gains = Gains { have_bytes, ..Gains::default() };
+    for item in items {
+        match item {
+            Item::Lost(span) => gains.lost.push(span),
+            Item::Piece(span) => gains.pieces.push(span),
+            Item::Entry(span) => gains.entries.push(span),
+        }
+    }
+    gains
 }
 
 /// When to ask the tracker who holds what is missing.
@@ -96,23 +111,43 @@ pub(super) struct Questions {
     not_before: Instant,
     /// Whether the answer under way brought news.
     news: bool,
+    answered: u32,
 }
 
 impl Questions {
     pub(super) fn new(now: Instant) -> Self {
-        Self { number: 0, asked: None, pause: FIRST_PAUSE, not_before: now, news: false }
+        Self {
+            number: 0,
+            asked: None,
+            pause: FIRST_PAUSE,
+            not_before: now,
+            news: false,
+            answered: 0,
+        }
     }
 
-    /// The number of a question to be asked now; none where one is under way, or it is too early.
-    pub(super) fn next(&mut self, now: Instant) -> Option<u32> {
+    /// Whether a question may be asked now: none is under way, and it is not too early.
+    pub(super) fn may_ask(&self, now: Instant) -> bool {
         let unanswered = self.asked.is_some_and(|at| now.since(at) < ANSWER_WITHIN);
-        if unanswered || now < self.not_before {
-            return None;
-        }
+        !unanswered && now >= self.not_before
+    }
+
+    /// The number of a question that is asked now.
+    pub(super) fn next(&mut self, now: Instant) -> u32 {
         self.number += 1;
         self.asked = Some(now);
         self.news = false;
-        Some(self.number)
+        self.number
+    }
+
+    /// The number of the last question.
+    pub(super) fn last_asked(&self) -> u32 {
+        self.number
+    }
+
+    /// The number of the last question that was answered.
+    pub(super) fn last_answered(&self) -> u32 {
+        self.answered
     }
 
     /// A part of an answer came; `news`: it named a holder of something that was not known.
@@ -123,6 +158,7 @@ impl Questions {
         self.news |= news;
         if last {
             self.asked = None;
+            self.answered = number;
             self.pause = if self.news { FIRST_PAUSE } else { (self.pause * 2).min(MAX_PAUSE) };
             self.not_before = now + self.pause;
         }

@@ -4,6 +4,7 @@ use super::Offered;
 use crate::message::{Between, FromTracker, PieceSet, Start, ToTracker, WireOffer, parts};
 use crate::{Held, Offer, Rank};
 use content::{Bitfield, Catalogue, Entry, Span};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Requests that may wait for START; more come from no peer of ours.
@@ -18,8 +19,19 @@ pub(super) struct Opening {
     start: Option<Start>,
     /// Updates sent so far: signs of life.
     pub(super) updates: u32,
+    /// What came before START did, for START travels on a channel of its own.
+    pub(super) early: Early,
+}
+
+/// Messages that overtook START, and what else belongs to the time after it.
+#[derive(Debug, Default)]
+pub(super) struct Early {
     /// Requests of peers that had START sooner.
-    pub(super) early: Vec<(Rank, Between)>,
+    pub(super) requests: Vec<(Rank, Between)>,
+    /// Ranks that were lost.
+    pub(super) lost: BTreeSet<Rank>,
+    /// A call of the tracker to settle.
+    pub(super) settle: Option<u32>,
 }
 
 impl Opening {
@@ -37,11 +49,24 @@ impl Opening {
         match message {
             FromTracker::Entries(entries) => self.entries.extend(entries),
             FromTracker::Wanted(spans) => self.wanted.extend(spans),
-            FromTracker::Start(start) => self.start = Some(start),
-            _ => return None,
+            FromTracker::Start(start) => return Some(*self.start.insert(start)),
+            FromTracker::Lost(rank) => self.on_lost(rank),
+            FromTracker::Settle(number) => self.early.settle = Some(number),
+            _ => {}
         }
-        self.early.truncate(MAX_EARLY);
-        self.start
+        None
+    }
+
+    /// A rank is gone for good.
+    pub(super) fn on_lost(&mut self, rank: Rank) {
+        self.early.lost.insert(rank);
+    }
+
+    /// Keeps a request of a peer until START has come.
+    pub(super) fn on_request(&mut self, from: Rank, request: Between) {
+        if self.early.requests.len() < MAX_EARLY {
+            self.early.requests.push((from, request));
+        }
     }
 
     /// The catalogue, and the entries that this peer is to write; none where parts are missing.

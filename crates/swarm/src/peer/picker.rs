@@ -42,11 +42,6 @@ impl Picker {
         &self.pickable
     }
 
-    /// Where the next choice begins.
-    pub(super) fn cursor(&self) -> u32 {
-        self.cursor
-    }
-
     /// Lets a piece be chosen.
     pub(super) fn add(&mut self, piece: u32) {
         self.pickable.insert(piece);
@@ -85,10 +80,10 @@ impl Picker {
         }
     }
 
-    /// Takes up to `count` pieces that a holder has, rarest first, as long as `fits` takes them;
+    /// Chooses up to `count` pieces that a holder has, rarest first, as long as `fits` takes them;
     /// says whether `fits` refused one.
-    pub(super) fn pick(
-        &mut self,
+    pub(super) fn choose(
+        &self,
         holder: &Bitfield,
         count: usize,
         mut fits: impl FnMut(u32) -> bool,
@@ -110,23 +105,26 @@ impl Picker {
                 picked.push(piece);
             }
         }
-        for &piece in &picked {
+        (picked, refused)
+    }
+
+    /// Takes what was chosen: it can no longer be, and the next choice begins behind it.
+    pub(super) fn take(&mut self, chosen: &[u32]) {
+        for &piece in chosen {
             self.remove(piece);
         }
-        if let Some(&last) = picked.last() {
-            self.cursor = (last + 1) % end;
+        if let Some(&last) = chosen.last() {
+            self.cursor = (last + 1) % self.pickable.len();
         }
-        (picked, refused)
     }
 
     /// What must always hold; for tests and the simulator.
     pub(super) fn check_invariants(&self) {
-        for piece in 0..self.pickable.len() {
+        let in_levels: u32 = self.levels.iter().map(Bitfield::count).sum();
+        assert_eq!(in_levels, self.pickable.count(), "each pickable piece is in one level");
+        for piece in self.pickable.iter() {
             let level = self.level(piece);
-            for (at, pieces) in self.levels.iter().enumerate() {
-                let expected = at == level && self.pickable.get(piece);
-                assert_eq!(pieces.get(piece), expected, "piece {piece} in level {at}");
-            }
+            assert!(self.levels[level].get(piece), "piece {piece} is not in level {level}");
         }
     }
 }
@@ -138,6 +136,12 @@ mod tests {
 
     fn all(pieces: u32) -> Bitfield {
         Bitfield::full(pieces)
+    }
+
+    fn pick(picker: &mut Picker, holder: &Bitfield, count: usize) -> Vec<u32> {
+        let (chosen, _) = picker.choose(holder, count, |_| true);
+        picker.take(&chosen);
+        chosen
     }
 
     fn picker(pieces: u32, cursor: u32) -> Picker {
@@ -155,25 +159,25 @@ mod tests {
                 picker.gained(piece);
             }
         }
-        assert_eq!(picker.pick(&all(10), 3, |_| true).0, vec![6, 0, 1]);
+        assert_eq!(pick(&mut picker, &all(10), 3), vec![6, 0, 1]);
     }
 
     #[test]
     fn ties_begin_at_each_ranks_own_place_and_go_round() {
         let mut picker = picker(10, 8);
         (0..10).for_each(|piece| picker.gained(piece));
-        assert_eq!(picker.pick(&all(10), 4, |_| true).0, vec![8, 9, 0, 1]);
-        assert_eq!(picker.pick(&all(10), 2, |_| true).0, vec![2, 3], "and goes on from there");
+        assert_eq!(pick(&mut picker, &all(10), 4), vec![8, 9, 0, 1]);
+        assert_eq!(pick(&mut picker, &all(10), 2), vec![2, 3], "and goes on from there");
     }
 
     #[test]
     fn a_piece_that_no_known_holder_has_is_not_chosen() {
         let mut picker = picker(4, 0);
         picker.gained(2);
-        assert_eq!(picker.pick(&all(4), 4, |_| true).0, vec![2]);
+        assert_eq!(pick(&mut picker, &all(4), 4), vec![2]);
         picker.gained(1);
         picker.lost(1);
-        assert_eq!(picker.pick(&all(4), 4, |_| true).0, vec![]);
+        assert_eq!(pick(&mut picker, &all(4), 4), Vec::<u32>::new());
     }
 
     #[test]
@@ -185,7 +189,8 @@ mod tests {
             room -= 1;
             room >= 0
         };
-        assert_eq!(picker.pick(&all(4), 4, fits), (vec![0, 1], true));
+        assert_eq!(picker.choose(&all(4), 4, fits), (vec![0, 1], true));
+        picker.take(&[0, 1]);
         assert_eq!(picker.pickable().count(), 2, "what did not fit can be chosen later");
     }
 
@@ -195,7 +200,7 @@ mod tests {
             ops in prop::collection::vec((0u8..5, 0u32..40), 0..200),
         ) {
             let mut picker = Picker::new(40, 7);
-            let mut holders = vec![0u32; 40];
+            let mut holders = [0u32; 40];
             for (op, piece) in ops {
                 match op {
                     0 => picker.add(piece),
@@ -208,7 +213,7 @@ mod tests {
                     _ => {
                         let known = picker.pickable().iter().map(|p| holders[p as usize]);
                         let rarest = known.filter(|&n| n > 0).min();
-                        let (picked, _) = picker.pick(&Bitfield::full(40), 1, |_| true);
+                        let picked = pick(&mut picker, &Bitfield::full(40), 1);
                         let got = picked.first().map(|&p| holders[p as usize].min(COMMON as u32));
                         prop_assert_eq!(got, rarest.map(|n| n.min(COMMON as u32)));
                     }

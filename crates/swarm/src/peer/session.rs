@@ -3,6 +3,7 @@
 
 use super::download::Download;
 use super::entries::{Entries, Sealing};
+use super::gone::Settling;
 use super::hashes::Hashes;
 use super::holders::Holders;
 use super::news::{News, Questions};
@@ -11,8 +12,9 @@ use super::upload::Upload;
 use super::{Fault, Offered, PeerAction, PeerConfig, PeerEvent};
 use crate::message::{Between, FromTracker, Gains, Message, Stop, ToTracker};
 use crate::{Counters, Held, Instant, Rank};
-use content::{Bitfield, Catalogue, EntryIndex, Kind, Name, PieceId};
+use content::{Bitfield, Catalogue, EntryIndex, HashRange, Kind, Name, PieceId};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Everything that a peer knows after START.
@@ -36,6 +38,8 @@ pub(super) struct Session {
     /// Whether writing may begin: the tracker knows that there is room.
     pub(super) admitted: bool,
     stopped: bool,
+    /// A call of the tracker to settle.
+    pub(super) settling: Option<Settling>,
     /// Updates sent so far, those before START too.
     pub(super) updates: u32,
 }
@@ -75,6 +79,10 @@ impl Session {
         }
         // Ranks begin at places spread evenly over the pieces.
         let cursor = u64::from(config.rank.0) * u64::from(pieces) / u64::from(config.ranks.max(1));
+        if pieces > 0 {
+            let (entry, index) = catalogue.locate(PieceId(cursor as u32));
+            hashes.begin_at((entry, HashRange::covering(index)));
+        }
         let longest = catalogue.entries().iter().filter_map(|entry| entry.file());
         let longest = longest.map(|content| {
             u64::from(content.geometry.piece_len().bytes()).min(content.geometry.len())
@@ -91,6 +99,7 @@ impl Session {
             questions: Questions::new(now),
             counters: Counters::default(),
             stopped: false,
+            settling: None,
             updates: 0,
             config,
             catalogue,
@@ -120,12 +129,9 @@ impl Session {
                 self.upload.loaded(transfer, readable, &self.serving, actions);
             }
             PeerEvent::Sent(transfer) => self.upload.sent(transfer, &self.serving, actions),
-            PeerEvent::Finished(entry, Ok(())) => self.on_finished(now, entry),
-            PeerEvent::Finished(entry, Err(fault)) | PeerEvent::Failed(entry, fault) => {
-                self.on_fault(entry, fault, actions);
-            }
+            PeerEvent::Finished(entry, result) => self.on_finished(now, entry, result, actions),
+            PeerEvent::Failed(entry, fault) => self.on_fault(entry, fault, actions),
             PeerEvent::Sealed(result) => self.on_sealed(now, result),
-            PeerEvent::Lost(rank) => self.on_lost(rank, actions),
             other => unreachable!("{other:?} is not for a session"),
         }
     }
@@ -139,20 +145,21 @@ impl Session {
     ) {
         match message {
             FromTracker::Admission(Ok(())) => self.admitted = true,
-            FromTracker::Admission(Err(why)) => self.halt(why, actions),
+            FromTracker::Admission(Err(why)) => self.halt(&why, actions),
             FromTracker::Holders { question, holders, gone, last } => {
                 let mut news = false;
                 let limit = self.catalogue.piece_count();
-                for holder in holders.into_iter().filter(|holder| holder.rank != self.config.rank) {
+                let (own, ranks) = (self.config.rank, self.config.ranks);
+                let others = |at: Rank| at != own && at.0 < ranks;
+                for holder in holders.into_iter().filter(|holder| others(holder.rank)) {
                     let ranges = holder.pieces.ranges(limit);
-                    news |= self.holders.learn(holder.rank, holder.near, &ranges, &mut self.picker);
+                    news |= self.learn(holder.rank, holder.near, &ranges);
                 }
-                let gone: Vec<_> = gone.iter().filter_map(|span| span.checked(limit)).collect();
-                self.on_gone(&gone, actions);
+                self.on_gone(&gone);
                 self.questions.answered(now, question, news, last);
             }
-            FromTracker::Lost(rank) => self.on_lost(rank, actions),
-            // Alive asks for nothing; the rest belongs to other phases.
+            FromTracker::Settle(number) => self.on_settle(number),
+            // Alive asks for nothing; the rest belongs to other phases, or to every one.
             _ => {}
         }
     }
@@ -165,6 +172,10 @@ impl Session {
         message: Between,
         actions: &mut Vec<PeerAction>,
     ) {
+        if self.holders.is_lost(from) {
+            // It woke. What would go to it might never leave, and it is told to end.
+            return;
+        }
         match message {
             Between::Request { number, pieces } => {
                 self.upload.request(from, number, &pieces, &self.serving, actions);
@@ -176,23 +187,25 @@ impl Session {
                     Message::Between(Between::Hashes { entry, index: range, range: known });
                 actions.push(PeerAction::Send { to: from, message });
             }
-            Between::Ack(ack) => self.on_ack(now, from, ack, actions),
+            Between::Ack(ack) => self.on_ack(now, from, &ack, actions),
             Between::Hashes { entry, index, range } => {
-                self.on_hashes(now, from, entry, index, range, actions)
+                self.on_hashes(now, from, entry, index, range, actions);
             }
         }
     }
 
     /// A rank is gone, for this peer's both roles.
-    fn on_lost(&mut self, rank: Rank, actions: &mut Vec<PeerAction>) {
+    pub(super) fn on_lost(&mut self, rank: Rank, actions: &mut Vec<PeerAction>) {
         self.upload.lost(rank, &self.serving, actions);
         self.hashes.lost(rank);
-        self.drop_holder(rank, actions);
+        self.drop_holder(rank);
     }
 
-    /// A piece is here now: it is served, and the tracker will hear of it.
+    /// A piece is here now: it is served, and the tracker will hear of it. Only what can be verified
+    /// is: whoever serves a piece knows its hash.
     pub(super) fn gain(&mut self, now: Instant, piece: PieceId) {
-        if self.serving.insert(piece.0) {
+        let known = self.hashes.expected(&self.catalogue, piece).is_some();
+        if known && self.serving.insert(piece.0) {
             self.upload.gained(piece);
             self.news.piece(now, piece.0);
         }
@@ -200,19 +213,32 @@ impl Session {
 
     /// An entry's content changed under us, or cannot be read: nothing of it is served any more.
     fn unserve(&mut self, now: Instant, entry: EntryIndex, actions: &mut Vec<PeerAction>) {
-        let range = self.catalogue.pieces_of(entry);
-        if self.serving.count_in(range.clone()) == 0 {
+        if !self.stop_serving(now, self.catalogue.pieces_of(entry), actions) {
             return;
         }
-        self.news.lost(now, self.serving.iter_in(range.clone()));
-        self.serving.remove_range(range.clone());
-        let mut pieces = Bitfield::new(self.serving.len());
-        pieces.insert_range(range);
-        self.upload.withdraw(&pieces, &self.serving, actions);
         let (rank, name) = (self.config.rank, &self.catalogue.entry(entry).name);
         actions.push(PeerAction::Notice(format!(
             "rank {rank} no longer offers '{name}': it changed while it was served, or cannot be read"
         )));
+    }
+
+    /// Serves none of these pieces any more; says whether it did.
+    pub(super) fn stop_serving(
+        &mut self,
+        now: Instant,
+        range: Range<u32>,
+        actions: &mut Vec<PeerAction>,
+    ) -> bool {
+        if self.serving.count_in(range.clone()) == 0 {
+            return false;
+        }
+        let mut pieces = Bitfield::new(self.serving.len());
+        pieces.insert_range(range);
+        pieces.intersect_with(&self.serving);
+        self.serving.subtract(&pieces);
+        self.news.lost(now, &pieces);
+        self.upload.withdraw(&pieces, &self.serving, actions);
+        true
     }
 
     /// What belongs to a time of its own: timeouts, updates that waited long enough.
@@ -229,6 +255,7 @@ impl Session {
         for update in self.news.take_due(now, self.entries.have_bytes()) {
             self.say(update, actions);
         }
+        self.settle_when_quiet(actions);
         if !self.stopped {
             self.stop_when_sealed(actions);
         }
@@ -237,13 +264,13 @@ impl Session {
     fn seal_when_done(&mut self, actions: &mut Vec<PeerAction>) {
         let done = self.entries.all_closed() && self.download.is_idle();
         if done && self.entries.sealing == Sealing::Open {
-            self.entries.sealing = Sealing::Sealing;
+            self.entries.sealing = Sealing::Begun;
             actions.push(PeerAction::Seal);
         }
     }
 
     fn on_sealed(&mut self, now: Instant, result: Result<(), Fault>) {
-        self.entries.sealing = Sealing::Sealed;
+        self.entries.sealing = Sealing::Done;
         match result {
             Ok(()) => {
                 let made = self.entries.wanted().iter().map(EntryIndex);
@@ -256,17 +283,22 @@ impl Session {
     }
 
     fn stop_when_sealed(&mut self, actions: &mut Vec<PeerAction>) {
-        if self.entries.sealing != Sealing::Sealed {
+        if self.entries.sealing != Sealing::Done {
             return;
         }
-        for update in self.news.take(self.entries.have_bytes()) {
-            self.say(update, actions);
-        }
+        self.tell_news(actions);
         let cannot_receive = self.entries.why_not();
         let cannot_receive = cannot_receive.map(super::cut);
         let stop = Stop { cannot_receive, counters: self.counters(), updates: self.updates };
         self.say(ToTracker::Stop(stop), actions);
         self.stopped = true;
+    }
+
+    /// Tells all that is new.
+    pub(super) fn tell_news(&mut self, actions: &mut Vec<PeerAction>) {
+        for update in self.news.take(self.entries.have_bytes()) {
+            self.say(update, actions);
+        }
     }
 
     pub(super) fn say(&mut self, message: ToTracker, actions: &mut Vec<PeerAction>) {
@@ -289,13 +321,5 @@ impl Session {
     /// What was counted so far.
     pub(super) fn counters(&self) -> Counters {
         Counters { bytes_sent: self.upload.bytes_sent(), ..self.counters }
-    }
-
-    pub(super) fn check_invariants(&self) {
-        self.picker.check_invariants();
-        self.upload.check_invariants();
-        self.check_download();
-        let counted = self.counters.bytes_delivered + self.counters.bytes_reused;
-        assert_eq!(self.entries.have_bytes(), counted, "each byte is delivered or reused, once");
     }
 }

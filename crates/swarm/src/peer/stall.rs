@@ -83,7 +83,7 @@ impl Session {
     }
 
     /// A holder is gone: nothing that it owes will come.
-    pub(super) fn drop_holder(&mut self, rank: Rank, _actions: &mut Vec<PeerAction>) {
+    pub(super) fn drop_holder(&mut self, rank: Rank) {
         self.holders.lose(rank, &mut self.picker);
         let transfers = self.download.transfers.iter();
         let owed = transfers.filter(|(_, t)| t.holder == rank && t.state != TransferState::Storing);

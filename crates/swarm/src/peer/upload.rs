@@ -169,7 +169,7 @@ impl Upload {
         let slot = slots.and_then(|slots| slots.iter_mut().find(|slot| slot.transfer == transfer));
         match slot {
             Some(slot) if slot.state == SlotState::Loading && readable => {
-                slot.state = SlotState::Loaded
+                slot.state = SlotState::Loaded;
             }
             slot => {
                 slot.into_iter().for_each(|slot| slot.state = SlotState::Withdrawn);
@@ -365,7 +365,7 @@ impl Upload {
             match slot.state {
                 SlotState::Idle => assert!(busy.is_none()),
                 SlotState::Loading | SlotState::Loaded => {
-                    assert!(busy.is_some_and(|busy| !busy.sending))
+                    assert!(busy.is_some_and(|busy| !busy.sending));
                 }
                 SlotState::Withdrawn => {}
             }

@@ -1,11 +1,20 @@
-//! Who holds this file? A bounded sample of holders, whatever the size of the job.
+//! Who holds this file? A bounded sample of holders, whatever the size of the job. And which pieces
+//! does nobody hold, nor will get any more?
+//!
+//! That a piece is gone is final for whoever hears it, so the tracker must be sure. A piece that no
+//! live rank is known to hold may still be on its way to one, or be found by one that looks through
+//! its destination. So before it says *gone* the tracker calls all peers to *settle*: each answers
+//! when what was under way is over, after its updates. Holdings that shrink later make a new call
+//! necessary.
 
+use super::job::Job;
+use super::member::Member;
 use super::{Phase, Tracker, TrackerAction};
-use crate::message::{FromTracker, HolderPieces, PART_BYTES, PieceSet, parts};
-use crate::{Instant, Rank};
-use content::{Bitfield, EntryIndex, Span};
+use crate::Rank;
+use crate::message::{FromTracker, HolderPieces, PieceSet, parts};
+use content::{Bitfield, EntryIndex};
+use serde::Serialize;
 use std::ops::Range;
-use std::time::Duration;
 
 /// Holders told in one answer: enough to fill a window from, few enough that an answer's size and
 /// the asker's tables do not depend on the number of peers.
@@ -14,16 +23,17 @@ const SAMPLE: usize = 16;
 /// Holders looked at for one answer before the tracker settles for what it has found.
 const MAX_LOOKS: usize = 256;
 
-/// How long holdings must not have shrunk before a piece that nobody holds counts as gone. Whoever
-/// got the piece just before its last holder was lost says so with its next update, which is
-/// sooner.
-const GONE_AFTER: Duration = Duration::from_secs(2);
+/// One thing to tell. A part of an answer takes as many as fit a message.
+#[derive(Debug, Serialize)]
+enum Item {
+    Holder(HolderPieces),
+    Gone(PieceSet),
+}
 
 impl Tracker {
     /// Answers a question about a range of entries.
     pub(super) fn answer(
         &mut self,
-        now: Instant,
         asker: Rank,
         question: u32,
         first: EntryIndex,
@@ -37,29 +47,35 @@ impl Tracker {
         }
         let last = EntryIndex(end - 1);
         let range = job.catalogue.pieces_of(first).start..job.catalogue.pieces_of(last).end;
-        let lacking = lacking(&self.members[asker.index()].holdings, range.clone());
+        let lacking = lacking(job, &self.members[asker.index()], first.0..end);
         let sample = self.sample(asker, &lacking);
-        let gone = self.gone(now, &lacking);
-        let holders =
-            sample.into_iter().flat_map(|rank| self.holder_pieces(asker, rank, range.clone()));
-        let parts = parts(holders);
+        let holders = sample.into_iter().flat_map(|rank| self.holder_pieces(asker, rank, &range));
+        let mut items: Vec<Item> = holders.map(Item::Holder).collect();
+        let gone = self.gone(asker, lacking, actions);
+        items.extend(piece_sets(&gone, &range).map(Item::Gone));
+        let parts = parts(items);
         let count = parts.len();
-        for (at, holders) in parts.into_iter().enumerate() {
-            let last = at + 1 == count;
-            let gone = if last { gone.clone() } else { Vec::new() };
-            let message = FromTracker::Holders { question, holders, gone, last };
+        for (at, items) in parts.into_iter().enumerate() {
+            let (mut holders, mut gone) = (Vec::new(), Vec::new());
+            for item in items {
+                match item {
+                    Item::Holder(holder) => holders.push(holder),
+                    Item::Gone(set) => gone.push(set),
+                }
+            }
+            let message = FromTracker::Holders { question, holders, gone, last: at + 1 == count };
             actions.push(TrackerAction::Send { to: asker, message });
         }
     }
 
-    /// Some live ranks that have what the asker lacks: first those on its host, then others from a
-    /// random place on.
+    /// Some live ranks that have what the asker lacks, and that it still asks: first those on its
+    /// host, then others from a random place on.
     fn sample(&mut self, asker: Rank, lacking: &Bitfield) -> Vec<Rank> {
         let Phase::Serving(job) = &self.phase else { return Vec::new() };
         if job.holders.is_empty() || lacking.is_empty() {
             return Vec::new();
         }
-        let host = self.members[asker.index()].host;
+        let Member { host, shunned, .. } = &self.members[asker.index()];
         let start = self.random.below(job.holders.len());
         let (before, after) = job.holders.split_at(start);
         let mut near = Vec::new();
@@ -70,50 +86,101 @@ impl Tracker {
                 break;
             }
             let member = &self.members[rank.index()];
-            if rank != asker && member.holdings.intersects(lacking) {
-                if member.host == host { near.push(rank) } else { far.push(rank) }
+            let asked = rank != asker && !shunned.contains(&rank);
+            if asked && member.holdings.intersects(lacking) {
+                if member.host == *host { near.push(rank) } else { far.push(rank) }
             }
         }
         near.extend(far);
         near
     }
 
-    /// What the asker lacks, and nobody has or will get.
-    fn gone(&self, now: Instant, lacking: &Bitfield) -> Vec<Span> {
-        let Phase::Serving(job) = &self.phase else { return Vec::new() };
-        if job.shrunk.is_none_or(|at| now.since(at) < GONE_AFTER) {
-            return Vec::new();
+    /// What of `lacking` the asker can get from nobody, now or later. Calls the peers to settle
+    /// where that is not certain yet.
+    fn gone(
+        &mut self,
+        asker: Rank,
+        mut lacking: Bitfield,
+        actions: &mut Vec<TrackerAction>,
+    ) -> Bitfield {
+        let Phase::Serving(job) = &mut self.phase else { unreachable!("only a job is asked for") };
+        keep_out_of_reach(job, &self.members, asker, &mut lacking);
+        if lacking.is_empty() {
+            return lacking;
         }
-        let mut gone = lacking.clone();
-        for rank in &job.holders {
-            gone.subtract(&self.members[rank.index()].holdings);
-            if gone.is_empty() {
-                break;
-            }
+        let active = || {
+            let members = self.members.iter().enumerate();
+            members.filter(|(_, member)| member.is_live() && !member.has_stopped())
+        };
+        if active().all(|(_, member)| member.settled >= job.shrunk) {
+            return lacking;
         }
-        // A part is enough: the asker asks again while it lacks anything.
-        gone.spans().take(PART_BYTES / 16).collect()
+        if job.called < job.shrunk {
+            job.called = job.shrunk;
+            actions.extend(active().map(|(rank, _)| TrackerAction::Send {
+                to: Rank(rank as u32),
+                message: FromTracker::Settle(job.shrunk),
+            }));
+        }
+        Bitfield::new(lacking.len())
     }
 
     /// What a holder has of a range, in sets that each fit a message.
-    fn holder_pieces(&self, asker: Rank, rank: Rank, range: Range<u32>) -> Vec<HolderPieces> {
+    fn holder_pieces(&self, asker: Rank, rank: Rank, range: &Range<u32>) -> Vec<HolderPieces> {
         let member = &self.members[rank.index()];
         let near = member.host == self.members[asker.index()].host;
-        let step = PieceSet::MAX_PIECES as usize;
-        range
-            .clone()
-            .step_by(step)
-            .map(|from| from..range.end.min(from + PieceSet::MAX_PIECES))
-            .filter(|part| member.holdings.count_in(part.clone()) > 0)
-            .map(|part| HolderPieces { rank, near, pieces: PieceSet::of(&member.holdings, part) })
-            .collect()
+        let sets = piece_sets(&member.holdings, range);
+        sets.map(|pieces| HolderPieces { rank, near, pieces }).collect()
     }
 }
 
-/// What a peer with these holdings lacks of a range.
-fn lacking(holdings: &Bitfield, range: Range<u32>) -> Bitfield {
-    let mut lacking = Bitfield::new(holdings.len());
-    lacking.insert_range(range);
-    lacking.subtract(holdings);
+/// Keeps of what the asker lacks only what no rank holds that it can get it from, directly or
+/// through others.
+fn keep_out_of_reach(job: &Job, members: &[Member], asker: Rank, lacking: &mut Bitfield) {
+    let shunned = &members[asker.index()].shunned;
+    if shunned.is_empty() {
+        return lacking.intersect_with(&job.nowhere);
+    }
+    for rank in job.holders.iter().filter(|rank| !shunned.contains(rank)) {
+        lacking.subtract(&members[rank.index()].holdings);
+    }
+    for &rank in shunned {
+        let holdings = &members[rank.index()].holdings;
+        if holdings.len() != lacking.len() || !holdings.intersects(lacking) {
+            continue;
+        }
+        // Others may not have been sent rubbish: what they get they hand on.
+        let others = members.iter().enumerate().filter(|(at, member)| {
+            let own = *at == asker.index() || *at == rank.index();
+            !own && member.is_live() && !member.has_stopped() && !member.shunned.contains(&rank)
+        });
+        for (_, other) in others {
+            let mut coming = self::lacking(job, other, 0..job.catalogue.entry_count());
+            coming.intersect_with(holdings);
+            lacking.subtract(&coming);
+        }
+    }
+}
+
+/// What a member is to write of a range of entries and does not hold.
+fn lacking(job: &Job, member: &Member, entries: Range<u32>) -> Bitfield {
+    let mut lacking = Bitfield::new(member.holdings.len());
+    for span in member.assigned.spans_in(entries) {
+        let (first, last) = (EntryIndex(span.first), EntryIndex(span.last()));
+        let end = job.catalogue.pieces_of(last).end;
+        lacking.insert_range(job.catalogue.pieces_of(first).start..end);
+    }
+    lacking.subtract(&member.holdings);
     lacking
+}
+
+/// The pieces of a set within a range, in sets that each fit a message.
+fn piece_sets<'a>(set: &'a Bitfield, range: &Range<u32>) -> impl Iterator<Item = PieceSet> + 'a {
+    let end = range.end;
+    range
+        .clone()
+        .step_by(PieceSet::MAX_PIECES as usize)
+        .map(move |from| from..end.min(from + PieceSet::MAX_PIECES))
+        .filter(|part| set.count_in(part.clone()) > 0)
+        .map(|part| PieceSet::of(set, part))
 }

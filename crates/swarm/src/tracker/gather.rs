@@ -66,43 +66,46 @@ impl Tracker {
             .map(|(at, member)| (Rank(at as u32), member))
             .collect();
         match plan(&members) {
-            Err(reasons) => self.refuse(now, reasons, actions),
+            Err(mut reasons) => {
+                let lost = self.members.iter().enumerate().filter(|(_, member)| member.is_lost());
+                let lost: Vec<String> = lost.map(|(rank, _)| rank.to_string()).take(8).collect();
+                if !lost.is_empty() {
+                    reasons.push(format!("lost before the job began: rank {}", lost.join(", ")));
+                }
+                self.refuse(now, reasons, actions);
+            }
             Ok(plan) => self.launch(now, plan, actions),
         }
     }
 
     fn launch(&mut self, now: Instant, plan: Plan, actions: &mut Vec<TrackerAction>) {
         let catalogue = Arc::new(plan.catalogue);
-        let mut holders = Vec::new();
+        let mut job = Box::new(Job::new(Arc::clone(&catalogue)));
+        self.members.iter_mut().for_each(|member| member.begin(&catalogue));
         for ((rank, wanted), assigned) in plan.ranks.iter().zip(plan.wants).zip(plan.assigned) {
             let member = &mut self.members[rank.index()];
-            member.begin(&catalogue);
-            hold_offers(member, &catalogue);
-            member.wanted_bytes = bytes_of_entries(&catalogue, &assigned);
+            // A rank that cannot receive misses all that it wants.
+            let missing = if member.destination().is_some() { &assigned } else { &wanted };
+            member.wanted_bytes = bytes_of_entries(&catalogue, missing);
             (member.wanted, member.assigned) = (wanted, assigned);
-            member.have_bytes = held_assigned_bytes(member, &catalogue);
-            if !member.holdings.is_empty() {
-                holders.push(*rank);
+            for pieces in offered_pieces(member, &catalogue) {
+                job.gain(*rank, member, pieces);
             }
+            member.have_bytes = held_assigned_bytes(member, &catalogue);
         }
         self.number_hosts();
-        let (pending, free_bytes) = self.scarce();
+        (job.pending, job.free_bytes) = self.scarce();
         let entries = parts(catalogue.entries().iter().cloned());
         for &to in &plan.ranks {
             let mut say = |message| actions.push(TrackerAction::Send { to, message });
             entries.iter().for_each(|part| say(FromTracker::Entries(part.clone())));
             let wanted: Vec<Span> = self.members[to.index()].assigned.spans().collect();
             parts(wanted).into_iter().for_each(|part| say(FromTracker::Wanted(part)));
-            let admitted = !pending.contains_key(&to);
+            let admitted = !job.pending.contains_key(&to);
             say(FromTracker::Start(Start { entry_count: catalogue.entry_count(), admitted }));
         }
-        // A part left by an earlier run may be all there is of a file: then some pieces are nowhere
-        // from the beginning, and nothing was lost that could tell.
-        let partial = self.members.iter().any(|m| m.offers.values().any(|o| o.pieces.is_some()));
-        let shrunk = partial.then_some(now);
         self.members.iter_mut().for_each(|member| member.offers.clear());
-        self.phase =
-            Phase::Serving(Box::new(Job { catalogue, holders, shrunk, pending, free_bytes }));
+        self.phase = Phase::Serving(job);
         self.roll = RollCall::default();
         self.started = Some(now);
     }
@@ -168,9 +171,10 @@ fn plan(members: &[(Rank, &Member)]) -> Result<Plan, Vec<String>> {
     Ok(Plan { catalogue, ranks: members.iter().map(|(rank, _)| *rank).collect(), wants, assigned })
 }
 
-/// Turns what a member offered into what it holds. A partial of other content than the catalogue's
-/// is no holding.
-fn hold_offers(member: &mut Member, catalogue: &Catalogue) {
+/// What a member holds of all that it offered. A partial of other content than the catalogue's is no
+/// holding.
+fn offered_pieces(member: &Member, catalogue: &Catalogue) -> Vec<Range<u32>> {
+    let mut held = Vec::new();
     for offered in member.offers.values() {
         let Some(index) = resolve::find(catalogue, &offered.entry.name) else { continue };
         let entry = catalogue.entry(index);
@@ -182,16 +186,14 @@ fn hold_offers(member: &mut Member, catalogue: &Catalogue) {
         }
         let pieces = catalogue.pieces_of(index);
         match &offered.pieces {
-            None => member.holdings.insert_range(pieces),
+            None => held.push(pieces),
             Some(sets) => {
-                for range in sets.iter().flat_map(|set| set.ranges(pieces.len() as u32)) {
-                    member
-                        .holdings
-                        .insert_range(pieces.start + range.start..pieces.start + range.end);
-                }
+                let ranges = sets.iter().flat_map(|set| set.ranges(pieces.len() as u32));
+                held.extend(ranges.map(|r| pieces.start + r.start..pieces.start + r.end));
             }
         }
     }
+    held
 }
 
 fn bytes_of_entries(catalogue: &Catalogue, entries: &Bitfield) -> u64 {

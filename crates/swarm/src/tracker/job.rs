@@ -1,10 +1,12 @@
 //! What the tracker knows of the job once START has gone out.
 
+use super::member::Member;
 use super::{Phase, Tracker, TrackerAction};
+use crate::Rank;
 use crate::message::{FromTracker, Gains};
-use crate::{Instant, Rank};
-use content::Catalogue;
+use content::{Bitfield, Catalogue};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A job that is being served.
@@ -13,8 +15,15 @@ pub(super) struct Job {
     pub(super) catalogue: Arc<Catalogue>,
     /// Live ranks that hold anything, in the order in which they came to hold it.
     pub(super) holders: Vec<Rank>,
-    /// When holdings last shrank: from then on pieces may be gone for good.
-    pub(super) shrunk: Option<Instant>,
+    /// For each piece, how many live ranks hold it.
+    copies: Vec<u32>,
+    /// Pieces that no live rank holds.
+    pub(super) nowhere: Bitfield,
+    /// How often what can be had has shrunk; START counts as one, for a part left by an earlier run
+    /// may be all there is of a file.
+    pub(super) shrunk: u32,
+    /// The last number with which peers were called to settle.
+    pub(super) called: u32,
     /// Ranks that survey before they may write, and the file systems that they would write to.
     pub(super) pending: BTreeMap<Rank, FileSystem>,
     /// Bytes that may still be given away on each file system.
@@ -25,35 +34,94 @@ pub(super) struct Job {
 pub(super) type FileSystem = (u32, u64);
 
 impl Job {
-    pub(super) fn forget_holder(&mut self, now: Instant, rank: Rank) {
-        self.holders.retain(|&holder| holder != rank);
-        self.shrunk = Some(now);
+    /// A job in which nobody holds anything yet.
+    pub(super) fn new(catalogue: Arc<Catalogue>) -> Self {
+        let pieces = catalogue.piece_count();
+        Self {
+            catalogue,
+            holders: Vec::new(),
+            copies: vec![0; pieces as usize],
+            nowhere: Bitfield::full(pieces),
+            shrunk: 1,
+            called: 0,
+            pending: BTreeMap::new(),
+            free_bytes: BTreeMap::new(),
+        }
+    }
+
+    /// A member holds more pieces.
+    pub(super) fn gain(&mut self, rank: Rank, member: &mut Member, pieces: Range<u32>) {
+        let held_nothing = member.holdings.is_empty();
+        for piece in pieces {
+            if member.holdings.insert(piece) {
+                self.copies[piece as usize] += 1;
+                self.nowhere.remove(piece);
+            }
+        }
+        if held_nothing && !member.holdings.is_empty() {
+            self.holders.push(rank);
+        }
+    }
+
+    /// A member no longer holds pieces.
+    pub(super) fn lose(&mut self, rank: Rank, member: &mut Member, pieces: Range<u32>) {
+        if member.holdings.count_in(pieces.clone()) == 0 {
+            return;
+        }
+        for piece in member.holdings.iter_in(pieces.clone()) {
+            let copies = &mut self.copies[piece as usize];
+            *copies -= 1;
+            if *copies == 0 {
+                self.nowhere.insert(piece);
+            }
+        }
+        member.holdings.remove_range(pieces);
+        if member.holdings.is_empty() {
+            self.holders.retain(|&holder| holder != rank);
+        }
+        self.shrunk += 1;
+    }
+
+    /// The counts of copies agree with what the live members hold.
+    pub(super) fn check_invariants(&self, members: &[Member]) {
+        let mut copies = vec![0; self.copies.len()];
+        for member in members {
+            assert!(member.is_live() || member.holdings.is_empty(), "a lost rank holds nothing");
+            member.holdings.iter().for_each(|piece| copies[piece as usize] += 1);
+        }
+        assert_eq!(copies, self.copies);
+        assert!(copies.iter().zip(0..).all(|(&n, piece)| (n == 0) == self.nowhere.get(piece)));
+        let named: BTreeSet<Rank> = self.holders.iter().copied().collect();
+        assert_eq!(named.len(), self.holders.len(), "each holder is named once");
+        let all = members.iter().enumerate().filter(|(_, member)| !member.holdings.is_empty());
+        assert!(all.map(|(rank, _)| Rank(rank as u32)).eq(named), "all holders are named");
     }
 }
 
 impl Tracker {
-    /// Takes what a peer gained. Numbers beyond the catalogue are left out: the peer's fault, not
-    /// ours.
-    pub(super) fn take_gains(&mut self, now: Instant, from: Rank, gains: &Gains) {
+    /// Takes what a peer gained and lost. Numbers beyond the catalogue are left out: the peer's
+    /// fault, not ours.
+    pub(super) fn take_gains(&mut self, from: Rank, gains: &Gains) {
         let Phase::Serving(job) = &mut self.phase else { return };
         let member = &mut self.members[from.index()];
-        let held_nothing = member.holdings.is_empty();
-        let limit = job.catalogue.piece_count();
-        for range in gains.pieces.iter().filter_map(|span| span.checked(limit)) {
-            member.holdings.insert_range(range);
+        let (pieces, entries) = (job.catalogue.piece_count(), job.catalogue.entry_count());
+        for range in gains.lost.iter().filter_map(|span| span.checked(pieces)) {
+            job.lose(from, member, range);
         }
-        for range in gains.lost.iter().filter_map(|span| span.checked(limit)) {
-            member.holdings.remove_range(range);
-            job.shrunk = Some(now);
+        for range in gains.pieces.iter().filter_map(|span| span.checked(pieces)) {
+            job.gain(from, member, range);
         }
-        for range in
-            gains.entries.iter().filter_map(|span| span.checked(job.catalogue.entry_count()))
-        {
+        for range in gains.entries.iter().filter_map(|span| span.checked(entries)) {
             member.complete.insert_range(range);
         }
         member.have_bytes = gains.have_bytes;
-        if held_nothing && !member.holdings.is_empty() {
-            job.holders.push(from);
+    }
+
+    /// A peer asks a rank no more: what it has is out of that peer's reach.
+    pub(super) fn on_shun(&mut self, from: Rank, rank: Rank) {
+        let Phase::Serving(job) = &mut self.phase else { return };
+        if rank.0 < self.config.ranks && self.members[from.index()].shunned.insert(rank) {
+            job.shrunk += 1;
         }
     }
 
@@ -64,7 +132,11 @@ impl Tracker {
         if job.pending.is_empty() {
             return;
         }
-        job.pending.retain(|rank, _| self.members[rank.index()].is_live());
+        let waits = |rank: Rank| {
+            let member = &self.members[rank.index()];
+            member.is_live() && member.stop.is_none()
+        };
+        job.pending.retain(|&rank, _| waits(rank));
         let surveying: BTreeSet<FileSystem> = job
             .pending
             .iter()

@@ -1,9 +1,9 @@
 //! What the tracker knows of one rank.
 
 use crate::message::{Hello, PieceSet, Stop, WireOffer};
-use crate::{Counters, Destination, Instant};
+use crate::{Counters, Destination, Instant, Rank};
 use content::{Bitfield, Catalogue, Entry, Name};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Whether a rank takes part.
@@ -45,6 +45,10 @@ pub(super) struct Member {
     pub(super) need_bytes: Option<u64>,
     /// Updates that came.
     pub(super) updates: u32,
+    /// Ranks that it asks no more, for what they send does not verify.
+    pub(super) shunned: BTreeSet<Rank>,
+    /// The last call to settle that it answered.
+    pub(super) settled: u32,
     pub(super) stop: Option<(Instant, Stop)>,
     pub(super) counters: Option<Counters>,
 }
@@ -74,6 +78,8 @@ impl Member {
             have_bytes: 0,
             need_bytes: None,
             updates: 0,
+            shunned: BTreeSet::new(),
+            settled: 0,
             stop: None,
             counters: None,
         }
@@ -130,11 +136,5 @@ impl Member {
         self.wanted = Bitfield::new(catalogue.entry_count());
         self.assigned = Bitfield::new(catalogue.entry_count());
         self.complete = Bitfield::new(catalogue.entry_count());
-    }
-
-    /// Nothing is to be had from a rank that was lost.
-    pub(super) fn forget_holdings(&mut self) {
-        self.holdings = Bitfield::new(self.holdings.len());
-        self.have_bytes = 0;
     }
 }

@@ -19,6 +19,7 @@ mod resolve;
 use crate::message::{Epoch, FromTracker, ToTracker};
 use crate::random::Random;
 use crate::report::{Outcome, Report};
+use crate::time::asleep;
 use crate::{Instant, Rank};
 use job::Job;
 use member::{Member, Standing};
@@ -78,7 +79,7 @@ pub enum TrackerAction {
 enum Phase {
     Gathering,
     Serving(Box<Job>),
-    Collecting { job: Option<Box<Job>>, outcome: Outcome, reasons: Vec<String>, stopped: Instant },
+    Collecting { job: Option<Box<Job>>, outcome: Outcome, reasons: Vec<String>, finished: Instant },
     Ended,
 }
 
@@ -92,6 +93,7 @@ pub struct Tracker {
     random: Random,
     messages: u64,
     started: Option<Instant>,
+    last_tick: Instant,
     next_look: Instant,
     greeted: RollCall,
     roll: RollCall,
@@ -146,6 +148,7 @@ impl Tracker {
             random,
             messages: 0,
             started: None,
+            last_tick: now,
             next_look: now,
             greeted: RollCall::default(),
             roll: RollCall::default(),
@@ -173,10 +176,10 @@ impl Tracker {
         let mut actions = Vec::new();
         match event {
             TrackerEvent::Message { from, message } => {
-                self.on_message(now, from, message, &mut actions)
+                self.on_message(now, from, message, &mut actions);
             }
             TrackerEvent::Trouble(sentence) => {
-                self.on_trouble(now, self.config.rank, &sentence, &mut actions)
+                self.on_trouble(now, self.config.rank, &sentence, &mut actions);
             }
             TrackerEvent::Lost(rank) => self.on_lost(now, rank, "it died", &mut actions),
             TrackerEvent::Tick => self.on_tick(now, &mut actions),
@@ -220,23 +223,31 @@ impl Tracker {
             ToTracker::Offers(offers) => member.take_offers(offers),
             ToTracker::Introduced => member.introduced = true,
             ToTracker::Trouble(sentence) => self.on_trouble(now, from, &sentence, actions),
-            ToTracker::Surveyed { need_bytes } => member.need_bytes = Some(need_bytes),
-            ToTracker::Ask { question, first, count } => {
-                self.answer(now, from, question, first, count, actions);
+            ToTracker::Surveyed { need_bytes } => {
+                member.need_bytes = Some(need_bytes);
+                self.admit(actions);
             }
-            ToTracker::Stop(stop) => member.stop = Some((now, stop)),
+            ToTracker::Ask { question, first, count } => {
+                self.answer(from, question, first, count, actions);
+            }
+            ToTracker::Shun(rank) => self.on_shun(from, rank),
+            ToTracker::Settled(number) => member.settled = number,
+            ToTracker::Stop(stop) => {
+                member.stop = Some((now, stop));
+                self.admit(actions);
+            }
             ToTracker::Update(gains) => {
                 member.updates += 1;
                 if gains.is_empty() {
                     actions.push(TrackerAction::Send { to: from, message: FromTracker::Alive });
                 }
-                self.take_gains(now, from, &gains);
+                self.take_gains(from, &gains);
             }
             ToTracker::Counters(counters) => member.counters = Some(counters),
         }
     }
 
-    /// A rank cannot carry out its orders: there will be no job.
+    /// A rank cannot carry out its orders: there will be no job, or none with it.
     fn on_trouble(
         &mut self,
         now: Instant,
@@ -244,8 +255,12 @@ impl Tracker {
         sentence: &str,
         actions: &mut Vec<TrackerAction>,
     ) {
-        if matches!(self.phase, Phase::Gathering) {
-            self.refuse(now, vec![format!("rank {rank}: {sentence}")], actions);
+        match self.phase {
+            Phase::Gathering => {
+                self.refuse(now, vec![format!("rank {rank}: {sentence}")], actions);
+            }
+            Phase::Serving(_) => self.on_lost(now, rank, sentence, actions),
+            Phase::Collecting { .. } | Phase::Ended => {}
         }
     }
 
@@ -265,31 +280,67 @@ impl Tracker {
             return;
         }
         member.standing = Standing::Lost { at: now, why: why.to_owned() };
-        member.forget_holdings();
-        if let Phase::Serving(job) = &mut self.phase {
-            job.forget_holder(now, rank);
-            let others = self.members.iter().enumerate().filter(|(_, member)| member.is_live());
-            actions.extend(others.map(|(other, _)| TrackerAction::Send {
-                to: Rank(other as u32),
-                message: FromTracker::Lost(rank),
-            }));
+        member.have_bytes = 0;
+        match &mut self.phase {
+            Phase::Gathering | Phase::Ended => {}
+            Phase::Serving(job) => {
+                job.lose(rank, member, 0..job.catalogue.piece_count());
+                self.tell_live(&FromTracker::Lost(rank), actions);
+                self.admit(actions);
+            }
+            Phase::Collecting { job, outcome, reasons, .. } => {
+                // All were told how the job ended, and that MPI can be finalized: no more.
+                if let Some(job) = job.as_mut().filter(|_| *outcome != Outcome::Refused) {
+                    job.lose(rank, member, 0..job.catalogue.piece_count());
+                    (*outcome, *reasons) = report::judge(job, &self.members);
+                }
+                let outcome = *outcome;
+                self.tell_live(&FromTracker::Lost(rank), actions);
+                self.tell_live(&FromTracker::Finish { outcome, lost: true }, actions);
+            }
         }
         actions.push(TrackerAction::Notice(format!("rank {rank} is lost: {why}")));
     }
 
     fn on_tick(&mut self, now: Instant, actions: &mut Vec<TrackerAction>) {
+        self.excuse_own_sleep(now);
         if now < self.next_look || self.has_ended() {
             return;
         }
-        self.next_look = now + self.config.patience / 8;
         let patience = self.config.patience;
+        self.next_look = now + patience / 8;
+        self.lose_silent(now, patience, actions);
+        if let Phase::Collecting { finished, .. } = self.phase
+            && now.since(finished) > patience
+        {
+            // Whoever lives, and still cleans up, has given several signs of life since FINISH.
+            self.lose_silent(now, patience / 2, actions);
+            self.end(actions);
+        }
+    }
+
+    /// While this rank was stopped (a job suspended as a whole, a debugger) it heard nothing, and the
+    /// others are not to blame.
+    fn excuse_own_sleep(&mut self, now: Instant) {
+        let slept = asleep(self.last_tick, now, self.config.patience);
+        self.last_tick = now;
+        if slept.is_zero() {
+            return;
+        }
+        self.members.iter_mut().for_each(|member| member.last_heard = member.last_heard + slept);
+        if let Phase::Collecting { finished, .. } = &mut self.phase {
+            *finished = *finished + slept;
+        }
+    }
+
+    fn lose_silent(&mut self, now: Instant, limit: Duration, actions: &mut Vec<TrackerAction>) {
         let own = self.config.rank;
         let silent: Vec<Rank> = (0..self.config.ranks)
             .map(Rank)
-            .filter(|&rank| rank != own && self.members[rank.index()].is_silent(now, patience))
+            .filter(|&rank| rank != own && self.members[rank.index()].is_silent(now, limit))
             .collect();
         for rank in silent {
-            let why = format!("silent for more than {} s", patience.as_secs_f64());
+            let why = format!("silent for more than {} s", limit.as_secs_f64());
             self.on_lost(now, rank, &why, actions);
         }
     }
@@ -306,8 +357,7 @@ impl Tracker {
                 }
             }
             Phase::Serving(_) => {
-                self.admit(actions);
-                if self.roll.all(&self.members, |member| member.has_stopped()) {
+                if self.roll.all(&self.members, member::Member::has_stopped) {
                     self.finish(now, actions);
                 }
             }
@@ -343,7 +393,7 @@ impl Tracker {
             Phase::Serving(job) => Some(job),
             _ => None,
         };
-        self.phase = Phase::Collecting { job, outcome, reasons, stopped: now };
+        self.phase = Phase::Collecting { job, outcome, reasons, finished: now };
         self.roll = RollCall::default();
         let lost = self.has_lost();
         self.tell_live(&FromTracker::Finish { outcome, lost }, actions);
@@ -351,19 +401,30 @@ impl Tracker {
 
     /// All counters are in: makes the report and says END.
     fn end(&mut self, actions: &mut Vec<TrackerAction>) {
-        let Phase::Collecting { job, outcome, reasons, stopped } =
+        let Phase::Collecting { job, outcome, reasons, finished } =
             std::mem::replace(&mut self.phase, Phase::Ended)
         else {
             unreachable!("only after collecting")
         };
         let live = self.members.iter().filter(|member| member.is_live()).count() as u64;
         let mut report =
-            report::make(&self.members, job.as_deref(), outcome, self.started, stopped);
+            report::make(&self.members, job.as_deref(), outcome, self.started, finished);
         report.reasons.extend(reasons);
         report.tracker = self.config.rank;
         report.tracker_messages = self.messages + live;
         actions.push(TrackerAction::Report(Box::new(report)));
         self.tell_live(&FromTracker::End, actions);
+    }
+
+    /// What must hold after every event; for tests and the simulator.
+    ///
+    /// # Panics
+    ///
+    /// Panics where it does not.
+    pub fn check_invariants(&self) {
+        if let Phase::Serving(job) = &self.phase {
+            job.check_invariants(&self.members);
+        }
     }
 
     fn tell_live(&self, message: &FromTracker, actions: &mut Vec<TrackerAction>) {

@@ -11,28 +11,68 @@ use std::time::Duration;
 pub(super) fn judge(job: &Job, members: &[Member]) -> (Outcome, Vec<String>) {
     let complete = CompleteSets::new(members);
     let lost = members.iter().any(Member::is_lost);
-    let mut refused = false;
-    let mut failed = false;
+    let (mut refused, mut obtainable, mut unobtainable) = (false, false, false);
     for member in members.iter().filter(|member| member.is_live()) {
-        if complete.lacks(member).is_empty() {
+        let lacks = complete.lacks(member);
+        if lacks.is_empty() {
             continue;
         }
-        match cannot_receive(member) {
-            Some(_) => refused = true,
-            None => failed = true,
+        if shortfall(members, member, &lacks).is_some_and(|why| why.is_refusal) {
+            refused = true;
+        } else if lacks.iter().any(|entry| is_obtainable(job, EntryIndex(entry))) {
+            obtainable = true;
+        } else {
+            unobtainable = true;
         }
     }
-    let everything_refused = refused && !lost && nothing_moved(members);
-    match (lost, refused, failed) {
-        _ if everything_refused => (Outcome::Refused, refusals(members)),
-        (true, _, _) | (false, true, false) => (Outcome::Degraded, Vec::new()),
-        (false, _, true) => (Outcome::Failed, vec![missing_sentence(job)]),
-        (false, false, false) => (Outcome::Complete, Vec::new()),
+    let kept = "what arrived is kept, and the same command resumes";
+    if refused && !lost && nothing_moved(members) {
+        (Outcome::Refused, refusals(members))
+    } else if obtainable {
+        (Outcome::Failed, vec![format!("some files that live ranks hold are missing; {kept}")])
+    } else if lost || (refused && !unobtainable) {
+        (Outcome::Degraded, Vec::new())
+    } else if unobtainable {
+        let nobody = "some files have pieces that no rank holds any more";
+        (Outcome::Failed, vec![format!("{nobody}; {kept}")])
+    } else {
+        (Outcome::Complete, Vec::new())
     }
 }
 
-fn missing_sentence(_: &Job) -> String {
-    "some files have pieces that no rank holds any more; what arrived is kept, and the same command resumes".into()
+/// Whether live ranks hold every piece of an entry.
+fn is_obtainable(job: &Job, entry: EntryIndex) -> bool {
+    job.nowhere.count_in(job.catalogue.pieces_of(entry)) == 0
+}
+
+/// Why a member lacks what it wants, beyond that nobody has it.
+struct Shortfall {
+    /// Whether it, or whoever was to write for it, cannot receive.
+    is_refusal: bool,
+    why: String,
+}
+
+/// The reason of a member itself, or of another that was to write what it lacks into the same
+/// destination.
+fn shortfall(members: &[Member], member: &Member, lacks: &Bitfield) -> Option<Shortfall> {
+    if let Some(why) = cannot_receive(member) {
+        return Some(Shortfall { is_refusal: true, why });
+    }
+    let destination = member.destination()?.id;
+    let writes_for_it = |other: &Member| {
+        let same = other.destination().is_some_and(|at| at.id == destination);
+        same && other.assigned.intersects(lacks)
+    };
+    let writers = members.iter().enumerate().filter(|(_, other)| writes_for_it(other));
+    let mut reasons = writers.filter_map(|(rank, writer)| {
+        let whose = format!("rank {rank}, which writes into the same destination,");
+        if writer.is_lost() {
+            return Some(Shortfall { is_refusal: false, why: format!("{whose} was lost") });
+        }
+        let why = cannot_receive(writer)?;
+        Some(Shortfall { is_refusal: true, why: format!("{whose} cannot receive: {why}") })
+    });
+    reasons.next()
 }
 
 /// Whether no rank that wants something was able to receive any of it: then the job was refused
@@ -116,7 +156,7 @@ pub(super) fn make(
         if let (Some(missing), true) = (&mut missing, member.is_live()) {
             missing.union_with(&lacks);
         }
-        peers.push(row(Rank(rank as u32), member, job, &lacks, begun));
+        peers.push(row(Rank(rank as u32), members, job, &lacks, begun));
     }
     let missing =
         job.zip(missing).map(|(job, set)| names(&job.catalogue, &set)).unwrap_or_default();
@@ -136,21 +176,21 @@ pub(super) fn make(
 
 fn row(
     rank: Rank,
-    member: &Member,
+    members: &[Member],
     job: Option<&Job>,
     lacks: &Bitfield,
     begun: Instant,
 ) -> PeerRow {
+    let member = &members[rank.index()];
     let files = |set: &Bitfield| job.map_or(0, |job| file_count(&job.catalogue, set));
     let files_wanted = files(&member.wanted);
     let (state, reason, ended) = match &member.standing {
         Standing::Lost { at, why } => (PeerState::Lost, Some(why.clone()), Some(*at)),
         _ => {
-            let refused = cannot_receive(member);
             let whole = lacks.is_empty() && job.is_some();
             let state = if whole { PeerState::Complete } else { PeerState::Incomplete };
-            let reason = refused.or_else(|| (!whole).then(|| why_incomplete(job, lacks)));
-            (state, if whole { None } else { reason }, member.stop.as_ref().map(|(at, _)| *at))
+            let reason = (!whole).then(|| why_incomplete(members, member, job, lacks));
+            (state, reason, member.stop.as_ref().map(|(at, _)| *at))
         }
     };
     PeerRow {
@@ -165,14 +205,25 @@ fn row(
     }
 }
 
-fn why_incomplete(job: Option<&Job>, lacks: &Bitfield) -> String {
-    match job {
-        None => "the job was refused".into(),
-        Some(_) => format!(
-            "{} entries could not be completed: no rank holds all of their pieces",
-            lacks.count()
-        ),
+fn why_incomplete(
+    members: &[Member],
+    member: &Member,
+    job: Option<&Job>,
+    lacks: &Bitfield,
+) -> String {
+    let Some(_) = job else {
+        return cannot_receive(member).unwrap_or_else(|| "the job was refused".into());
+    };
+    if let Some(Shortfall { why, .. }) = shortfall(members, member, lacks) {
+        return why;
     }
+    let count = lacks.count();
+    let mut why = format!("{count} entries could not be completed: no rank holds all their pieces");
+    if !member.shunned.is_empty() {
+        let shunned: Vec<String> = member.shunned.iter().take(8).map(Rank::to_string).collect();
+        why += &format!(" whose pieces verify; rank {} sent others", shunned.join(", "));
+    }
+    why
 }
 
 fn file_count(catalogue: &Catalogue, set: &Bitfield) -> u64 {

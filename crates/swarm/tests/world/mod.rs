@@ -1,155 +1,171 @@
 //! A whole swarm in one thread: the real machines, a model of each disk, and queues in place of
 //! MPI.
 //!
-//! Messages of a pair keep their order, as MPI's do; everything else happens in an order drawn from
-//! a seed. After every event the machines' invariants are checked.
+//! Messages of a pair and channel keep their order, as MPI's do; everything else happens in an order
+//! drawn from a seed, and may take its time. Ranks may die, and sleep. After every event the
+//! machines' invariants are checked.
 
-use content::{
-    Bitfield, Catalogue, Entry, EntryIndex, FileContent, Geometry, Hash, Kind, Metadata, Name,
-};
-use content::{PieceId, PieceLayer, PieceLen, Timestamp};
+// Each test that includes this module uses another part of it.
+#![allow(dead_code)]
+
+pub mod audit;
+mod node;
+pub mod orders;
+
+pub use node::Node;
+pub use orders::{Orders, file, version};
+
+use content::{Bitfield, PieceId};
+use orders::Layers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 use swarm::message::{Envelope, Hello, Message};
-use swarm::peer::{
-    Fault, Offered, Peer, PeerAction, PeerConfig, PeerEvent, Salvaged, Stored, Surveyed, TransferId,
-};
+use swarm::peer::{Offered, Peer, PeerConfig, PeerEvent, TransferId};
 use swarm::tracker::{Tracker, TrackerAction, TrackerConfig, TrackerEvent};
 use swarm::{Channel, Destination, Held, Instant, Lock, Offer, Rank, Report};
 
-/// What a rank brings to the job.
-#[derive(Clone, Default)]
-pub struct Orders {
-    pub shares: Vec<Entry>,
-    pub partials: Vec<(Entry, Vec<u32>)>,
-    pub wants: Vec<&'static str>,
-    pub cast: bool,
-    pub cannot_receive: Option<&'static str>,
-    pub destination: Option<u128>,
-    /// Writes that succeed before the disk is full.
-    pub disk_pieces: Option<u32>,
-    /// Pieces that this rank's sends corrupt.
-    pub corrupts: bool,
-    /// Reads that succeed before its shares change.
-    pub good_reads: Option<u32>,
+/// The laws of a world.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub seed: u64,
+    pub colocated: bool,
+    pub patience: Duration,
+    /// The time that passes at once where nothing happens.
+    pub idle: Duration,
+    /// One in so many events comes late, by at most `delay`; 0 for none.
+    pub late_one_in: usize,
+    pub delay: Duration,
+    /// Whether a piece has left only when it has arrived, as long messages of MPI do.
+    pub rendezvous: bool,
+    pub batch: u32,
+    pub window_pieces: u64,
+    /// Time passes after one in so many events.
+    pub passes_every: usize,
+    /// Invariants are checked after one in so many events; never where it is 0.
+    pub checks_every: usize,
+    /// Whether all messages are kept.
+    pub keeps_log: bool,
 }
 
-pub fn orders(wants: &[&'static str], shares: &[Entry]) -> Orders {
-    Orders { wants: wants.to_vec(), shares: shares.to_vec(), ..Orders::default() }
+impl Settings {
+    pub fn new(seed: u64, colocated: bool) -> Self {
+        Self {
+            seed,
+            colocated,
+            patience: Duration::from_secs(30),
+            idle: Duration::from_millis(10),
+            late_one_in: 0,
+            delay: Duration::ZERO,
+            rendezvous: false,
+            batch: 10,
+            window_pieces: 64,
+            passes_every: 64,
+            checks_every: 1,
+            keeps_log: true,
+        }
+    }
 }
 
-/// A file of so many 16 KiB pieces, the last one short.
-pub fn file(name: &str, pieces: u64) -> Entry {
-    version(name, pieces, 0)
+/// What goes wrong.
+#[derive(Debug, Clone, Copy)]
+pub enum Fault {
+    /// A rank dies; the others are told, or have to find out.
+    Kill { rank: Rank, told: bool },
+    /// A rank does nothing for a while.
+    Sleep { rank: Rank, time: Duration },
 }
 
-pub fn version(name: &str, pieces: u64, version: u8) -> Entry {
-    let len = (pieces * u64::from(PieceLen::MIN.bytes())).saturating_sub(1);
-    let geometry = Geometry::new(len, PieceLen::MIN);
-    let content = FileContent { geometry, root: Some(layer(name, geometry, version).root()) };
-    let modified = Timestamp { seconds: 0, nanoseconds: 0 };
-    let metadata = Metadata { mode: 0o644, modified };
-    Entry { name: Name::new(name).unwrap(), kind: Kind::File(content), metadata }
+/// When it does.
+#[derive(Debug, Clone, Copy)]
+pub enum Trigger {
+    /// Before this event of the whole world.
+    Event(u64),
+    /// After so many messages on a channel.
+    Message(Channel, u32),
 }
 
-pub fn layer(name: &str, geometry: Geometry, version: u8) -> PieceLayer {
-    let hash = |piece: u32| {
-        let mut hash = [version; 32];
-        hash[..4].copy_from_slice(&piece.to_le_bytes());
-        name.bytes().take(20).enumerate().for_each(|(i, byte)| hash[8 + i] = byte);
-        Hash(hash)
-    };
-    PieceLayer::new(geometry, (0..geometry.piece_count()).map(hash).collect()).unwrap()
-}
-
-#[derive(Default)]
-struct Disk {
-    catalogue: Option<Arc<Catalogue>>,
-    finished: BTreeSet<EntryIndex>,
-    written: BTreeSet<PieceId>,
-    sealed: bool,
-    reads: u32,
-}
-
-struct Node {
-    orders: Orders,
-    peer: Option<Peer>,
-    disk: Disk,
-    receives: BTreeMap<Rank, VecDeque<TransferId>>,
-    came: BTreeMap<TransferId, bool>,
-    loads: BTreeMap<TransferId, PieceId>,
-    alive: bool,
-    exited: bool,
-}
-
+#[derive(Debug)]
 enum Event {
     Peer(Rank, PeerEvent),
+    TrackerLost(Rank),
     Arrive { from: Rank, to: Rank, channel: Channel },
 }
 
+/// A piece on its way, whether it is good, and its sender's name for it; none where it was withdrawn.
+type PieceOnItsWay = Option<(PieceId, bool, TransferId)>;
+
 pub struct World {
     pub now: Instant,
-    seed: u64,
-    nodes: Vec<Node>,
-    tracker: Tracker,
+    pub settings: Settings,
+    pub nodes: Vec<Node>,
+    pub tracker: Tracker,
+    layers: Layers,
     control: BTreeMap<(Rank, Rank, Channel), VecDeque<Vec<u8>>>,
-    pieces: BTreeMap<(Rank, Rank), VecDeque<Option<(PieceId, bool)>>>,
+    pieces: BTreeMap<(Rank, Rank), VecDeque<PieceOnItsWay>>,
     events: Vec<Event>,
+    waiting: BTreeMap<(Instant, u64), Event>,
+    happened: u64,
+    delivered: BTreeMap<Channel, u32>,
+    faults: Vec<(Trigger, Fault)>,
+    state: u64,
     pub report: Option<Report>,
     pub notices: Vec<String>,
     pub log: Vec<String>,
-    ended: bool,
 }
 
 impl World {
     pub fn new(seed: u64, colocated: bool, orders: Vec<Orders>) -> Self {
-        let ranks = orders.len() as u32;
-        let patience = Duration::from_secs(30);
+        // Every event is checked in tests/random.rs; these jobs are longer.
+        let settings = Settings { checks_every: 16, ..Settings::new(seed, colocated) };
+        Self::with(settings, orders, Vec::new())
+    }
+
+    pub fn with(settings: Settings, all: Vec<Orders>, faults: Vec<(Trigger, Fault)>) -> Self {
+        let ranks = all.len() as u32;
+        let Settings { seed, colocated, patience, .. } = settings;
         let config = TrackerConfig { rank: Rank(0), ranks, colocated, patience, seed };
-        let mut world = Self {
-            now: Instant::ZERO,
-            seed,
-            tracker: Tracker::new(config, Instant::ZERO),
-            nodes: Vec::new(),
-            control: BTreeMap::new(),
-            pieces: BTreeMap::new(),
-            events: Vec::new(),
-            report: None,
-            notices: Vec::new(),
-            log: Vec::new(),
-            ended: false,
-        };
-        for (at, orders) in orders.into_iter().enumerate() {
-            let rank = Rank(at as u32);
+        let piece = 16 * 1024;
+        let peer = |rank| {
             let config = PeerConfig {
                 rank,
                 ranks,
                 tracker: Rank(0),
-                batch: 10,
-                window_bytes: 64 * 16 * 1024,
-                upload_window_bytes: 32 * 16 * 1024,
+                batch: settings.batch,
+                window_bytes: settings.window_pieces * piece,
+                upload_window_bytes: settings.window_pieces / 2 * piece,
                 patience,
             };
-            let is_peer = colocated || at != 0;
-            let peer = is_peer.then(|| Peer::new(config, Instant::ZERO));
-            world.nodes.push(Node {
-                orders,
-                peer,
-                disk: Disk::default(),
-                receives: BTreeMap::new(),
-                came: BTreeMap::new(),
-                loads: BTreeMap::new(),
-                alive: true,
-                exited: false,
-            });
-            if is_peer {
-                let hello = world.hello(rank);
-                world.peer_event(rank, PeerEvent::Hello(Box::new(hello)));
-                if !world.nodes[at].orders.cast {
-                    let offered = world.offered(rank, None);
-                    world.events.push(Event::Peer(rank, PeerEvent::Offered(offered)));
-                }
+            Peer::new(config, Instant::ZERO)
+        };
+        let is_peer = |at: usize| colocated || at != 0;
+        let nodes = all.into_iter().enumerate().map(|(at, orders)| {
+            let peer = is_peer(at).then(|| peer(Rank(at as u32)));
+            Node::new(orders, peer)
+        });
+        let mut world = Self {
+            now: Instant::ZERO,
+            nodes: nodes.collect(),
+            tracker: Tracker::new(config, Instant::ZERO),
+            layers: Layers::default(),
+            control: BTreeMap::new(),
+            pieces: BTreeMap::new(),
+            events: Vec::new(),
+            waiting: BTreeMap::new(),
+            happened: 0,
+            delivered: BTreeMap::new(),
+            faults,
+            state: seed,
+            report: None,
+            notices: Vec::new(),
+            log: Vec::new(),
+            settings,
+        };
+        for rank in (0..ranks).map(Rank).filter(|rank| is_peer(rank.index())) {
+            let hello = world.hello(rank);
+            world.peer_event(rank, PeerEvent::Hello(Box::new(hello)));
+            if !world.nodes[rank.index()].orders.cast {
+                let offered = world.offered(rank, None);
+                world.later(Event::Peer(rank, PeerEvent::Offered(offered)));
             }
         }
         world
@@ -161,8 +177,8 @@ impl World {
             id: orders.destination.unwrap_or(u128::from(rank.0)),
             path: format!("into{rank}"),
             lock: Lock::Held { nonce: 1 },
-            file_system: 1,
-            free_bytes: 1 << 40,
+            file_system: orders.file_system,
+            free_bytes: orders.free_bytes.unwrap_or(1 << 40),
         };
         let destination = match orders.cannot_receive {
             Some(why) => Err(why.to_owned()),
@@ -178,74 +194,168 @@ impl World {
         }
     }
 
-    fn offered(&self, rank: Rank, positions: Option<&[u32]>) -> Vec<Offered> {
-        let orders = &self.nodes[rank.index()].orders;
+    fn offered(&mut self, rank: Rank, positions: Option<&[u32]>) -> Vec<Offered> {
+        let Orders { shares, partials, .. } = self.nodes[rank.index()].orders.clone();
         let chosen = |at: usize| positions.is_none_or(|positions| positions.contains(&(at as u32)));
-        let whole =
-            orders.shares.iter().enumerate().filter(|(at, _)| chosen(*at)).map(|(_, entry)| {
-                Offered {
-                    offer: Offer { entry: entry.clone(), held: Held::Whole },
-                    layer: entry
-                        .file()
-                        .map(|content| self.version_of(entry, content.geometry).prove()),
-                }
-            });
-        let parts = orders.partials.iter().map(|(entry, pieces)| {
-            let geometry = entry.file().unwrap().geometry;
-            let mut held = Bitfield::new(geometry.piece_count());
+        let mut offered = Vec::new();
+        for (_, entry) in shares.into_iter().enumerate().filter(|(at, _)| chosen(*at)) {
+            self.nodes[rank.index()].offered.insert(entry.name.clone());
+            let layer = self.layers.whole(&entry);
+            offered.push(Offered { offer: Offer { entry, held: Held::Whole }, layer });
+        }
+        let shared: BTreeSet<_> = offered.iter().map(|o| o.offer.entry.name.clone()).collect();
+        for (entry, pieces) in partials.into_iter().filter(|(e, _)| !shared.contains(&e.name)) {
+            let mut held = Bitfield::new(entry.file().unwrap().geometry.piece_count());
             pieces.iter().for_each(|&piece| {
                 held.insert(piece);
             });
-            let layer = Some(self.version_of(entry, geometry).prove());
-            Offered { offer: Offer { entry: entry.clone(), held: Held::Pieces(held) }, layer }
-        });
-        whole.chain(parts).collect()
-    }
-
-    fn version_of(&self, entry: &Entry, geometry: Geometry) -> PieceLayer {
-        let name = entry.name.to_string();
-        let root = entry.file().unwrap().root;
-        (0..4).map(|v| layer(&name, geometry, v)).find(|layer| Some(layer.root()) == root).unwrap()
+            let layer = self.layers.part(&entry, &pieces);
+            offered.push(Offered { offer: Offer { entry, held: Held::Pieces(held) }, layer });
+        }
+        offered
     }
 
     fn random(&mut self, bound: usize) -> usize {
-        self.seed = self.seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.seed >> 33) as usize % bound
+        self.state = self.state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.state >> 33) as usize % bound
     }
 
-    /// Runs until END has been said or the time is over.
+    fn is_checked(&mut self) -> bool {
+        let every = self.settings.checks_every;
+        every > 0 && self.random(every) == 0
+    }
+
+    /// Runs until every rank that lives has exited.
     pub fn run(&mut self, limit: Duration) {
-        self.run_until(limit, |world| world.ended);
-        assert!(self.ended, "the job did not end: {:?}", self.tracker.tally());
+        self.run_until(limit, Self::is_over);
+        let running: Vec<usize> = (0..self.nodes.len()).filter(|&at| self.runs(at)).collect();
+        let tally = self.tracker.tally();
+        assert!(self.is_over(), "the job does not end: ranks {running:?} still run; {tally:?}");
+    }
+
+    fn runs(&self, at: usize) -> bool {
+        let node = &self.nodes[at];
+        let tracks = at == 0 && !self.tracker.has_ended();
+        node.alive && (tracks || node.peer.is_some() && node.exited.is_none())
+    }
+
+    fn is_over(&self) -> bool {
+        (0..self.nodes.len()).all(|at| !self.runs(at))
     }
 
     pub fn run_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) {
         let end = self.now + limit;
         while !done(self) && self.now < end {
-            if self.events.is_empty() || self.random(64) == 0 {
-                self.now =
-                    self.now + Duration::from_millis(if self.events.is_empty() { 10 } else { 1 });
-                self.tick();
+            self.apply_faults();
+            if self.events.is_empty() || self.random(self.settings.passes_every) == 0 {
+                let step = Duration::from_millis(1);
+                self.pass(if self.events.is_empty() { self.settings.idle } else { step });
                 continue;
             }
+            self.happened += 1;
             let at = self.random(self.events.len());
-            match self.events.swap_remove(at) {
-                Event::Peer(rank, event) => self.peer_event(rank, event),
-                Event::Arrive { from, to, channel: Channel::Piece } => self.piece_arrives(from, to),
-                Event::Arrive { from, to, channel } => self.message_arrives(from, to, channel),
+            let event = self.events.swap_remove(at);
+            self.happen(event);
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        let at = match event {
+            Event::Peer(rank, _) => rank,
+            Event::Arrive { to, .. } => to,
+            Event::TrackerLost(_) => Rank(0),
+        };
+        let node = &self.nodes[at.index()];
+        if !node.alive {
+            return;
+        }
+        if let Some(until) = node.asleep_until {
+            self.waiting.insert((until, self.happened), event);
+            return;
+        }
+        match event {
+            Event::Peer(rank, event) => self.peer_event(rank, event),
+            Event::TrackerLost(rank) => self.tracker_event(TrackerEvent::Lost(rank)),
+            Event::Arrive { from, to, channel: Channel::Piece } => self.piece_arrives(from, to),
+            Event::Arrive { from, to, channel } => self.message_arrives(from, to, channel),
+        }
+    }
+
+    /// Something will happen, now or later.
+    fn later(&mut self, event: Event) {
+        let one_in = self.settings.late_one_in;
+        if one_in == 0 || self.random(one_in) != 0 {
+            return self.events.push(event);
+        }
+        let micros = self.random(self.settings.delay.as_micros() as usize + 1) as u64;
+        self.after(Duration::from_micros(micros), event);
+    }
+
+    fn after(&mut self, time: Duration, event: Event) {
+        self.happened += 1;
+        self.waiting.insert((self.now + time, self.happened), event);
+    }
+
+    /// Time passes.
+    fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+        for node in &mut self.nodes {
+            node.asleep_until = node.asleep_until.filter(|&until| until > self.now);
+        }
+        let rest = self.waiting.split_off(&(self.now, u64::MAX));
+        self.events.extend(std::mem::replace(&mut self.waiting, rest).into_values());
+        for rank in (0..self.nodes.len() as u32).map(Rank) {
+            let node = &self.nodes[rank.index()];
+            if node.alive && node.asleep_until.is_none() {
+                if rank == Rank(0) {
+                    self.tracker_event(TrackerEvent::Tick);
+                }
+                self.peer_event(rank, PeerEvent::Tick);
             }
         }
     }
 
-    /// A rank dies; those that can tell hear of it.
-    pub fn kill(&mut self, rank: Rank) {
-        self.nodes[rank.index()].alive = false;
-        let live: Vec<Rank> = self.peers();
-        for other in live {
-            self.events.push(Event::Peer(other, PeerEvent::Lost(rank)));
+    fn apply_faults(&mut self) {
+        let due = |trigger: &Trigger| match *trigger {
+            Trigger::Event(number) => self.happened >= number,
+            Trigger::Message(channel, count) => {
+                self.delivered.get(&channel).is_some_and(|&delivered| delivered >= count)
+            }
+        };
+        if let Some(at) = self.faults.iter().position(|(trigger, _)| due(trigger)) {
+            match self.faults.swap_remove(at).1 {
+                Fault::Kill { rank, told } => self.kill_how(rank, told),
+                Fault::Sleep { rank, time } => {
+                    self.log.push(format!("{rank} sleeps {time:?}"));
+                    self.nodes[rank.index()].slept = true;
+                    let asleep_until = &mut self.nodes[rank.index()].asleep_until;
+                    *asleep_until = (*asleep_until).max(Some(self.now + time));
+                }
+            }
         }
-        let actions = self.tracker.handle(self.now, TrackerEvent::Lost(rank));
-        self.tracker_actions(actions);
+    }
+
+    /// A rank dies, and all others hear of it.
+    pub fn kill(&mut self, rank: Rank) {
+        self.kill_how(rank, true);
+    }
+
+    fn kill_how(&mut self, dead: Rank, told: bool) {
+        self.log.push(format!("{dead} dies"));
+        self.nodes[dead.index()].alive = false;
+        // Some of what it sent never left.
+        let queues: Vec<_> = self.control.keys().copied().filter(|key| key.0 == dead).collect();
+        for key in queues {
+            let left = self.random(self.control[&key].len() + 1);
+            self.control.get_mut(&key).expect("just listed").truncate(left);
+        }
+        let others: Vec<Rank> = (0..self.nodes.len() as u32).map(Rank).collect();
+        for other in others.into_iter().filter(|&other| told && other != dead) {
+            self.later(Event::Peer(other, PeerEvent::Lost(dead)));
+        }
+        if told {
+            self.later(Event::TrackerLost(dead));
+        }
     }
 
     pub fn written(&self, rank: u32) -> usize {
@@ -256,37 +366,21 @@ impl World {
         &self.nodes[rank as usize].disk.written
     }
 
-    fn peers(&self) -> Vec<Rank> {
-        let ranks = (0..self.nodes.len() as u32).map(Rank);
-        ranks
-            .filter(|rank| {
-                self.nodes[rank.index()].alive && self.nodes[rank.index()].peer.is_some()
-            })
-            .collect()
-    }
-
-    fn tick(&mut self) {
-        let actions = self.tracker.handle(self.now, TrackerEvent::Tick);
-        self.tracker_actions(actions);
-        for rank in self.peers() {
-            self.peer_event(rank, PeerEvent::Tick);
-        }
-    }
-
     fn message_arrives(&mut self, from: Rank, to: Rank, channel: Channel) {
         let bytes = self.control.get_mut(&(from, to, channel)).and_then(VecDeque::pop_front);
-        let bytes = bytes.expect("one message an event");
-        if !self.nodes[to.index()].alive {
+        let Some(bytes) = bytes else {
+            assert!(!self.nodes[from.index()].alive, "one message an event");
             return;
-        }
+        };
         let envelope = Envelope::decode(channel, &bytes).expect("what we encode decodes");
-        self.log.push(format!("{from}->{to} {channel} {:?}", envelope.message));
+        *self.delivered.entry(channel).or_default() += 1;
+        if self.settings.keeps_log {
+            self.log.push(format!("{from}->{to} {channel} {:?}", envelope.message));
+        }
         match envelope.message {
             Message::ToTracker(message) => {
                 assert_eq!(to, Rank(0));
-                let actions =
-                    self.tracker.handle(self.now, TrackerEvent::Message { from, message });
-                self.tracker_actions(actions);
+                self.tracker_event(TrackerEvent::Message { from, message });
             }
             _ => self.peer_event(to, PeerEvent::Message { from, envelope }),
         }
@@ -294,24 +388,26 @@ impl World {
 
     fn piece_arrives(&mut self, from: Rank, to: Rank) {
         let node = &mut self.nodes[to.index()];
-        if !node.alive {
+        if node.exited.is_some() {
             return;
         }
-        let Some(transfer) = node.receives.get_mut(&from).and_then(VecDeque::pop_front) else {
+        let Some((transfer, awaited)) = node.receives.get_mut(&from).and_then(VecDeque::pop_front)
+        else {
             // Not posted yet: it waits, as an unexpected message does.
-            self.events.push(Event::Arrive { from, to, channel: Channel::Piece });
-            return;
+            let piece = Event::Arrive { from, to, channel: Channel::Piece };
+            return self.after(Duration::from_millis(1), piece);
         };
-        let piece = self
-            .pieces
-            .get_mut(&(from, to))
-            .and_then(VecDeque::pop_front)
-            .expect("one piece an event");
-        let len = match piece {
+        let piece = self.pieces.get_mut(&(from, to)).and_then(VecDeque::pop_front);
+        let len = match piece.expect("one piece an event") {
             None => 0,
-            Some((piece, good)) => {
+            Some((piece, good, sent)) => {
+                assert_eq!(piece, awaited, "pieces come in order of the acknowledgements");
                 node.came.insert(transfer, good);
-                node.disk.catalogue.as_ref().unwrap().piece_size(piece)
+                let len = node.catalogue().piece_size(piece);
+                if self.settings.rendezvous {
+                    self.later(Event::Peer(from, PeerEvent::Sent(sent)));
+                }
+                len
             }
         };
         self.peer_event(to, PeerEvent::Received(transfer, len));
@@ -320,141 +416,25 @@ impl World {
     fn send(&mut self, from: Rank, to: Rank, envelope: &Envelope) {
         let channel = envelope.message.channel();
         self.control.entry((from, to, channel)).or_default().push_back(envelope.encode());
-        self.events.push(Event::Arrive { from, to, channel });
+        self.later(Event::Arrive { from, to, channel });
     }
 
-    fn tracker_actions(&mut self, actions: Vec<TrackerAction>) {
-        for action in actions {
+    fn tracker_event(&mut self, event: TrackerEvent) {
+        if !self.runs(0) {
+            return;
+        }
+        for action in self.tracker.handle(self.now, event) {
             match action {
                 TrackerAction::Send { to, message } => {
                     let message = Message::FromTracker(message);
                     self.send(Rank(0), to, &Envelope { epoch: self.tracker.epoch(), message });
                 }
                 TrackerAction::Notice(text) => self.notices.push(text),
-                TrackerAction::Report(report) => {
-                    self.report = Some(*report);
-                    self.ended = true;
-                }
+                TrackerAction::Report(report) => self.report = Some(*report),
             }
         }
-    }
-
-    fn peer_event(&mut self, rank: Rank, event: PeerEvent) {
-        let now = self.now;
-        let node = &mut self.nodes[rank.index()];
-        if !node.alive || node.exited {
-            return;
+        if self.is_checked() {
+            self.tracker.check_invariants();
         }
-        let Some(peer) = &mut node.peer else { return };
-        let actions = peer.handle(now, event);
-        peer.check_invariants();
-        for action in actions {
-            self.peer_action(rank, action);
-        }
-    }
-
-    fn peer_action(&mut self, rank: Rank, action: PeerAction) {
-        let say = |event| Event::Peer(rank, event);
-        let node = &mut self.nodes[rank.index()];
-        let event = match action {
-            PeerAction::Send { to, message } => {
-                let epoch = node.peer.as_ref().unwrap().epoch();
-                return self.send(rank, to, &Envelope { epoch, message });
-            }
-            PeerAction::Prepare(positions) => {
-                PeerEvent::Offered(self.offered(rank, Some(&positions)))
-            }
-            PeerAction::Begin { catalogue, .. } => {
-                node.disk.catalogue = Some(catalogue);
-                return;
-            }
-            PeerAction::Survey(entry) => PeerEvent::Surveyed(entry, Ok(self.survey(rank, entry))),
-            PeerAction::Salvage(piece, _) => {
-                node.disk.written.insert(piece);
-                PeerEvent::Salvaged(piece, Ok(Salvaged::Copied))
-            }
-            PeerAction::Receive { from, transfer, .. } => {
-                node.receives.entry(from).or_default().push_back(transfer);
-                return;
-            }
-            PeerAction::Store { transfer, piece, .. } => {
-                PeerEvent::Stored(transfer, self.store(rank, transfer, piece))
-            }
-            PeerAction::Load { transfer, piece } => {
-                node.loads.insert(transfer, piece);
-                node.disk.reads += 1;
-                let readable = node.orders.good_reads.is_none_or(|good| node.disk.reads <= good);
-                PeerEvent::Loaded(transfer, readable)
-            }
-            PeerAction::SendPiece { to, transfer } => {
-                let piece = node.loads.remove(&transfer).expect("loaded before it is sent");
-                let good = !node.orders.corrupts;
-                self.pieces.entry((rank, to)).or_default().push_back(Some((piece, good)));
-                self.events.push(Event::Arrive { from: rank, to, channel: Channel::Piece });
-                PeerEvent::Sent(transfer)
-            }
-            PeerAction::Withdraw { to, .. } => {
-                self.pieces.entry((rank, to)).or_default().push_back(None);
-                self.events.push(Event::Arrive { from: rank, to, channel: Channel::Piece });
-                return;
-            }
-            PeerAction::Finish(entry) => {
-                let catalogue = node.disk.catalogue.as_ref().unwrap();
-                let whole = catalogue
-                    .pieces_of(entry)
-                    .all(|piece| node.disk.written.contains(&PieceId(piece)));
-                assert!(whole, "rank {rank} finishes entry {} before it is whole", entry.0);
-                assert!(node.disk.finished.insert(entry), "an entry is finished once");
-                PeerEvent::Finished(entry, Ok(()))
-            }
-            PeerAction::Seal => {
-                assert!(!std::mem::replace(&mut node.disk.sealed, true), "sealed once");
-                PeerEvent::Sealed(Ok(()))
-            }
-            PeerAction::Close(_) => PeerEvent::Closed,
-            PeerAction::Exit { .. } => {
-                node.exited = true;
-                return;
-            }
-            PeerAction::Notice(text) => return self.notices.push(text),
-            PeerAction::Discard { transfer } => {
-                node.loads.remove(&transfer);
-                node.came.remove(&transfer);
-                return;
-            }
-            PeerAction::Record(..) => return,
-        };
-        self.events.push(say(event));
-    }
-
-    fn survey(&mut self, rank: Rank, entry: EntryIndex) -> Surveyed {
-        let node = &mut self.nodes[rank.index()];
-        let catalogue = Arc::clone(node.disk.catalogue.as_ref().unwrap());
-        let described = catalogue.entry(entry);
-        if let Some((_, pieces)) =
-            node.orders.partials.iter().find(|(partial, _)| partial == described)
-        {
-            let range = catalogue.pieces_of(entry);
-            let mut held = Bitfield::new(range.len() as u32);
-            for &piece in pieces {
-                held.insert(piece);
-                node.disk.written.insert(PieceId(range.start + piece));
-            }
-            return Surveyed::Partial(held);
-        }
-        let own = node.orders.cast && node.orders.shares.contains(described);
-        if own { Surveyed::Candidate } else { Surveyed::Nothing }
-    }
-
-    fn store(&mut self, rank: Rank, transfer: TransferId, piece: PieceId) -> Result<Stored, Fault> {
-        let node = &mut self.nodes[rank.index()];
-        if !node.came.remove(&transfer).expect("received before it is stored") {
-            return Ok(Stored::Corrupt);
-        }
-        if node.orders.disk_pieces.is_some_and(|room| node.disk.written.len() as u32 >= room) {
-            return Err(Fault::Disk("no space left on device".into()));
-        }
-        assert!(node.disk.written.insert(piece), "rank {rank} writes piece {} twice", piece.0);
-        Ok(Stored::Written)
     }
 }

@@ -1,0 +1,54 @@
+//! `shoal simulate` from its options to its table, its JSON and its status.
+
+mod support;
+
+use support::{World, golden};
+
+const SMALL: &str = "simulate --progress none --peers 8 --pieces 40";
+
+#[test]
+fn the_table_and_the_json_are_as_reviewed() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(&format!("{SMALL} --fault hang:3@20:50 --racks 2 --json figures.json"));
+    let (status, stdout, stderr) = world.without_launcher().dir(dir.path()).end();
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    golden("simulate-table.txt", &stdout);
+    let json = std::fs::read_to_string(dir.path().join("figures.json")).unwrap();
+    golden("simulate.json", &json);
+}
+
+#[test]
+fn equal_seeds_give_equal_files_and_the_keys_are_those_of_the_contract() {
+    let json = |options: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let world = World::new(&format!("{SMALL} --json f.json {options}"));
+        assert_eq!(world.without_launcher().dir(dir.path()).end().0, 0, "{options}");
+        std::fs::read_to_string(dir.path().join("f.json")).unwrap()
+    };
+    assert_eq!(json("--seed 7"), json("--seed 7"));
+    assert_ne!(json("--seed 7"), json("--seed 8"));
+    let keys: Vec<String> = json("").split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    assert_eq!(
+        keys.join(" "),
+        "version seed peers pieces makespan bound ratio seeder_copies uplink_copies duplicates \
+         tracker_messages_per_peer complete"
+    );
+}
+
+#[test]
+fn faults_are_planned_in_three_ways_and_told() {
+    let options = "--kill 3@9 --slow-peers 1 --slow-factor 4 --fault full:2@5 --faults 1";
+    let world = World::new(&format!("{SMALL} {options}"));
+    let (status, stdout, _) = world.without_launcher().end();
+    assert_eq!(status, 0, "a fault of a rank breaks no promise: {stdout}");
+    for fault in ["kill:3@9", "slow:8@0:4", "full:2@5"] {
+        assert!(stdout.contains(&format!("fault  {fault}\n")), "{fault}: {stdout}");
+    }
+    assert_eq!(stdout.matches("fault  ").count(), 4, "and one drawn from the seed");
+}
+
+#[test]
+fn under_a_launcher_one_rank_simulates() {
+    assert_eq!(World::new(SMALL).rank(1, 3).end(), (0, String::new(), String::new()));
+    assert!(World::new(SMALL).rank(0, 3).end().1.contains("makespan"));
+}

@@ -1,0 +1,176 @@
+//! What the loop does for its peer: it hands over what happened, and carries out what the peer
+//! wants done.
+
+use super::{Closing, Ended, Node};
+use crate::disk::{self, Disk};
+use crate::prepare::{Inventory, Preparation, Prepared};
+use crate::store::Store;
+use crate::transport::Ticket;
+use content::{Bitfield, Catalogue, EntryIndex};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use swarm::message::Envelope;
+use swarm::peer::{PeerAction, PeerEvent};
+use swarm::{Channel, Outcome};
+
+/// Results of the workers that are taken in one round, so that they do not keep messages, and the
+/// time, waiting: each may be the cause of the next.
+const RESULTS_A_ROUND: usize = 64;
+
+impl Node<'_> {
+    pub(super) fn take_preparation(&mut self) -> bool {
+        let Some(prepared) = self.preparation.as_ref().and_then(Preparation::next) else {
+            return false;
+        };
+        let event = match prepared {
+            Prepared::Hello(hello) => PeerEvent::Hello(hello),
+            Prepared::Trouble(sentence) => PeerEvent::Trouble(sentence),
+            Prepared::Abandoned => {
+                self.closing = Closing::Closed;
+                PeerEvent::Closed
+            }
+            Prepared::Offered(mut inventory) => {
+                tracing::info!(entries = inventory.offered.len(), "what is shared here is known");
+                for notice in inventory.notices.drain(..) {
+                    self.observer.notice(&notice);
+                }
+                let offered = std::mem::take(&mut inventory.offered);
+                self.inventory = Some(inventory);
+                PeerEvent::Offered(offered)
+            }
+        };
+        self.peer_event(event);
+        true
+    }
+
+    pub(super) fn take_results(&mut self) -> bool {
+        let mut any = false;
+        for _ in 0..RESULTS_A_ROUND {
+            let Some(outcome) = self.disk.as_mut().and_then(Disk::next) else { break };
+            any = true;
+            match outcome {
+                disk::Outcome::Event(event) => {
+                    if event == PeerEvent::Closed {
+                        self.closing = Closing::Closed;
+                    }
+                    self.peer_event(event);
+                }
+                disk::Outcome::EventAndNotice(event, notice) => {
+                    self.observer.notice(&notice);
+                    self.peer_event(event);
+                }
+                disk::Outcome::Nothing => {}
+            }
+        }
+        any
+    }
+
+    pub(super) fn peer_event(&mut self, event: PeerEvent) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let now = self.now();
+            // Whoever has exited has nothing left to do, whatever still comes.
+            let Some(peer) = self.peer.as_mut().filter(|peer| !peer.has_exited()) else { return };
+            for action in peer.handle(now, event) {
+                events.extend(self.peer_action(action));
+            }
+        }
+    }
+
+    /// Carries out what the peer wants done. Gives the event, where that is over at once.
+    fn peer_action(&mut self, action: PeerAction) -> Option<PeerEvent> {
+        match action {
+            PeerAction::Send { to, message } => {
+                let epoch = self.peer.as_ref().expect("only a peer acts").epoch();
+                self.send(to, Envelope { epoch, message });
+            }
+            PeerAction::Prepare(positions) => {
+                if let Some(preparation) = &self.preparation {
+                    preparation.choose(positions);
+                }
+            }
+            PeerAction::Begin { catalogue, wanted } => self.begin(catalogue, wanted),
+            PeerAction::Notice(text) => self.observer.notice(&text),
+            PeerAction::Exit { outcome, lost } => {
+                tracing::info!(outcome = outcome.word(), lost, "the job is over");
+                self.ended = Some(Ended { outcome, lost, is_tracker: false });
+            }
+            PeerAction::Close(outcome) => self.close(outcome),
+            action => return self.disk_action(action),
+        }
+        None
+    }
+
+    /// START: opens the store over all that was found.
+    fn begin(&mut self, catalogue: Arc<Catalogue>, wanted: Bitfield) {
+        let inventory = self.inventory.take().expect("START comes after INIT");
+        let destination = self.preparation.as_ref().and_then(Preparation::destination);
+        let mut local = Vec::new();
+        for index in wanted.iter().filter(|_| !inventory.local_sources.is_empty()).map(EntryIndex) {
+            let entry = catalogue.entry(index);
+            let found = inventory
+                .local_sources
+                .iter()
+                .find_map(|source| source.find(&entry.name, entry.len()));
+            local.extend(found.map(|path| (entry.name.clone(), path)));
+        }
+        tracing::info!(
+            entries = catalogue.entry_count(),
+            pieces = catalogue.piece_count(),
+            wanted = wanted.count(),
+            "START"
+        );
+        let Inventory { shared, partials, .. } = *inventory;
+        let store =
+            Store::new(Arc::clone(&catalogue), wanted, shared, local, partials, destination);
+        self.disk = Some(Disk::new(store, catalogue, self.job.threads, self.pool.clone()));
+    }
+
+    /// Ends the disk work; a job that was refused, or never began, leaves no trace.
+    pub(super) fn close(&mut self, outcome: Outcome) {
+        self.closing = Closing::Begun;
+        match (&mut self.disk, &self.preparation) {
+            (Some(disk), _) => disk.close(outcome == Outcome::Refused),
+            (None, Some(preparation)) => preparation.abandon(),
+            (None, None) => unreachable!("only a peer closes"),
+        }
+    }
+
+    fn disk_action(&mut self, action: PeerAction) -> Option<PeerEvent> {
+        let disk = self.disk.as_mut().expect("the disk is there from START on");
+        match action {
+            PeerAction::Survey(entry) => disk.survey(entry),
+            PeerAction::Salvage(piece, expected) => disk.salvage(piece, expected),
+            PeerAction::Record(entry, range) => disk.record(entry, range),
+            PeerAction::Receive { from, transfer, piece } => {
+                let buffer = disk.buffer(piece);
+                tracing::debug!(
+                    "{} {from} -> {}: piece {} is awaited",
+                    Channel::Piece,
+                    self.rank,
+                    piece.0
+                );
+                self.transport.receive_piece(from, Ticket(transfer.0), buffer);
+            }
+            PeerAction::Store { transfer, piece, expected } => {
+                disk.store(transfer, piece, expected);
+            }
+            PeerAction::Discard { transfer } => disk.discard(transfer),
+            PeerAction::Load { transfer, piece } => return disk.load(transfer, piece),
+            PeerAction::SendPiece { to, transfer } => {
+                let piece = disk.take_loaded(transfer);
+                tracing::debug!("{} {} -> {to}: {} bytes", Channel::Piece, self.rank, piece.len());
+                self.sending.insert(transfer);
+                self.transport.send_piece(to, Ticket(transfer.0), Some(piece));
+            }
+            PeerAction::Withdraw { to, transfer } => {
+                tracing::debug!("{} {} -> {to}: withdrawn", Channel::Piece, self.rank);
+                self.transport.send_piece(to, Ticket(transfer.0), None);
+            }
+            PeerAction::Finish(entry) => disk.finish(entry),
+            PeerAction::Seal => disk.seal(),
+            other => unreachable!("{other:?} is no work for the disk"),
+        }
+        None
+    }
+}

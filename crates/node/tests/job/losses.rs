@@ -1,0 +1,177 @@
+//! Jobs in which a rank dies, or falls silent.
+
+use crate::support::*;
+use std::thread::sleep;
+use std::time::Duration;
+use swarm::{Channel, Outcome, PeerState};
+
+const PIECES: usize = 100;
+const PATIENCE: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_peer_that_dies_while_it_receives_is_lost_and_the_others_complete() {
+    let world = World::new();
+    world.file("source/data", &bytes(PIECES * PIECE, 1));
+    let into = |rank: u32| world.path(&format!("into{rank}"));
+    let jobs = [idle(), seeder(world.path("source"))].into_iter();
+    let told = Cluster::new(jobs.chain((2..5).map(|rank| leecher(into(rank)))))
+        .hook(3, die_at_piece(30))
+        .run();
+    told.expect(Outcome::Degraded);
+    assert_eq!(told.row(3).state, PeerState::Lost);
+    for rank in [2, 4] {
+        assert_eq!(tree(&into(rank)), tree(&world.path("source")));
+        assert!(told.ended(rank as usize).lost);
+    }
+    assert!(told.report().missing.is_empty());
+}
+
+#[test]
+fn where_the_last_holder_dies_its_files_are_named_and_the_rest_arrives() {
+    let world = World::new();
+    world.file("a/doomed", &bytes(PIECES * PIECE, 1));
+    world.file("b/safe", &bytes(PIECES * PIECE, 2));
+    let doomed = world.path("a");
+    // It dies at the fourth message of those who want its pieces.
+    let jobs = [idle(), seeder(doomed), seeder(world.path("b"))].into_iter();
+    let jobs = jobs.chain([leecher(world.path("into3")), leecher(world.path("into4"))]);
+    let mut requests = 0;
+    let hook: Hook = Box::new(move |seen| {
+        requests += seen
+            .arrivals
+            .iter()
+            .filter(|arrival| {
+                matches!(arrival, node::Arrival::Message { channel: Channel::DthUth, .. })
+            })
+            .count();
+        if requests >= 4 {
+            die();
+        }
+    });
+    let told = Cluster::new(jobs).hook(1, hook).run();
+    let report = told.expect(Outcome::Degraded);
+    let missing: Vec<String> = report.missing.iter().map(ToString::to_string).collect();
+    assert_eq!(missing, ["doomed"]);
+    for rank in [3, 4] {
+        let into = tree(&world.path(&format!("into{rank}")));
+        assert_eq!(into["safe"], Content(bytes(PIECES * PIECE, 2)));
+        assert!(!into.contains_key("doomed"));
+        let row = told.row(rank);
+        assert_eq!((row.state, row.files_complete), (PeerState::Incomplete, 1));
+    }
+}
+
+#[test]
+fn a_rank_that_had_the_file_before_stands_in_for_a_seeder_that_dies_at_once() {
+    let world = World::new();
+    let content = bytes(PIECES * PIECE, 1);
+    world.file("source/data", &content);
+    world.file("there/data", &content);
+    let hook: Hook = Box::new(|seen| {
+        let asks = |arrival: &_| {
+            matches!(arrival, node::Arrival::Message { channel: Channel::DthUth, .. })
+        };
+        if seen.arrivals.iter().any(asks) {
+            die();
+        }
+    });
+    let jobs = [seeder(world.path("source")), leecher(world.path("there"))];
+    let told = Cluster::new([idle()].into_iter().chain(jobs).chain([leecher(world.path("into"))]))
+        .hook(1, hook)
+        .run();
+    told.expect(Outcome::Degraded);
+    assert_eq!(tree(&world.path("into")), one_file("data", &content));
+    assert_eq!(told.row(2).counters.bytes_reused, content.len() as u64);
+}
+
+#[test]
+fn where_the_tracker_dies_while_pieces_move_every_peer_ends_and_resumes_later() {
+    let world = World::new();
+    world.file("source/data", &bytes(PIECES * PIECE, 1));
+    let jobs = || {
+        let seeders = [idle(), seeder(world.path("source"))].into_iter();
+        seeders.chain((2..4).map(|rank| leecher(world.path(&format!("into{rank}")))))
+    };
+    let told = Cluster::new(jobs())
+        .hook(0, from_channel(2, Channel::Update, |_| die()))
+        .hook(2, slow(Duration::from_millis(5)))
+        .hook(3, slow(Duration::from_millis(5)))
+        .run();
+    for rank in 1..4 {
+        let ended = told.ended(rank);
+        assert!(ended.lost && ended.outcome == Outcome::Failed, "{ended:?}");
+        assert!(told.ranks[rank].notices.join(" ").contains("the tracker (rank 0) is lost"));
+    }
+    assert!(told.took < Duration::from_secs(20), "{:?}", told.took);
+    Cluster::new(jobs()).run().expect(Outcome::Complete);
+    assert_eq!(tree(&world.path("into2")), tree(&world.path("source")));
+}
+
+#[test]
+fn where_the_tracker_dies_before_start_nothing_is_left_behind() {
+    let world = World::new();
+    world.file("source/data", &bytes(PIECES * PIECE, 1));
+    let told = Cluster::new([idle(), seeder(world.path("source")), leecher(world.path("into"))])
+        .hook(0, from_channel(2, Channel::Init, |_| die()))
+        .run();
+    assert!(told.ended(1).lost && told.ended(2).lost);
+    assert!(!world.path("into").exists(), "{:?}", tree(&world.path("into")).keys());
+}
+
+#[test]
+fn where_the_tracker_dies_when_all_is_there_the_destination_is_left_in_order() {
+    let world = World::new();
+    world.file("source/data", &bytes(5 * PIECE, 1));
+    std::fs::create_dir(world.path("source/bare")).unwrap();
+    let told = Cluster::new([idle(), seeder(world.path("source")), leecher(world.path("into"))])
+        .hook(2, from_channel(0, Channel::Finish, |seen| seen.arrivals.clear()))
+        .hook(0, from_channel(1, Channel::Finish, |_| die()))
+        .run();
+    assert!(told.ended(2).lost);
+    assert_eq!(tree(&world.path("into")), tree(&world.path("source")), ".shoal is gone");
+}
+
+#[test]
+fn a_rank_that_sleeps_too_long_is_lost_and_ends_when_it_wakes() {
+    let world = World::new();
+    world.file("source/data", &bytes(PIECES * PIECE, 1));
+    let jobs = [idle(), seeder(world.path("source")), leecher(world.path("a"))];
+    let told = Cluster::new(jobs.into_iter().chain([leecher(world.path("b"))]))
+        .patience(PATIENCE)
+        .hook(2, when_piece(10, || sleep(4 * PATIENCE)))
+        .run();
+    told.expect(Outcome::Degraded);
+    assert_eq!(told.row(2).state, PeerState::Lost);
+    assert_eq!(tree(&world.path("b")), tree(&world.path("source")));
+    let (woken, other) = (&told.ranks[2], &told.ranks[3]);
+    assert!(other.took < 3 * PATIENCE, "nobody waits for it: {:?}", other.took);
+    assert!(told.ended(2).lost && woken.took < 12 * PATIENCE, "{woken:#?}");
+}
+
+#[test]
+fn a_rank_that_hangs_in_the_end_costs_its_row_and_nobody_elses() {
+    let world = World::new();
+    world.file("source/data", &bytes(PIECES * PIECE, 1));
+    let jobs = [idle(), seeder(world.path("source")), leecher(world.path("a"))];
+    let told = Cluster::new(jobs.into_iter().chain([leecher(world.path("b"))]))
+        .patience(PATIENCE)
+        .hook(2, from_channel(0, Channel::Finish, |_| sleep(3 * PATIENCE)))
+        .run();
+    assert_eq!(told.row(2).state, PeerState::Lost);
+    for rank in [0, 1, 3] {
+        assert!(told.ended(rank).lost, "every live rank learns that one was lost");
+        assert!(told.ranks[rank].notices.iter().all(|notice| !notice.contains("tracker")));
+    }
+    told.expect(Outcome::Degraded);
+}
+
+#[test]
+fn a_peer_that_dies_before_it_says_init_is_not_waited_for() {
+    let world = World::new();
+    world.file("source/data", &bytes(PIECES * PIECE, 1));
+    let hook: Hook = Box::new(|_| die());
+    let jobs = [idle(), seeder(world.path("source")), leecher(world.path("a"))];
+    let told = Cluster::new(jobs.into_iter().chain([leecher(world.path("b"))])).hook(2, hook).run();
+    told.expect(Outcome::Degraded);
+    assert_eq!(tree(&world.path("b")), tree(&world.path("source")));
+}

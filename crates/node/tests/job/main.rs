@@ -1,0 +1,13 @@
+//! Whole jobs in one process: every rank is a thread that runs the node with real directories, over
+//! the transport in memory.
+//!
+//! Each test has a deadline of its own, so that a hang fails it and blocks nothing.
+
+mod endings;
+mod faults;
+mod load;
+mod losses;
+mod refusals;
+mod resume;
+mod support;
+mod transfers;

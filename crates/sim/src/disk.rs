@@ -1,0 +1,102 @@
+//! The files of a simulated job, and what of them lies on one rank's disk.
+
+use crate::scenario::{PIECE_BYTES, Scenario};
+use content::{
+    Bitfield, Catalogue, Entry, EntryIndex, FileContent, Geometry, Hash, Kind, Metadata, Name,
+    PieceLayer, PieceLen, Timestamp, VerifiedLayer,
+};
+use std::sync::Arc;
+use swarm::peer::Offered;
+use swarm::{Held, Offer};
+
+/// The files of a job, as those who hold them offer them.
+#[derive(Debug)]
+pub(crate) struct Files {
+    files: Vec<(Entry, VerifiedLayer)>,
+}
+
+impl Files {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        Self {
+            files: (0..scenario.files).map(|at| file(at, scenario.pieces_of_file(at))).collect(),
+        }
+    }
+
+    /// The offers of one who holds all.
+    pub(crate) fn offered(&self) -> Vec<Offered> {
+        let offered = |(entry, layer): &(Entry, VerifiedLayer)| Offered {
+            offer: Offer { entry: entry.clone(), held: Held::Whole },
+            layer: Some(layer.clone()),
+        };
+        self.files.iter().map(offered).collect()
+    }
+}
+
+/// A file of so many pieces. Its bytes do not exist, so any numbers will do for hashes.
+fn file(number: u32, pieces: u32) -> (Entry, VerifiedLayer) {
+    let geometry = Geometry::new(u64::from(pieces) * PIECE_BYTES, PieceLen::MIN);
+    let hash = |piece: u32| {
+        let mut hash = [0x5A; 32];
+        hash[..4].copy_from_slice(&piece.to_le_bytes());
+        hash[4..8].copy_from_slice(&number.to_le_bytes());
+        Hash(hash)
+    };
+    let layer = PieceLayer::new(geometry, (0..pieces).map(hash).collect());
+    let layer = layer.expect("a hash a piece");
+    let content = FileContent { geometry, root: Some(layer.root()) };
+    let metadata = Metadata { mode: 0o644, modified: Timestamp { seconds: 0, nanoseconds: 0 } };
+    let name = Name::new(format!("file{number:08}")).expect("a plain name");
+    (Entry { name, kind: Kind::File(content), metadata }, layer.prove())
+}
+
+/// What lies on one rank's disk.
+#[derive(Debug, Default)]
+pub(crate) struct Disk {
+    catalogue: Option<Arc<Catalogue>>,
+    /// Pieces that are there: shared, or verified and written.
+    held: Bitfield,
+    /// Pieces that came whole and good at least once.
+    came: Bitfield,
+    /// Entries that have their name.
+    named: Bitfield,
+}
+
+impl Disk {
+    /// START: numbers have a meaning now. A seeder has everything.
+    pub(crate) fn begin(&mut self, catalogue: Arc<Catalogue>, is_seeder: bool) {
+        let (pieces, entries) = (catalogue.piece_count(), catalogue.entry_count());
+        let set = if is_seeder { Bitfield::full } else { Bitfield::new };
+        (self.held, self.came, self.named) = (set(pieces), set(pieces), set(entries));
+        self.catalogue = Some(catalogue);
+    }
+
+    /// Pieces that are there.
+    pub(crate) fn held(&self) -> &Bitfield {
+        &self.held
+    }
+
+    /// Whether all is there under its name.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.catalogue.is_some() && self.named.is_full()
+    }
+
+    /// A good piece came; says whether that was for the first time.
+    pub(crate) fn comes(&mut self, piece: u32) -> bool {
+        self.came.insert(piece)
+    }
+
+    /// Writes a piece; says whether it was not there.
+    pub(crate) fn write(&mut self, piece: u32) -> bool {
+        self.held.insert(piece)
+    }
+
+    /// Whether an entry may get its name: all of it is there, and it has none.
+    pub(crate) fn may_name(&self, entry: EntryIndex) -> bool {
+        let range = self.catalogue.as_ref().map(|catalogue| catalogue.pieces_of(entry));
+        range.is_some_and(|range| self.held.contains_range(range)) && !self.named.get(entry.0)
+    }
+
+    pub(crate) fn name(&mut self, entry: EntryIndex) {
+        self.named.insert(entry.0);
+    }
+}

@@ -1,0 +1,133 @@
+//! What is going to happen, in order of time. Equal times: in the order in which they were planned.
+
+use crate::network::{Flight, Micros};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use swarm::message::{Envelope, ToTracker};
+use swarm::peer::{PeerEvent, TransferId};
+
+/// Something that happens at its time.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    /// A message is there.
+    Message(Box<Letter>),
+    /// The first byte of a piece is at a port, or its last at its end.
+    Flight(Box<Flight>),
+    /// A piece was verified, and perhaps written.
+    Verified { rank: u32, transfer: TransferId, piece: u32, good: bool },
+    /// A piece has left.
+    Sent { from: u32, to: u32, transfer: TransferId },
+    /// Something for a peer alone.
+    Own(u32, Box<PeerEvent>),
+    /// Time passes for a peer; of several that are planned only the latest counts.
+    Tick { rank: u32, number: u32 },
+    /// Time passes for the tracker.
+    TrackerTick,
+    /// The fault of this number begins.
+    Fault(usize),
+    /// A rank that hung goes on.
+    Wake(u32),
+    /// The transport tells a rank that another is gone.
+    Lost { to: u32, gone: u32 },
+}
+
+/// A control message on its way.
+#[derive(Debug)]
+pub(crate) struct Letter {
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+    pub(crate) content: Content,
+}
+
+/// What is in it; the tracker's machine takes no envelope.
+#[derive(Debug)]
+pub(crate) enum Content {
+    ToTracker(ToTracker),
+    ToPeer(Envelope),
+}
+
+impl Happening {
+    /// A few numbers that tell it from others, for the trace.
+    pub(crate) fn digest(&self) -> [u64; 3] {
+        let pair = |from: u32, to: u32| u64::from(from) << 32 | u64::from(to);
+        match self {
+            Self::Message(letter) => [1, pair(letter.from, letter.to), letter.content.digest()],
+            Self::Flight(flight) => [2, pair(flight.from, flight.to), flight.transfer.0],
+            Self::Verified { rank, transfer, piece, good } => {
+                [3 + u64::from(*good), pair(*rank, *piece), transfer.0]
+            }
+            Self::Sent { from, to, transfer } => [5, pair(*from, *to), transfer.0],
+            Self::Own(rank, _) => [6, u64::from(*rank), 0],
+            Self::Tick { rank, number } => [7, u64::from(*rank), u64::from(*number)],
+            Self::TrackerTick => [8, 0, 0],
+            Self::Fault(number) => [9, *number as u64, 0],
+            Self::Wake(rank) => [10, u64::from(*rank), 0],
+            Self::Lost { to, gone } => [11, pair(*gone, *to), 0],
+        }
+    }
+}
+
+impl Content {
+    fn digest(&self) -> u64 {
+        use swarm::message::{Between, Message};
+        match self {
+            Self::ToTracker(message) => message.channel() as u64,
+            Self::ToPeer(envelope) => match &envelope.message {
+                Message::Between(Between::Request { number, pieces, .. }) => {
+                    let spans = pieces.iter();
+                    spans.fold(u64::from(number.0) + 1000, |sum, span| {
+                        sum.wrapping_mul(31).wrapping_add(u64::from(span.first))
+                    })
+                }
+                message => message.channel() as u64,
+            },
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Planned {
+    at: Micros,
+    number: u64,
+    what: Happening,
+}
+
+impl PartialEq for Planned {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Planned {}
+
+impl PartialOrd for Planned {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Planned {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+/// All that is planned.
+#[derive(Debug, Default)]
+pub(crate) struct Future {
+    planned: BinaryHeap<Reverse<Planned>>,
+    next_number: u64,
+}
+
+impl Future {
+    pub(crate) fn plan(&mut self, at: Micros, what: Happening) {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.planned.push(Reverse(Planned { at, number, what }));
+    }
+
+    /// What happens next, and when.
+    pub(crate) fn next(&mut self) -> Option<(Micros, Happening)> {
+        self.planned.pop().map(|Reverse(planned)| (planned.at, planned.what))
+    }
+}

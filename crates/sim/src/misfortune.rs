@@ -1,0 +1,92 @@
+//! Faults as they happen: who dies, hangs, slows down, and what that does to what is on its way.
+
+use crate::event::Happening;
+use crate::fault::{Fault, FaultKind};
+use crate::node::Life;
+use crate::world::World;
+
+/// Rounds until the transport has told everybody of a death, at most.
+const TOLD_WITHIN_ROUNDS: u64 = 10;
+
+impl World<'_> {
+    /// A fault begins. Whoever is dead or has left is past all faults.
+    pub(crate) fn strike(&mut self, fault: Fault) {
+        self.moved = self.now;
+        let (rank, round) = (fault.rank, self.scenario.round_us);
+        let node = &mut self.nodes[rank as usize];
+        if matches!(node.life, Life::Dead | Life::Exited) {
+            return;
+        }
+        match fault.kind {
+            FaultKind::Kill | FaultKind::Vanish => self.die(rank, fault.kind == FaultKind::Kill),
+            FaultKind::Hang(rounds) => {
+                if node.life == Life::Live {
+                    node.life = Life::Hung;
+                    self.open -= 1;
+                    self.future.plan(self.now + rounds * round, Happening::Wake(rank));
+                }
+            }
+            FaultKind::Slow(factor) => self.network.slow_down(rank, factor),
+            FaultKind::Corrupt(percent) => node.corrupt_percent = percent,
+            FaultKind::Full => node.full = true,
+            FaultKind::Lose => node.loses = true,
+            FaultKind::Late(rounds) => node.late = rounds * round,
+        }
+    }
+
+    fn die(&mut self, rank: u32, is_told: bool) {
+        let node = &mut self.nodes[rank as usize];
+        self.open -= u32::from(node.life == Life::Live);
+        node.life = Life::Dead;
+        node.died = Some(self.now);
+        node.deferred = Vec::new();
+        if !is_told {
+            return;
+        }
+        for to in (0..=self.scenario.peers).filter(|&to| to != rank) {
+            let after = self.random.below(TOLD_WITHIN_ROUNDS * self.scenario.round_us);
+            self.future.plan(self.now + after, Happening::Lost { to, gone: rank });
+        }
+    }
+
+    /// A rank that hung goes on, with all that waited for it.
+    pub(crate) fn wake(&mut self, rank: u32) {
+        let node = &mut self.nodes[rank as usize];
+        if node.life != Life::Hung {
+            return;
+        }
+        node.life = Life::Live;
+        self.moved = self.now;
+        self.open += 1;
+        let waited = std::mem::take(&mut node.deferred);
+        for what in waited {
+            if let Happening::Message(_) = what {
+                self.letters += 1;
+            }
+            self.future.plan(self.now, what);
+        }
+        self.plan_tick(rank, self.now);
+    }
+
+    /// Keeps what is for a rank that hangs until it goes on, and drops what is for one that is no
+    /// more; gives the rest.
+    pub(crate) fn defer(&mut self, what: Happening) -> Option<Happening> {
+        let rank = match &what {
+            Happening::Message(letter) => letter.to,
+            Happening::Verified { rank, .. }
+            | Happening::Own(rank, _)
+            | Happening::Sent { from: rank, .. }
+            | Happening::Lost { to: rank, .. } => *rank,
+            Happening::Flight(flight) if flight.is_through() => flight.to,
+            _ => return Some(what),
+        };
+        match self.nodes[rank as usize].life {
+            Life::Live => Some(what),
+            Life::Hung => {
+                self.nodes[rank as usize].deferred.push(what);
+                None
+            }
+            Life::Dead | Life::Exited => None,
+        }
+    }
+}

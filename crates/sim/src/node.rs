@@ -1,0 +1,124 @@
+//! One simulated rank: its machine, its disk, what is on its way to it, and what ails it.
+
+use crate::disk::Disk;
+use crate::event::Happening;
+use crate::network::{Cargo, Micros};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use swarm::peer::{Peer, TransferId};
+
+/// Whether a rank does anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    Live,
+    /// It is stopped, and may go on.
+    Hung,
+    Dead,
+    /// Its process has ended as it should.
+    Exited,
+}
+
+/// A rank. Rank 0, the tracker's, has no peer.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) peer: Option<Peer>,
+    pub(crate) disk: Disk,
+    pub(crate) life: Life,
+    pub(crate) died: Option<Micros>,
+    /// Its disk is full.
+    pub(crate) full: bool,
+    /// It cannot read what it holds any more.
+    pub(crate) loses: bool,
+    /// Of a hundred pieces that it sends, so many are corrupt.
+    pub(crate) corrupt_percent: u64,
+    /// Its messages are late by up to this.
+    pub(crate) late: Micros,
+    /// What waits until it goes on.
+    pub(crate) deferred: Vec<Happening>,
+    /// Pieces read to be sent.
+    pub(crate) loads: BTreeMap<TransferId, u32>,
+    /// Transfers whose bytes are corrupt.
+    pub(crate) bad: BTreeSet<TransferId>,
+    /// Posted receives and early pieces, by sender.
+    wires: BTreeMap<u32, Wire>,
+    posted: usize,
+    pub(crate) last_event: Micros,
+    pub(crate) tick: Tick,
+    /// When all it wanted had its name.
+    pub(crate) completed: Option<Micros>,
+    pub(crate) pieces_sent: u64,
+}
+
+/// When time passes next for a rank.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tick {
+    pub(crate) number: u32,
+    pub(crate) at: Micros,
+    pub(crate) gap: Micros,
+    pub(crate) last: Micros,
+}
+
+/// The pieces from one sender: receives meet them in order. One of the two rows is empty.
+#[derive(Debug, Default)]
+struct Wire {
+    posted: VecDeque<TransferId>,
+    early: VecDeque<Cargo>,
+}
+
+impl Node {
+    pub(crate) fn new(peer: Option<Peer>) -> Self {
+        Self {
+            peer,
+            disk: Disk::default(),
+            life: Life::Live,
+            died: None,
+            full: false,
+            loses: false,
+            corrupt_percent: 0,
+            late: 0,
+            deferred: Vec::new(),
+            loads: BTreeMap::new(),
+            bad: BTreeSet::new(),
+            wires: BTreeMap::new(),
+            posted: 0,
+            last_event: 0,
+            tick: Tick::default(),
+            completed: None,
+            pieces_sent: 0,
+        }
+    }
+
+    /// Receives that are posted and have not met their piece.
+    pub(crate) fn posted(&self) -> usize {
+        self.posted
+    }
+
+    /// A receive is posted: what it meets, if that is there already.
+    pub(crate) fn post(&mut self, from: u32, transfer: TransferId) -> Option<Cargo> {
+        let wire = self.wires.entry(from).or_default();
+        if let Some(cargo) = wire.early.pop_front() {
+            self.clear(from);
+            return Some(cargo);
+        }
+        wire.posted.push_back(transfer);
+        self.posted += 1;
+        None
+    }
+
+    /// A piece is there: the receive that it meets. It waits where none is posted.
+    pub(crate) fn arrive(&mut self, from: u32, cargo: Cargo) -> Option<TransferId> {
+        let wire = self.wires.entry(from).or_default();
+        let Some(transfer) = wire.posted.pop_front() else {
+            wire.early.push_back(cargo);
+            return None;
+        };
+        self.posted -= 1;
+        self.clear(from);
+        Some(transfer)
+    }
+
+    fn clear(&mut self, from: u32) {
+        if self.wires.get(&from).is_some_and(|w| w.posted.is_empty() && w.early.is_empty()) {
+            self.wires.remove(&from);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Random plans: small jobs in which a lot goes wrong.
+
+use crate::fault::Fault;
+use crate::random::Random;
+use crate::scenario::Scenario;
+
+/// A job drawn from a seed, with up to five faults, all of them written out: what replays it says
+/// what it is.
+pub fn random_plan(seed: u64) -> Scenario {
+    let mut random = Random::new(seed);
+    let peers = random.within(2, 20) as u32;
+    let pieces = random.one_of(&[1, 2, 7, 30, 64, 100, 150]) + random.below(10) as u32;
+    let mut scenario = Scenario::new(peers, pieces);
+    scenario.seed = seed;
+    scenario.files = random.one_of(&[1, 1, 2, 5]).min(pieces);
+    scenario.seeders = random.one_of(&[1, 1, 1, 2, 3]).min(peers - 1);
+    if random.below(3) == 0 {
+        scenario.hosts = random.within(1, u64::from(peers)) as u32;
+    }
+    scenario.uplink = Scenario::default_uplink(scenario.hosts, 1);
+    if random.below(3) == 0 {
+        scenario.racks = random.within(1, u64::from(scenario.hosts)).min(4) as u32;
+        let full = Scenario::default_uplink(scenario.hosts, scenario.racks);
+        scenario.uplink = random.within(1, u64::from(full)) as u32;
+    }
+    scenario.batch = random.one_of(&[1, 3, 10, 10, 10, 40]);
+    scenario.window = random.one_of(&[1, 5, 20, 20, 20]);
+    scenario.upload_window = random.one_of(&[1, 8, 8]);
+    scenario.latency_us = random.one_of(&[0, 100, 100, 3_000, 40_000]);
+    scenario.disk_us = random.one_of(&[0, 500, 500, 25_000]);
+    scenario.patience_s = random.one_of(&[12, 30]);
+    let faults = random.below(6);
+    scenario.faults = (0..faults).map(|_| Fault::random(&mut random, &scenario)).collect();
+    scenario
+}

@@ -1,0 +1,230 @@
+//! What is simulated: the ranks, what they hold, their links, what goes wrong. A scenario says
+//! everything; two runs of one scenario are equal to the letter.
+
+use crate::fault::{Fault, FaultKind};
+use crate::random::Random;
+use std::fmt;
+
+/// A simulated job. Links are one-port and full-duplex: a host sends one piece at a time and
+/// receives one piece at a time, each in one *round*, the unit of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scenario {
+    /// The seed of everything that is left to chance.
+    pub seed: u64,
+    /// Ranks that hold or fetch the files, numbered from 1; rank 0 only tracks.
+    pub peers: u32,
+    /// Pieces of all files together.
+    pub pieces: u32,
+    /// Files, of equal numbers of pieces as nearly as possible.
+    pub files: u32,
+    /// The ranks 1 to this hold all files from the beginning; the others fetch them.
+    pub seeders: u32,
+    /// Hosts; ranks follow each other from host to host, and those of one host share its link.
+    pub hosts: u32,
+    /// Racks; hosts fill one rack after the other.
+    pub racks: u32,
+    /// What crosses a rack's uplink each way in a round, in pieces.
+    pub uplink: u32,
+    /// The time of a piece on a link, in microseconds: one round.
+    pub round_us: u64,
+    /// The time of a message, and of a piece's first byte, from rank to rank, in microseconds.
+    pub latency_us: u64,
+    /// The time from a piece's arrival until it is verified and written, in microseconds.
+    pub disk_us: u64,
+    /// Pieces asked from one holder at once.
+    pub batch: u32,
+    /// Pieces that a peer may have asked for and not yet written.
+    pub window: u32,
+    /// Pieces that a peer may be sending.
+    pub upload_window: u32,
+    /// A rank silent for so long is lost, in seconds.
+    pub patience_s: u64,
+    /// What goes wrong, as planned.
+    pub faults: Vec<Fault>,
+    /// What goes wrong besides: so many faults drawn from the seed.
+    pub random_faults: u32,
+    /// The machines' own invariants are checked after every so many events; 0 is never.
+    pub check_every: u32,
+}
+
+/// Why a scenario cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScenarioError {
+    /// A number below or above what makes sense.
+    #[error("--{option} {given}: it is a whole number from {least} to {most}")]
+    Range {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        given: u64,
+        /// The least.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
+    /// A fault of a rank that is not there.
+    #[error("--fault {0}: the ranks are 1 to {1}")]
+    NoSuchRank(Fault, u32),
+}
+
+/// Bytes of a simulated piece; only its ratio to the windows matters.
+pub(crate) const PIECE_BYTES: u64 = 16 * 1024;
+
+/// With at most so many peers times pieces every event is followed by a look at the invariants.
+const SMALL: u64 = 20_000;
+/// In bigger runs a look comes now and then.
+const LARGE_CHECK_EVERY: u32 = 10_007;
+
+impl Scenario {
+    /// The default model, without faults: each rank on a host of its own, one rack, a round of
+    /// 10 ms, a latency of 0.1 ms, 0.5 ms to verify and write a piece; batches of 10 pieces, and
+    /// the windows of a real rank with pieces of 4 MiB.
+    pub fn new(peers: u32, pieces: u32) -> Self {
+        Self {
+            seed: 1,
+            peers,
+            pieces,
+            files: 1,
+            seeders: 1,
+            hosts: peers,
+            racks: 1,
+            uplink: peers,
+            round_us: 10_000,
+            latency_us: 100,
+            disk_us: 500,
+            batch: 10,
+            window: 20,
+            upload_window: 8,
+            patience_s: 30,
+            faults: Vec::new(),
+            random_faults: 0,
+            check_every: Self::default_check(peers, pieces),
+        }
+    }
+
+    /// How often invariants are checked unless told otherwise.
+    pub fn default_check(peers: u32, pieces: u32) -> u32 {
+        if u64::from(peers) * u64::from(pieces) <= SMALL { 1 } else { LARGE_CHECK_EVERY }
+    }
+
+    /// What crosses a rack's uplink unless told otherwise: as much as its hosts can send.
+    pub fn default_uplink(hosts: u32, racks: u32) -> u32 {
+        hosts.div_ceil(racks.max(1))
+    }
+
+    /// Checks that the numbers make a job.
+    ///
+    /// # Errors
+    ///
+    /// Names the first option that does not fit, and its limits.
+    pub fn check(&self) -> Result<(), ScenarioError> {
+        let peers = u64::from(self.peers);
+        let limits = [
+            ("peers", peers, 2, 1_000_000),
+            ("pieces", u64::from(self.pieces), 1, 1_000_000),
+            ("files", u64::from(self.files), 1, u64::from(self.pieces)),
+            ("seeders", u64::from(self.seeders), 1, peers - u64::from(peers > 1)),
+            ("hosts", u64::from(self.hosts), 1, peers),
+            ("racks", u64::from(self.racks), 1, u64::from(self.hosts)),
+            ("uplink", u64::from(self.uplink), 1, u64::from(u32::MAX)),
+            ("round", self.round_us, 1, 1_000_000_000),
+            ("latency", self.latency_us, 0, 1_000_000_000),
+            ("disk", self.disk_us, 0, 1_000_000_000),
+            ("batch", u64::from(self.batch), 1, 4096),
+            ("window", u64::from(self.window), 1, 16_384),
+            ("upload-window", u64::from(self.upload_window), 1, 16_384),
+            ("patience", self.patience_s, 1, 1_000_000),
+            ("faults", u64::from(self.random_faults), 0, 10_000),
+        ];
+        for (option, given, least, most) in limits {
+            if !(least..=most).contains(&given) {
+                return Err(ScenarioError::Range { option, given, least, most });
+            }
+        }
+        match self.faults.iter().find(|fault| !(1..=self.peers).contains(&fault.rank)) {
+            Some(&fault) => Err(ScenarioError::NoSuchRank(fault, self.peers)),
+            None => Ok(()),
+        }
+    }
+
+    /// The least number of rounds in which anything could do it: `n − 1 + ⌈log2 h⌉` for `n` pieces,
+    /// one seeder and `h` hosts; for several seeders the last piece goes out first in round `n / k`
+    /// and spreads from `k` hosts. Neither a host that receives all, nor a rack that all must enter,
+    /// is faster than its link. Faults are not counted, but for hosts that are slow from the start.
+    pub fn bound(&self) -> u64 {
+        let pieces = u64::from(self.pieces);
+        let hosts = u64::from(self.hosts.min(self.peers));
+        let sources = u64::from(self.seeders).min(hosts);
+        if sources == hosts {
+            return 0;
+        }
+        let spread = (hosts.div_ceil(sources) as f64).log2().ceil() as u64;
+        let sent = pieces.div_ceil(sources) + spread - 1;
+        let seeded_racks = (1..=self.seeders).map(|rank| self.rack_of(rank)).max();
+        let entered = seeded_racks.is_some_and(|last| last + 1 < self.racks);
+        let uplink = if entered { pieces.div_ceil(u64::from(self.uplink)) } else { 0 };
+        let slow = self.all_faults().into_iter().filter(|fault| fault.at == 0);
+        let slow = slow.filter_map(|fault| match fault.kind {
+            FaultKind::Slow(factor) if fault.rank > self.seeders || self.seeders == 1 => {
+                Some(factor * pieces)
+            }
+            _ => None,
+        });
+        sent.max(pieces).max(uplink).max(slow.max().unwrap_or(0))
+    }
+
+    /// The faults that are planned and those that are drawn.
+    pub fn all_faults(&self) -> Vec<Fault> {
+        let mut random = Random::new(self.seed ^ 0xFA17);
+        let plain = Self { random_faults: 0, faults: Vec::new(), ..self.clone() };
+        let drawn = (0..self.random_faults).map(|_| Fault::random(&mut random, &plain));
+        self.faults.iter().copied().chain(drawn).collect()
+    }
+
+    pub(crate) fn patience_rounds(&self) -> u64 {
+        (self.patience_s * 1_000_000 / self.round_us).max(2)
+    }
+
+    pub(crate) fn host_of(&self, rank: u32) -> u32 {
+        (rank - 1) % self.hosts
+    }
+
+    pub(crate) fn rack_of(&self, rank: u32) -> u32 {
+        self.host_of(rank) / Self::default_uplink(self.hosts, self.racks)
+    }
+
+    /// How many pieces a file has.
+    pub(crate) fn pieces_of_file(&self, file: u32) -> u32 {
+        self.pieces / self.files + u32::from(file < self.pieces % self.files)
+    }
+}
+
+impl fmt::Display for Scenario {
+    /// The command that runs it: what differs from the default model.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "shoal simulate --peers {} --pieces {}", self.peers, self.pieces)?;
+        let plain = Self::new(self.peers, self.pieces);
+        let uplink = Self::default_uplink(self.hosts, self.racks);
+        let told = [
+            ("files", u64::from(self.files), u64::from(plain.files)),
+            ("seeders", u64::from(self.seeders), u64::from(plain.seeders)),
+            ("hosts", u64::from(self.hosts), u64::from(plain.hosts)),
+            ("racks", u64::from(self.racks), u64::from(plain.racks)),
+            ("uplink", u64::from(self.uplink), u64::from(uplink)),
+            ("round", self.round_us, plain.round_us),
+            ("latency", self.latency_us, plain.latency_us),
+            ("disk", self.disk_us, plain.disk_us),
+            ("batch", u64::from(self.batch), u64::from(plain.batch)),
+            ("window", u64::from(self.window), u64::from(plain.window)),
+            ("upload-window", u64::from(self.upload_window), u64::from(plain.upload_window)),
+            ("patience", self.patience_s, plain.patience_s),
+            ("faults", u64::from(self.random_faults), 0),
+            ("check-every", u64::from(self.check_every), u64::from(plain.check_every)),
+        ];
+        for (option, value, _) in told.into_iter().filter(|(_, value, plain)| value != plain) {
+            write!(f, " --{option} {value}")?;
+        }
+        self.faults.iter().try_for_each(|fault| write!(f, " --fault {fault}"))?;
+        write!(f, " --seed {}", self.seed)
+    }
+}

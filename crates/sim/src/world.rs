@@ -1,0 +1,290 @@
+//! The run: takes what happens next, hands it to the machine that it concerns, carries out what the
+//! machine wants done, and lets the oracles look.
+
+use crate::disk::Files;
+use crate::event::{Future, Happening};
+use crate::fault::Fault;
+use crate::figures::Figures;
+use crate::network::{Micros, Network};
+use crate::node::Node;
+use crate::oracle::{self, Finding};
+use crate::random::{Random, mix};
+use crate::scenario::{PIECE_BYTES, Scenario};
+use content::Bitfield;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+use swarm::message::Hello;
+use swarm::peer::{Peer, PeerConfig, PeerEvent};
+use swarm::tracker::{Tracker, TrackerConfig, TrackerEvent};
+use swarm::{Destination, Instant, Lock, Rank, Report};
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// What it came to.
+    pub figures: Figures,
+    /// The promise that was broken, if one was.
+    pub finding: Option<Finding>,
+    /// What the tracker said at the end.
+    pub report: Option<Report>,
+    /// A digest of everything that happened, in order.
+    pub trace: u64,
+    /// How much happened.
+    pub events: u64,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sighting {
+    /// Rounds after START.
+    pub round: u64,
+    /// Pieces that were verified and written, over all peers.
+    pub pieces_have: u64,
+    /// Pieces that all peers want together.
+    pub pieces_wanted: u64,
+    /// Peers that have all.
+    pub peers_done: u32,
+}
+
+/// A machine hears of the time so soon after its last event, as a real one does.
+pub(crate) const TICK: Micros = 10_000;
+/// A machine that has nothing to say to the time hears of it more and more rarely, up to this.
+pub(crate) const LONGEST_TICK: Micros = 100_000;
+/// After so many events whoever watches is told.
+const SIGHTING_EVERY: u64 = 1 << 14;
+
+/// Everything.
+pub(crate) struct World<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) now: Micros,
+    pub(crate) future: Future,
+    pub(crate) network: Network,
+    pub(crate) tracker: Tracker,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) random: Random,
+    pub(crate) faults: Vec<Fault>,
+    /// Events of the peer in hand that follow at once.
+    pub(crate) at_once: VecDeque<PeerEvent>,
+    pub(crate) started: Option<Micros>,
+    /// Ranks that may still do something.
+    pub(crate) open: u32,
+    pub(crate) letters: u64,
+    pub(crate) letters_max: u64,
+    /// When the last message of a pair and channel arrives, where messages may be late.
+    pub(crate) last_letter: BTreeMap<(u32, u32, u8), Micros>,
+    pub(crate) until_check: u32,
+    pub(crate) report: Option<Report>,
+    pub(crate) finding: Option<Finding>,
+    /// When the job last came nearer to its end.
+    pub(crate) moved: Micros,
+    pub(crate) duplicates: u64,
+    pub(crate) pieces_have: u64,
+    pub(crate) peers_done: u32,
+    pub(crate) tracker_messages: u64,
+    /// Pieces that left a seeder at least once, and when the last of them did first.
+    pub(crate) seeded: Bitfield,
+    pub(crate) last_seeded: Micros,
+    trace: u64,
+    events: u64,
+}
+
+/// Runs a scenario to its end, or to the first broken promise, and tells `watch` now and then how
+/// far it is.
+///
+/// # Panics
+///
+/// Panics where a machine breaks one of its own assertions, and on a scenario that
+/// [`Scenario::check`] refuses.
+pub fn run(scenario: &Scenario, watch: &mut dyn FnMut(&Sighting)) -> Run {
+    scenario.check().expect("a scenario is checked before it is run");
+    let mut world = World::new(scenario);
+    let longest_quiet = oracle::longest_quiet(scenario);
+    while !world.is_over() {
+        let Some((at, what)) = world.future.next() else {
+            let stuck = oracle::stuck(&world.nodes, world.report.is_some());
+            world.broken(format!("nothing more happens: {stuck}"));
+            break;
+        };
+        if at > world.moved + longest_quiet {
+            let stuck = oracle::stuck(&world.nodes, world.report.is_some());
+            world.broken(format!("nothing moved for {} s: {stuck}", longest_quiet / 1_000_000));
+            break;
+        }
+        world.now = at;
+        world.happen(what);
+        if world.events.is_multiple_of(SIGHTING_EVERY) {
+            watch(&world.sighting());
+        }
+    }
+    world.end()
+}
+
+impl<'a> World<'a> {
+    fn new(scenario: &'a Scenario) -> Self {
+        let ranks = scenario.peers + 1;
+        let patience = Duration::from_secs(scenario.patience_s);
+        let config = TrackerConfig {
+            rank: Rank::TRACKER,
+            ranks,
+            colocated: false,
+            patience,
+            seed: scenario.seed,
+        };
+        let config_of = |rank| PeerConfig {
+            rank: Rank(rank),
+            ranks,
+            tracker: Rank::TRACKER,
+            batch: scenario.batch,
+            window_bytes: u64::from(scenario.window) * PIECE_BYTES,
+            upload_window_bytes: u64::from(scenario.upload_window) * PIECE_BYTES,
+            patience,
+        };
+        let peers = (1..ranks).map(|rank| Some(Peer::new(config_of(rank), Instant::ZERO)));
+        let nodes = std::iter::once(None).chain(peers).map(Node::new).collect();
+        let mut world = Self {
+            scenario,
+            now: 0,
+            future: Future::default(),
+            network: Network::new(scenario),
+            tracker: Tracker::new(config, Instant::ZERO),
+            nodes,
+            random: Random::new(mix(scenario.seed)),
+            faults: scenario.all_faults(),
+            at_once: VecDeque::new(),
+            started: None,
+            open: scenario.peers,
+            letters: 0,
+            letters_max: oracle::letters_max(scenario),
+            last_letter: BTreeMap::new(),
+            until_check: scenario.check_every,
+            report: None,
+            finding: None,
+            moved: 0,
+            duplicates: 0,
+            pieces_have: 0,
+            peers_done: 0,
+            tracker_messages: 0,
+            seeded: Bitfield::new(scenario.pieces),
+            last_seeded: 0,
+            trace: 0,
+            events: 0,
+        };
+        world.introduce();
+        world
+    }
+
+    /// Every peer says who it is and what it offers; what is shared is known at once.
+    fn introduce(&mut self) {
+        let files = Files::new(self.scenario);
+        self.future.plan(0, Happening::TrackerTick);
+        for rank in 1..=self.scenario.peers {
+            let is_seeder = rank <= self.scenario.seeders;
+            let hello = PeerEvent::Hello(Box::new(hello(self.scenario, rank, is_seeder)));
+            let offered = if is_seeder { files.offered() } else { Vec::new() };
+            // Processes do not begin at the same moment.
+            let at = self.random.below(TICK);
+            self.future.plan(at, Happening::Own(rank, Box::new(hello)));
+            self.future.plan(at, Happening::Own(rank, Box::new(PeerEvent::Offered(offered))));
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.finding.is_some() || (self.open == 0 && self.tracker.has_ended())
+    }
+
+    /// One thing happens.
+    fn happen(&mut self, what: Happening) {
+        self.events += 1;
+        for number in what.digest().into_iter().chain([self.now]) {
+            self.trace = mix(self.trace ^ number).wrapping_add(number);
+        }
+        if matches!(what, Happening::Message(_)) {
+            self.letters -= 1;
+        }
+        let Some(what) = self.defer(what) else { return };
+        match what {
+            Happening::Message(letter) => self.letter_arrives(*letter),
+            Happening::Flight(flight) => self.flight_goes_on(flight),
+            Happening::Verified { rank, transfer, piece, good } => {
+                self.verified(rank, transfer, piece, good);
+            }
+            Happening::Sent { from, to, transfer } => self.sent(from, to, transfer),
+            Happening::Own(rank, event) => self.peer_event(rank, *event),
+            Happening::Tick { rank, number } => self.tick(rank, number),
+            Happening::TrackerTick => {
+                self.tracker_event(TrackerEvent::Tick);
+                self.future.plan(self.now + LONGEST_TICK, Happening::TrackerTick);
+            }
+            Happening::Fault(number) => self.strike(self.faults[number]),
+            Happening::Wake(rank) => self.wake(rank),
+            Happening::Lost { to, gone } => self.lost(to, gone),
+        }
+    }
+
+    fn lost(&mut self, to: u32, gone: u32) {
+        if to == 0 {
+            self.tracker_event(TrackerEvent::Lost(Rank(gone)));
+        } else {
+            self.peer_event(to, PeerEvent::Lost(Rank(gone)));
+        }
+    }
+
+    /// A promise was broken.
+    pub(crate) fn broken(&mut self, what: String) {
+        if self.finding.is_none() {
+            self.finding = Some(Finding { round: self.round(), what });
+        }
+    }
+
+    /// Whole rounds after START.
+    fn round(&self) -> u64 {
+        self.started.map_or(0, |started| (self.now - started) / self.scenario.round_us)
+    }
+
+    fn sighting(&self) -> Sighting {
+        let leechers = u64::from(self.scenario.peers - self.scenario.seeders);
+        Sighting {
+            round: self.round(),
+            pieces_have: self.pieces_have,
+            pieces_wanted: leechers * u64::from(self.scenario.pieces),
+            peers_done: self.peers_done,
+        }
+    }
+
+    fn end(mut self) -> Run {
+        if self.finding.is_none() {
+            let what = oracle::at_the_end(
+                self.scenario,
+                &self.nodes,
+                self.report.as_ref(),
+                self.duplicates,
+            );
+            what.into_iter().for_each(|what| self.broken(what));
+        }
+        Run {
+            figures: Figures::of(&self),
+            finding: self.finding,
+            report: self.report,
+            trace: self.trace,
+            events: self.events,
+        }
+    }
+}
+
+fn hello(scenario: &Scenario, rank: u32, is_seeder: bool) -> Hello {
+    let destination = Destination {
+        id: u128::from(rank),
+        path: format!("/local/{rank}"),
+        lock: Lock::Held { nonce: u128::from(rank) },
+        file_system: u64::from(rank),
+        free_bytes: u64::MAX / 2,
+    };
+    Hello {
+        host: format!("node{}", scenario.host_of(rank)),
+        shares: if is_seeder { vec![("/data".into(), true)] } else { Vec::new() },
+        waits_for_read: false,
+        wants: vec!["**".into()],
+        wants_own: false,
+        destination: Some(Ok(destination)),
+    }
+}

@@ -1,0 +1,173 @@
+//! What of the wanted entries is found on this rank, before and beside what others send: surveys of
+//! the destination, and salvage of single pieces.
+
+use super::{MAX_SALVAGES, Progress};
+use crate::Instant;
+use crate::message::ToTracker;
+use crate::peer::download::pieces_of_range;
+use crate::peer::session::Session;
+use crate::peer::{Fault, PeerAction, Salvaged, Surveyed};
+use content::{EntryIndex, HashRange, PieceId};
+use std::ops::Range;
+
+impl Session {
+    /// A survey came back.
+    pub(in crate::peer) fn on_surveyed(
+        &mut self,
+        now: Instant,
+        entry: EntryIndex,
+        found: Surveyed,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        self.entries.surveying -= 1;
+        self.entries.survey_more(actions);
+        let range = self.catalogue.pieces_of(entry);
+        let complete = matches!(found, Surveyed::Complete(_));
+        // An earlier run's part may stand beside an older file, or a local copy of the source.
+        let candidate = found != Surveyed::Nothing;
+        let present: Vec<u32> = match found {
+            Surveyed::Complete(layer) => {
+                layer.into_iter().for_each(|layer| self.hashes.know(entry, layer));
+                range.clone().collect()
+            }
+            Surveyed::Partial(held) => held.iter().map(|piece| range.start + piece).collect(),
+            Surveyed::Candidate | Surveyed::Nothing => Vec::new(),
+        };
+        for &piece in &present {
+            self.counters.bytes_reused += self.entries.write(&self.catalogue, PieceId(piece));
+            self.gain(now, PieceId(piece));
+        }
+        if complete {
+            self.entries.close(entry);
+            self.news.entry(now, entry.0);
+            return;
+        }
+        let missing = range.len() as u32 - present.len() as u32;
+        self.entries.progress.insert(entry, Progress::Fetching { missing, gone: 0, candidate });
+        if missing == 0 {
+            return self.finish(entry, actions);
+        }
+        self.want_pieces(entry, range);
+    }
+
+    /// Lets pieces of an entry be fetched, or salvaged, where their hash is known; asks for hashes
+    /// elsewhere.
+    pub(in crate::peer) fn want_pieces(&mut self, entry: EntryIndex, range: Range<u32>) {
+        let Some(&Progress::Fetching { candidate, .. }) = self.entries.progress.get(&entry) else {
+            return;
+        };
+        if self.entries.is_halted() {
+            return;
+        }
+        let geometry = self.catalogue.geometry(entry);
+        let missing: Vec<u32> = range.filter(|&piece| !self.entries.written.get(piece)).collect();
+        for piece in missing.into_iter().map(PieceId) {
+            let (_, index) = self.catalogue.locate(piece);
+            let known = geometry.is_single_piece()
+                || self.hashes.need(&self.catalogue, entry, HashRange::covering(index));
+            // What this rank serves and lacks at its destination is its own source's.
+            let here = candidate || self.serving.get(piece.0);
+            if self.entries.is_gone(piece) {
+                if !(known && here) {
+                    continue;
+                }
+                self.entries.unset_gone(entry, piece);
+            }
+            if known && here {
+                self.entries.to_salvage.push_back(piece);
+            } else if known {
+                self.picker.add(piece.0);
+            }
+        }
+    }
+
+    /// A range of hashes is known now: its pieces can be had.
+    pub(in crate::peer) fn on_hashes_known(&mut self, now: Instant, entry: EntryIndex, index: u32) {
+        let range = pieces_of_range(&self.catalogue, entry, index);
+        for piece in range.clone().map(PieceId) {
+            if self.entries.is_written(piece) {
+                self.gain(now, piece);
+            }
+        }
+        self.want_pieces(entry, range);
+    }
+
+    /// Ranks say that they have these pieces. Those that counted as gone do so no more.
+    pub(in crate::peer) fn revive(&mut self, ranges: &[Range<u32>]) {
+        if !self.entries.any_gone() {
+            return;
+        }
+        for piece in ranges.iter().cloned().flatten().map(PieceId) {
+            let (entry, _) = self.catalogue.locate(piece);
+            if self.entries.is_gone(piece) && self.entries.wants(entry) {
+                self.entries.unset_gone(entry, piece);
+                self.want_pieces(entry, piece.0..piece.0 + 1);
+            }
+        }
+    }
+
+    /// Begins as many salvages as may run, once writing may begin.
+    pub(in crate::peer) fn salvage_more(&mut self, actions: &mut Vec<PeerAction>) {
+        while self.entries.salvaging.len() < MAX_SALVAGES
+            && self.admitted
+            && !self.entries.is_halted()
+        {
+            let Some(piece) = self.entries.to_salvage.pop_front() else { return };
+            if !self.entries.wants(self.catalogue.locate(piece).0) {
+                continue;
+            }
+            let expected =
+                self.hashes.expected(&self.catalogue, piece).expect("known before it was queued");
+            self.entries.salvaging.insert(piece);
+            actions.push(PeerAction::Salvage(piece, expected));
+        }
+    }
+
+    /// A salvage came back.
+    pub(in crate::peer) fn on_salvaged(
+        &mut self,
+        now: Instant,
+        piece: PieceId,
+        result: Result<Salvaged, Fault>,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        self.entries.salvaging.remove(&piece);
+        let (entry, _) = self.catalogue.locate(piece);
+        match result {
+            Ok(Salvaged::Absent) => {
+                // Its source changed: others are not to be told that the piece is here.
+                self.stop_serving(now, piece.0..piece.0 + 1, actions);
+                if self.entries.wants(entry) {
+                    self.picker.add(piece.0);
+                }
+            }
+            Ok(found) => {
+                let bytes = self.wrote(now, piece, actions);
+                match found {
+                    Salvaged::Reused => self.counters.bytes_reused += bytes,
+                    _ => self.counters.bytes_delivered += bytes,
+                }
+            }
+            Err(fault) => self.on_fault(entry, fault, actions),
+        }
+    }
+
+    /// Once everything is surveyed, tells how much must be written, where the tracker waits for
+    /// that.
+    pub(in crate::peer) fn tell_need(&mut self, actions: &mut Vec<PeerAction>) {
+        let surveyed = self.entries.surveying == 0 && self.entries.to_survey.is_empty();
+        if self.admitted || self.entries.told_need || !surveyed || self.entries.is_halted() {
+            return;
+        }
+        self.entries.told_need = true;
+        let fetching = self.entries.progress.iter();
+        let fetching =
+            fetching.filter(|(_, progress)| matches!(progress, Progress::Fetching { .. }));
+        let need_bytes = fetching
+            .flat_map(|(&entry, _)| self.catalogue.pieces_of(entry))
+            .filter(|&piece| !self.entries.written.get(piece))
+            .map(|piece| u64::from(self.catalogue.piece_size(PieceId(piece))))
+            .sum();
+        self.say(ToTracker::Surveyed { need_bytes }, actions);
+    }
+}

@@ -1,0 +1,88 @@
+//! Pieces that nobody has any more: what the tracker says of them, and what it must know before it
+//! can say so.
+
+use super::PeerAction;
+use super::download::pieces_of_range;
+use super::session::Session;
+use crate::message::{PieceSet, RequestNumber, ToTracker};
+use content::{EntryIndex, HashRange, PieceId};
+use std::collections::BTreeSet;
+
+/// A call to settle that was not answered yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settling {
+    number: u32,
+    /// Requests before this one were under way when the call came.
+    before: RequestNumber,
+    /// Questions up to this one were asked by then.
+    question: u32,
+}
+
+impl Session {
+    /// The tracker says that nobody has these pieces. What is on its way, or may be found here,
+    /// counts as held.
+    pub(super) fn on_gone(&mut self, gone: &[PieceSet]) {
+        let limit = self.catalogue.piece_count();
+        let mut unknown: BTreeSet<(EntryIndex, u32)> = BTreeSet::new();
+        for piece in gone.iter().flat_map(|set| set.ranges(limit)).flatten().map(PieceId) {
+            let (entry, index) = self.catalogue.locate(piece);
+            if !self.entries.wants(entry) || self.entries.is_written(piece) {
+                continue;
+            }
+            let range = (entry, HashRange::covering(index));
+            let awaits_hash = self.hashes.expected(&self.catalogue, piece).is_none();
+            if !self.picker.remove(piece.0) && !awaits_hash {
+                continue;
+            }
+            if awaits_hash {
+                unknown.insert(range);
+            }
+            if self.entries.set_gone(entry, piece) {
+                self.hashes.forget(entry);
+            }
+        }
+        for (entry, index) in unknown {
+            let mut pieces = pieces_of_range(&self.catalogue, entry, index).map(PieceId);
+            if pieces.all(|p| self.entries.is_gone(p) || self.entries.is_written(p)) {
+                self.hashes.give_up((entry, index));
+            }
+        }
+    }
+
+    /// The tracker wants to know when all that may yet bring a piece is over.
+    pub(super) fn on_settle(&mut self, number: u32) {
+        self.settling = Some(Settling {
+            number,
+            before: RequestNumber(self.next_request()),
+            question: self.questions.last_asked(),
+        });
+    }
+
+    /// Answers once it is. A request is over when its last piece is written, or will not come.
+    pub(super) fn settle_when_quiet(&mut self, actions: &mut Vec<PeerAction>) {
+        let Some(Settling { number, before, question }) = self.settling else { return };
+        let oldest = self.download.requests.keys().next();
+        if oldest.is_some_and(|&oldest| oldest < before)
+            || !self.entries.is_searched()
+            || self.may_yet_search(question)
+        {
+            return;
+        }
+        self.settling = None;
+        self.tell_news(actions);
+        self.say(ToTracker::Settled(number), actions);
+    }
+
+    /// Whether pieces may be here that cannot be told from others yet, and somebody knows their
+    /// hashes. That nobody does is certain only after an answer of the tracker.
+    fn may_yet_search(&self, question: u32) -> bool {
+        let mut unknown =
+            self.hashes.needed().filter(|(entry, _)| self.entries.is_candidate(*entry));
+        let Some(first) = unknown.next() else { return false };
+        let is_known = |(entry, index)| {
+            let pieces = pieces_of_range(&self.catalogue, entry, index);
+            self.holders.knowing(pieces, None).is_some()
+        };
+        self.questions.last_answered() <= question || is_known(first) || unknown.any(is_known)
+    }
+}

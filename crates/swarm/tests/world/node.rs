@@ -1,0 +1,292 @@
+//! A rank of the little world: its machine, a model of its disk, and what it does with the machine's
+//! actions.
+
+use super::orders::{Orders, Refuses, Standing};
+use super::{Event, World};
+use content::{Bitfield, Catalogue, EntryIndex, Name, PieceId, VerifiedLayer};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use swarm::message::Envelope;
+use swarm::peer::{Fault, Peer, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
+use swarm::{Channel, Instant, Outcome, Rank};
+
+/// What is on a rank's disk, and what the disk was asked for.
+#[derive(Default)]
+pub struct Disk {
+    pub catalogue: Option<Arc<Catalogue>>,
+    /// The entries that this rank is to write.
+    pub assigned: Bitfield,
+    pub finished: BTreeSet<EntryIndex>,
+    pub written: BTreeSet<PieceId>,
+    pub sealed: bool,
+    /// What it refused.
+    pub refused_entries: BTreeSet<EntryIndex>,
+    /// Complete files whose hashes it does not know.
+    pub unproven: BTreeSet<EntryIndex>,
+    pub is_full: bool,
+    reads: u32,
+}
+
+pub struct Node {
+    pub orders: Orders,
+    /// What it offers whole; of a cast only what it was told to read.
+    pub offered: BTreeSet<Name>,
+    pub peer: Option<Peer>,
+    pub disk: Disk,
+    /// Receives posted for each rank, in order.
+    pub receives: BTreeMap<Rank, VecDeque<(TransferId, PieceId)>>,
+    /// Pieces that came and were neither stored nor discarded, and whether they are good.
+    pub came: BTreeMap<TransferId, bool>,
+    /// Pieces that were read and neither sent nor discarded.
+    pub loads: BTreeMap<TransferId, PieceId>,
+    pub alive: bool,
+    /// Whether it ever slept.
+    pub slept: bool,
+    /// Whether its disk work was ended.
+    pub closed: bool,
+    pub asleep_until: Option<Instant>,
+    /// What it exited with.
+    pub exited: Option<(Outcome, bool)>,
+}
+
+impl Node {
+    pub fn new(orders: Orders, peer: Option<Peer>) -> Self {
+        Self {
+            orders,
+            offered: BTreeSet::new(),
+            peer,
+            disk: Disk::default(),
+            receives: BTreeMap::new(),
+            came: BTreeMap::new(),
+            loads: BTreeMap::new(),
+            alive: true,
+            slept: false,
+            closed: false,
+            asleep_until: None,
+            exited: None,
+        }
+    }
+
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(self.disk.catalogue.as_ref().expect("START has come"))
+    }
+
+    /// Whether this rank's own files are as they were when they were offered.
+    pub fn is_readable(&self) -> bool {
+        self.orders.good_reads.is_none_or(|good| self.disk.reads <= good)
+    }
+
+    /// Whether it has a piece in a file that it offers.
+    pub fn offers(&self, piece: PieceId) -> bool {
+        let catalogue = self.catalogue();
+        self.offered.contains(&catalogue.entry(catalogue.locate(piece).0).name)
+    }
+
+    fn refuses(&mut self, entry: EntryIndex, when: Refuses) -> Result<(), Fault> {
+        let name = self.catalogue().entry(entry).name.to_string();
+        if self.orders.bad_entry != Some((name.clone(), when)) {
+            return Ok(());
+        }
+        self.disk.refused_entries.insert(entry);
+        if when == Refuses::SurveyOfDisk {
+            self.disk.is_full = true;
+            return Err(Fault::Disk("read-only file system".into()));
+        }
+        Err(Fault::Entry(format!("'{name}' cannot be written: {when:?}")))
+    }
+
+    fn survey(
+        &mut self,
+        entry: EntryIndex,
+        layer: Option<VerifiedLayer>,
+    ) -> Result<Surveyed, Fault> {
+        self.refuses(entry, Refuses::Survey)?;
+        self.refuses(entry, Refuses::SurveyOfDisk)?;
+        let catalogue = self.catalogue();
+        let described = catalogue.entry(entry);
+        let range = catalogue.pieces_of(entry);
+        let name = described.name.to_string();
+        let standing = self.orders.standing.iter().find(|(standing, _)| *standing == name);
+        if let Some((_, what @ (Standing::Complete | Standing::CompleteUnproven))) = standing {
+            self.disk.written.extend(range.map(PieceId));
+            self.disk.finished.insert(entry);
+            if *what == Standing::Complete {
+                return Ok(Surveyed::Complete(layer));
+            }
+            self.disk.unproven.insert(entry);
+            return Ok(Surveyed::Complete(None));
+        }
+        let rotten = self.orders.rotten_partials;
+        let partial = self.orders.partials.iter().find(|(partial, _)| partial == described);
+        if let Some((_, pieces)) = partial {
+            let mut held = Bitfield::new(range.len() as u32);
+            for &piece in pieces.iter().filter(|&piece| !rotten || piece % 2 == 0) {
+                held.insert(piece);
+                self.disk.written.insert(PieceId(range.start + piece));
+            }
+            return Ok(Surveyed::Partial(held));
+        }
+        let own = self.orders.cast && self.orders.shares.contains(described);
+        let any = own || standing.is_some();
+        Ok(if any { Surveyed::Candidate } else { Surveyed::Nothing })
+    }
+
+    fn salvage(&mut self, piece: PieceId) -> Result<Salvaged, Fault> {
+        let catalogue = self.catalogue();
+        let (entry, index) = catalogue.locate(piece);
+        let name = catalogue.entry(entry).name.to_string();
+        let stands = self.orders.standing.iter().any(|(standing, what)| {
+            let has = matches!(what, Standing::Candidate(pieces) if pieces.contains(&index.0));
+            *standing == name && has
+        });
+        let source = catalogue.entry(entry);
+        let copied = self.orders.shares.contains(source) && self.is_readable();
+        if !stands && !copied {
+            return Ok(Salvaged::Absent);
+        }
+        self.write(piece)?;
+        Ok(if stands { Salvaged::Reused } else { Salvaged::Copied })
+    }
+
+    fn store(&mut self, transfer: TransferId, piece: PieceId) -> Result<Stored, Fault> {
+        if !self.came.remove(&transfer).expect("received before it is stored") {
+            return Ok(Stored::Corrupt);
+        }
+        self.write(piece)?;
+        Ok(Stored::Written)
+    }
+
+    fn write(&mut self, piece: PieceId) -> Result<(), Fault> {
+        self.refuses(self.catalogue().locate(piece).0, Refuses::Write)?;
+        if self.orders.disk_pieces.is_some_and(|room| self.disk.written.len() as u32 >= room) {
+            self.disk.is_full = true;
+            return Err(Fault::Disk("no space left on device".into()));
+        }
+        assert!(self.disk.written.insert(piece), "piece {} is written twice", piece.0);
+        Ok(())
+    }
+
+    fn load(&mut self, transfer: TransferId, piece: PieceId) -> bool {
+        let held = self.disk.written.contains(&piece);
+        self.loads.insert(transfer, piece);
+        self.disk.reads += 1;
+        (held || self.offers(piece) || self.has_unsurveyed(piece)) && self.is_readable()
+    }
+
+    /// Whether a piece lies in a part of an earlier run, which is offered before it is surveyed.
+    fn has_unsurveyed(&self, piece: PieceId) -> bool {
+        let catalogue = self.catalogue();
+        let (entry, index) = catalogue.locate(piece);
+        let described = catalogue.entry(entry);
+        let rotten = self.orders.rotten_partials && index.0 % 2 != 0;
+        let mut partials = self.orders.partials.iter();
+        !rotten && partials.any(|(of, pieces)| of == described && pieces.contains(&index.0))
+    }
+
+    fn finish(&mut self, entry: EntryIndex) -> Result<(), Fault> {
+        self.refuses(entry, Refuses::Finish)?;
+        let mut pieces = self.catalogue().pieces_of(entry);
+        let whole = pieces.all(|piece| self.disk.written.contains(&PieceId(piece)));
+        assert!(whole, "entry {} is finished before it is whole", entry.0);
+        assert!(self.disk.finished.insert(entry), "an entry is finished once");
+        Ok(())
+    }
+}
+
+impl World {
+    pub(super) fn peer_event(&mut self, rank: Rank, event: PeerEvent) {
+        let now = self.now;
+        let node = &mut self.nodes[rank.index()];
+        let Some(peer) = node.peer.as_mut().filter(|_| node.exited.is_none()) else { return };
+        let actions = peer.handle(now, event);
+        if self.is_checked() {
+            self.nodes[rank.index()].peer.as_ref().expect("it just acted").check_invariants();
+        }
+        for action in actions {
+            self.peer_action(rank, action);
+        }
+    }
+
+    fn peer_action(&mut self, rank: Rank, action: PeerAction) {
+        let node = &mut self.nodes[rank.index()];
+        assert!(node.exited.is_none(), "rank {rank} wants {action:?} done after its exit");
+        match action {
+            PeerAction::Send { to, message } => {
+                let epoch = node.peer.as_ref().unwrap().epoch();
+                self.send(rank, to, &Envelope { epoch, message });
+            }
+            PeerAction::Prepare(positions) => {
+                let offered = self.offered(rank, Some(&positions));
+                self.later(Event::Peer(rank, PeerEvent::Offered(offered)));
+            }
+            PeerAction::Begin { catalogue, wanted } => {
+                node.disk.catalogue = Some(catalogue);
+                node.disk.assigned = wanted;
+            }
+            PeerAction::Receive { from, transfer, piece } => {
+                node.receives.entry(from).or_default().push_back((transfer, piece));
+            }
+            PeerAction::SendPiece { to, transfer } => self.send_piece(rank, to, transfer),
+            PeerAction::Withdraw { to, .. } => {
+                self.pieces.entry((rank, to)).or_default().push_back(None);
+                self.later(Event::Arrive { from: rank, to, channel: Channel::Piece });
+            }
+            PeerAction::Close(_) => {
+                assert!(node.came.is_empty(), "rank {rank} forgets {:?}", node.came);
+                assert!(node.loads.is_empty(), "rank {rank} forgets {:?}", node.loads);
+                node.closed = true;
+                let slow = node.orders.slow_close;
+                self.after(slow, Event::Peer(rank, PeerEvent::Closed));
+            }
+            PeerAction::Exit { outcome, lost } => node.exited = Some((outcome, lost)),
+            PeerAction::Notice(text) => self.notices.push(text),
+            PeerAction::Discard { transfer } => {
+                node.loads.remove(&transfer);
+                node.came.remove(&transfer);
+            }
+            PeerAction::Survey(entry) => {
+                let layer = self.layers.whole(node.catalogue().entry(entry));
+                let found = node.survey(entry, layer);
+                self.later(Event::Peer(rank, PeerEvent::Surveyed(entry, found)));
+            }
+            action => {
+                if let Some(event) = disk_action(node, action) {
+                    self.later(Event::Peer(rank, event));
+                }
+            }
+        }
+    }
+
+    fn send_piece(&mut self, rank: Rank, to: Rank, transfer: TransferId) {
+        let node = &mut self.nodes[rank.index()];
+        let piece = node.loads.remove(&transfer).expect("loaded before it is sent");
+        let good = !node.orders.corrupts;
+        self.pieces.entry((rank, to)).or_default().push_back(Some((piece, good, transfer)));
+        self.later(Event::Arrive { from: rank, to, channel: Channel::Piece });
+        if !self.settings.rendezvous {
+            self.later(Event::Peer(rank, PeerEvent::Sent(transfer)));
+        }
+    }
+}
+
+/// What the disk does, at once; its event comes when it comes.
+fn disk_action(node: &mut Node, action: PeerAction) -> Option<PeerEvent> {
+    Some(match action {
+        PeerAction::Salvage(piece, _) => PeerEvent::Salvaged(piece, node.salvage(piece)),
+        PeerAction::Store { transfer, piece, .. } => {
+            PeerEvent::Stored(transfer, node.store(transfer, piece))
+        }
+        PeerAction::Load { transfer, piece } => {
+            PeerEvent::Loaded(transfer, node.load(transfer, piece))
+        }
+        PeerAction::Finish(entry) => PeerEvent::Finished(entry, node.finish(entry)),
+        PeerAction::Seal => {
+            assert!(!std::mem::replace(&mut node.disk.sealed, true), "sealed once");
+            PeerEvent::Sealed(Ok(()))
+        }
+        PeerAction::Record(entry, _) => {
+            PeerEvent::Failed(entry, node.refuses(entry, Refuses::Record).err()?)
+        }
+        other => unreachable!("{other:?} is no work for the disk"),
+    })
+}
