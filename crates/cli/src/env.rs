@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Environment variables; neither names nor values need be UTF-8.
 pub type Vars = BTreeMap<OsString, OsString>;
@@ -18,6 +18,8 @@ pub struct Env {
     pub vars: Vars,
     /// The directory that the plan's and the report's relative paths start from.
     pub current_dir: PathBuf,
+    /// When this process began.
+    pub began: Instant,
     /// This program, for starting itself again under a launcher.
     pub exe: PathBuf,
     /// The host's name.
@@ -44,6 +46,7 @@ impl Env {
             args: std::env::args_os().collect(),
             vars: std::env::vars_os().collect(),
             current_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+            began: Instant::now(),
             exe: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("shoal")),
             host,
             cores: std::thread::available_parallelism().map_or(1, usize::from),

@@ -123,6 +123,7 @@ fn bare_job(
     common: &Common,
 ) -> Job {
     Job {
+        began: env.began,
         command,
         shares: Vec::new(),
         wants: Vec::new(),

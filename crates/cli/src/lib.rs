@@ -58,7 +58,7 @@ pub fn main(mut env: Env) -> i32 {
         Action::Simulate(_) if launcher.rank != swarm::Rank::TRACKER => 0,
         Action::Simulate(simulation) => simulation.run(env),
         Action::Run(orders) => {
-            logging::init(orders.verbosity, launcher.rank);
+            logging::init(orders.verbosity, launcher.rank, env.began);
             let pause = env.pause;
             let terminal = Terminal::new(&orders, launcher.rank, env);
             run::run(orders.job, &launcher, terminal, pause)

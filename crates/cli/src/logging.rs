@@ -13,17 +13,22 @@ use tracing_subscriber::registry::LookupSpan;
 /// Starts logging to standard error: warnings, from 1 on phases, from 2 on messages.
 ///
 /// A second call does nothing.
-pub fn init(verbosity: u8, rank: Rank) {
+pub fn init(verbosity: u8, rank: Rank, began: Instant) {
     let level = match verbosity {
         0 => LevelFilter::WARN,
         1 => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };
     // Fails only where a subscriber is set already, as in tests: that one stays.
-    let _ = tracing::subscriber::set_global_default(subscriber(level, rank, io::stderr));
+    let _ = tracing::subscriber::set_global_default(subscriber(level, rank, began, io::stderr));
 }
 
-fn subscriber<W>(level: LevelFilter, rank: Rank, writer: W) -> impl Subscriber + Send + Sync
+fn subscriber<W>(
+    level: LevelFilter,
+    rank: Rank,
+    start: Instant,
+    writer: W,
+) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -32,7 +37,7 @@ where
         .with_ansi(false)
         // A line that cannot be written, because the launcher is gone, is no reason to print another.
         .log_internal_errors(false)
-        .event_format(Line { rank, start: Instant::now() })
+        .event_format(Line { rank, start })
         .with_writer(writer)
         .finish()
 }
@@ -74,11 +79,14 @@ mod tests {
             let bytes = Arc::clone(&bytes);
             move || Sink(Arc::clone(&bytes))
         };
-        tracing::subscriber::with_default(subscriber(level, Rank(3), writer), || {
-            tracing::debug!(channel = "ACK", tag = 5, "sent");
-            tracing::info!("preparing");
-            tracing::warn!(peer = 4, "slow");
-        });
+        tracing::subscriber::with_default(
+            subscriber(level, Rank(3), Instant::now(), writer),
+            || {
+                tracing::debug!(channel = "ACK", tag = 5, "sent");
+                tracing::info!("preparing");
+                tracing::warn!(peer = 4, "slow");
+            },
+        );
         let text = String::from_utf8(bytes.lock().unwrap().clone()).unwrap();
         let without_time = |line: &str| {
             let (rank, rest) = line.split_once("] ").unwrap();

@@ -11,7 +11,10 @@ const SPINS: u32 = 20;
 const YIELDS: u32 = 60;
 /// The first sleep; each is half as long again as the one before.
 const FIRST_SLEEP: Duration = Duration::from_micros(20);
-/// The longest sleep: what a message waits at most on a rank that was idle.
+/// The longest sleep while pieces are on their way: some transports move a piece in fragments, one
+/// or two for each time they are looked after.
+const LONGEST_NAP: Duration = Duration::from_micros(100);
+/// The longest sleep otherwise: what a message waits at most on a rank that was idle.
 const LONGEST_SLEEP: Duration = Duration::from_millis(2);
 
 /// How long nothing has happened.
@@ -28,14 +31,16 @@ impl Idle {
         self.sleep = FIRST_SLEEP;
     }
 
-    /// Nothing happened: waits, but no longer than until a worker is done.
-    pub(crate) fn wait<T>(&mut self, workers: Option<&Receiver<T>>) {
+    /// Nothing happened: waits, but no longer than until a worker is done, and only briefly while
+    /// the transport has something under way.
+    pub(crate) fn wait<T>(&mut self, workers: Option<&Receiver<T>>, drained: bool) {
+        let longest = if drained { LONGEST_SLEEP } else { LONGEST_NAP };
         self.rounds = self.rounds.saturating_add(1);
         match self.rounds {
             0..=SPINS => std::hint::spin_loop(),
             rounds if rounds <= YIELDS => thread::yield_now(),
             _ => {
-                self.sleep = (self.sleep + self.sleep / 2).clamp(FIRST_SLEEP, LONGEST_SLEEP);
+                self.sleep = (self.sleep + self.sleep / 2).clamp(FIRST_SLEEP, longest);
                 let Some(workers) = workers else { return thread::sleep(self.sleep) };
                 let mut select = Select::new();
                 select.recv(workers);

@@ -2,7 +2,7 @@
 
 use content::PieceLen;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use swarm::Pattern;
 
 /// All that a rank is told. The placeholders are filled, the plan is applied.
@@ -28,6 +28,8 @@ pub struct Job {
     pub patience: Duration,
     /// The name of this rank's host.
     pub host: String,
+    /// When this process began.
+    pub began: Instant,
     /// What is wrong with this rank's orders (a bad plan, say); the job is refused with it.
     pub problem: Option<String>,
 }

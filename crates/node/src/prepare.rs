@@ -146,8 +146,13 @@ fn prepare(
         },
     };
     let shares: Vec<_> = to_read.iter().filter_map(|&at| job.shares.get(at)).cloned().collect();
-    let options =
-        ShareOptions { piece_len: job.piece_len, threads: job.threads, cache: cache_directory() };
+    let options = ShareOptions {
+        piece_len: job.piece_len,
+        threads: job.threads,
+        // What one run puts there is nothing that the next one offers.
+        except: job.into.clone(),
+        cache: cache_directory(),
+    };
     match share(&shares, &options, &AtomicU64::new(0)) {
         Err(error) => tell(Prepared::Trouble(sentence(&error))),
         Ok(shared) => {
@@ -246,7 +251,9 @@ impl LocalSource {
         }
         let path = std::fs::canonicalize(&share.path).ok()?;
         let named = share.naming == Naming::WithOwnName || path.is_file();
-        let own = if named { path.file_name()?.to_owned().into_vec() } else { Vec::new() };
+        // The name is the one that was given, also where that is a link to something named otherwise.
+        let given = share.path.file_name().or(path.file_name());
+        let own = if named { given?.to_owned().into_vec() } else { Vec::new() };
         Some(Self { name: [share.prefix.as_slice(), &own].concat(), path })
     }
 

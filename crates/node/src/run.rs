@@ -111,7 +111,7 @@ impl<'a> Node<'a> {
         let is_peer = colocated || !tracks;
         Self {
             rank,
-            began: std::time::Instant::now(),
+            began: job.began,
             tracker,
             peer: is_peer.then(|| Peer::new(config, Instant::ZERO)),
             preparation: is_peer.then(|| Preparation::start(job.clone())),
@@ -158,7 +158,8 @@ impl<'a> Node<'a> {
             if busy || !self.own.is_empty() {
                 idle.reset();
             } else {
-                idle.wait(self.disk.as_ref().map(Disk::done));
+                let drained = self.transport.is_drained();
+                idle.wait(self.disk.as_ref().map(Disk::done), drained);
             }
         }
         let mut ended = self.ended.expect("the loop ends with an end");
@@ -189,7 +190,7 @@ impl<'a> Node<'a> {
         while !(self.settle() && (ended.lost || self.transport.is_drained())) && self.now() < until
         {
             self.transport.poll(&mut Vec::new());
-            idle.wait(self.disk.as_ref().map(Disk::done));
+            idle.wait(self.disk.as_ref().map(Disk::done), false);
         }
     }
 

@@ -36,8 +36,8 @@ impl fmt::Display for Finding {
 const LETTERS_PER_RANK: u64 = 64;
 
 /// The longest nothing may happen that brings a job nearer to its end, as a multiple of the
-/// patience: a silence is noticed, what was asked is asked elsewhere, and what is gone is found out,
-/// each within less than one.
+/// patience: a silence is noticed, what was asked is asked elsewhere, and what is gone is found
+/// out, each within less than one.
 const SILENCES: u64 = 4;
 
 /// The time within which something must be written, given a name, lost, or ended.

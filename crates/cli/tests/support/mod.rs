@@ -105,6 +105,7 @@ impl World {
             args: self.args.clone(),
             vars: self.vars.iter().map(|(name, value)| (name.into(), value.clone())).collect(),
             current_dir: self.dir.clone(),
+            began: std::time::Instant::now(),
             exe: "/opt/shoal".into(),
             host: "node07.cluster".to_owned(),
             cores: self.cores,

@@ -45,6 +45,8 @@ pub struct ShareOptions {
     pub piece_len: Option<PieceLen>,
     /// How many threads hash.
     pub threads: usize,
+    /// A directory that is not shared where it lies below a share: the rank's own destination.
+    pub except: Option<PathBuf>,
     /// Where digests of large files are kept between runs; nowhere where none is given.
     pub cache: Option<PathBuf>,
 }
@@ -140,7 +142,7 @@ pub fn share(
     options: &ShareOptions,
     progress: &AtomicU64,
 ) -> Result<Shared, ShareError> {
-    let walked = walk::walk(shares)?;
+    let walked = walk::walk(shares, options.except.as_deref())?;
     let mut entries: Vec<SharedEntry> = Vec::with_capacity(walked.found.len());
     for (name, found) in walked.found {
         entries.push(SharedEntry::unhashed(name, found, options.piece_len)?);

@@ -34,7 +34,7 @@ fn bytes(len: usize, seed: u64) -> Vec<u8> {
 }
 
 fn options() -> ShareOptions {
-    ShareOptions { piece_len: Some(PieceLen::MIN), threads: 3, cache: None }
+    ShareOptions { piece_len: Some(PieceLen::MIN), threads: 3, except: None, cache: None }
 }
 
 fn whole(path: &Path, naming: Naming) -> Share {

@@ -36,8 +36,10 @@ pub(super) enum FoundKind {
 }
 
 /// Walks all shares.
-pub(super) fn walk(shares: &[Share]) -> Result<Walked, ShareError> {
-    let mut walk = Walk::default();
+pub(super) fn walk(shares: &[Share], except: Option<&Path>) -> Result<Walked, ShareError> {
+    let except =
+        except.and_then(|path| path.metadata().ok()).map(|found| (found.dev(), found.ino()));
+    let mut walk = Walk { except, ..Walk::default() };
     for share in shares {
         walk.share(share)?;
     }
@@ -62,6 +64,8 @@ struct Walk {
     found: BTreeMap<Name, Found>,
     special_count: usize,
     first_special: Vec<PathBuf>,
+    /// Device and inode of a directory that is passed over.
+    except: Option<(u64, u64)>,
 }
 
 impl Walk {
@@ -106,7 +110,8 @@ impl Walk {
                 };
                 let own_name = item.file_name();
                 if metadata.is_dir() {
-                    if own_name.as_bytes() == Name::RESERVED {
+                    let is_excepted = self.except == Some((metadata.dev(), metadata.ino()));
+                    if is_excepted || own_name.as_bytes() == Name::RESERVED {
                         continue;
                     }
                     let below = [&prefix[..], own_name.as_bytes(), b"/"].concat();

@@ -215,7 +215,7 @@ fn draw_trouble(dice: &mut Dice, orders: &mut Orders, files: &[Entry]) {
         }
         3 => orders.corrupts = true,
         4 => orders.good_reads = Some(dice.any_scale(300) as u32),
-        5 => orders.slow_close = Duration::from_millis(3_500),
+        5 => orders.slow_close = Duration::from_secs(3),
         6 | 7 => {
             orders.file_system = dice.below(2);
             orders.free_bytes = Some(dice.any_scale(300 << 14));

@@ -24,6 +24,7 @@ pub const PIECE: usize = 16 * 1024;
 /// A rank of `shoal run` that shares nothing and wants nothing.
 pub fn idle() -> Job {
     Job {
+        began: std::time::Instant::now(),
         command: Command::Run,
         shares: Vec::new(),
         wants: Vec::new(),

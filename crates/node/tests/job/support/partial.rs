@@ -12,7 +12,8 @@ use std::sync::atomic::AtomicU64;
 pub fn leave_partial(source: &Path, into: &Path, which: impl Fn(u32) -> bool) {
     let shares =
         [Share { path: source.to_owned(), prefix: Vec::new(), naming: node::Naming::Inside }];
-    let options = ShareOptions { piece_len: Some(PieceLen::MIN), threads: 1, cache: None };
+    let options =
+        ShareOptions { piece_len: Some(PieceLen::MIN), threads: 1, except: None, cache: None };
     let shared = share(&shares, &options, &AtomicU64::new(0)).unwrap().entries.remove(0);
     let entry: Entry = shared.entry.clone();
     let layer = shared.layer.expect("a file that is not empty");
