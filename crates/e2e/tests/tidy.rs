@@ -24,7 +24,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("cli", &["content", "swarm", "sim", "node", "mpi"]),
     ("e2e", &[]),
 ];
-const PURE: [&str; 2] = ["content", "swarm"];
+const PURE: [&str; 3] = ["content", "sim", "swarm"];
 
 /// A Rust file of the project.
 struct Source {

@@ -14,6 +14,8 @@ const FIRST_SLEEP: Duration = Duration::from_micros(20);
 /// The longest sleep while pieces are on their way: some transports move a piece in fragments, one
 /// or two for each time they are looked after.
 const LONGEST_NAP: Duration = Duration::from_micros(100);
+/// Empty rounds after which it sleeps longer all the same, a second or so.
+const NAPS: u32 = 10_000;
 /// The longest sleep otherwise: what a message waits at most on a rank that was idle.
 const LONGEST_SLEEP: Duration = Duration::from_millis(2);
 
@@ -34,7 +36,9 @@ impl Idle {
     /// Nothing happened: waits, but no longer than until a worker is done, and only briefly while
     /// the transport has something under way.
     pub(crate) fn wait<T>(&mut self, workers: Option<&Receiver<T>>, drained: bool) {
-        let longest = if drained { LONGEST_SLEEP } else { LONGEST_NAP };
+        // What is under way with a hung rank never ends: that is no reason to stay awake for ever.
+        let naps = !drained && self.rounds < NAPS;
+        let longest = if naps { LONGEST_NAP } else { LONGEST_SLEEP };
         self.rounds = self.rounds.saturating_add(1);
         match self.rounds {
             0..=SPINS => std::hint::spin_loop(),

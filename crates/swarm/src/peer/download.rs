@@ -29,6 +29,8 @@ pub(super) struct Request {
     pub(super) holder: Rank,
     /// Pieces asked for and not acknowledged.
     pub(super) asked: Vec<PieceId>,
+    /// Of those, pieces that came meanwhile from elsewhere: what follows of them is dropped.
+    pub(super) superseded: Vec<PieceId>,
     pub(super) acknowledged: bool,
     /// Nothing of it is wanted any more: what comes is dropped.
     pub(super) cancelled: bool,
@@ -132,6 +134,7 @@ impl Session {
         let request = Request {
             holder: to,
             asked,
+            superseded: Vec::new(),
             acknowledged: false,
             cancelled: false,
             open: 0,
@@ -183,16 +186,19 @@ impl Session {
         request.progress = now;
         let cancelled = request.cancelled;
         let asked = std::mem::take(&mut request.asked);
+        let superseded = std::mem::take(&mut request.superseded);
         if let Some(holder) = self.holders.get_mut(from) {
             holder.unacknowledged -= 1;
+            holder.progress = now;
         }
-        let mut open: BTreeSet<PieceId> = asked.iter().copied().collect();
+        let mut open: BTreeSet<PieceId> = asked.iter().chain(&superseded).copied().collect();
         let follows =
             ack.follows.iter().filter_map(|span| span.checked(limit)).flatten().map(PieceId);
         // What was not asked for, or is told twice, is nothing to wait for.
         let follows: Vec<PieceId> = follows.filter(|piece| open.remove(piece)).collect();
         for &piece in &follows {
-            let state = if cancelled { TransferState::Late } else { TransferState::Coming };
+            let late = cancelled || superseded.contains(&piece);
+            let state = if late { TransferState::Late } else { TransferState::Coming };
             self.expect(ack.request, from, piece, state, actions);
         }
         let request = self.download.requests.get_mut(&ack.request).expect("still there");
@@ -282,14 +288,10 @@ impl Session {
         if let Some(request) = self.download.requests.get_mut(&record.request) {
             request.progress = now;
         }
-        // What comes late is still good where nobody else was asked for it meanwhile.
-        let wanted =
-            if late { self.picker.pickable().get(piece.0) } else { self.still_wanted(piece) };
-        if whole && wanted {
-            if late {
-                self.picker.remove(piece.0);
-                self.download.fetching.insert(piece);
-            }
+        if let Some(holder) = self.holders.get_mut(holder) {
+            holder.progress = now;
+        }
+        if whole && self.still_wanted(piece) && (!late || self.take_over(piece)) {
             let expected = self
                 .hashes
                 .expected(&self.catalogue, piece)
@@ -309,6 +311,34 @@ impl Session {
             self.release(piece);
         }
         self.end_transfer(transfer);
+    }
+
+    /// Makes what came late the one claim to its piece: whoever else was asked for it meanwhile will
+    /// be late. Else a slow network, on which requests outlast the stall time, would be asked for
+    /// the same pieces for ever. Says whether the piece is of use.
+    fn take_over(&mut self, piece: PieceId) -> bool {
+        if self.picker.remove(piece.0) {
+            self.download.fetching.insert(piece);
+            return true;
+        }
+        let mut transfers = self.download.transfers.values_mut();
+        let other = transfers.find(|t| t.piece == piece && t.state != TransferState::Late);
+        if let Some(other) = other {
+            let coming = other.state == TransferState::Coming;
+            if coming {
+                other.state = TransferState::Late;
+            }
+            return coming;
+        }
+        let requests = self.download.requests.values_mut().filter(|request| !request.cancelled);
+        for request in requests {
+            if let Some(at) = request.asked.iter().position(|&asked| asked == piece) {
+                request.superseded.push(request.asked.remove(at));
+                self.download.used_bytes -= u64::from(self.catalogue.piece_size(piece));
+                return true;
+            }
+        }
+        false
     }
 
     fn still_wanted(&self, piece: PieceId) -> bool {

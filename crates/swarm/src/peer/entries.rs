@@ -157,6 +157,9 @@ impl Entries {
 
     /// Remembers why an entry failed.
     pub(super) fn note_failure(&mut self, why: String) {
+        if self.failures.contains(&why) {
+            return;
+        }
         if self.failures.len() < MAX_TOLD {
             self.failures.push(why);
         } else {
@@ -336,7 +339,6 @@ impl Session {
             self.picker.remove(piece);
         }
         self.cancel_all(actions);
-        actions
-            .push(PeerAction::Notice(format!("rank {} stops receiving: {why}", self.config.rank)));
+        actions.push(PeerAction::Notice(format!("nothing more is received here: {why}")));
     }
 }

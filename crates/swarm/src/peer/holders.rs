@@ -1,7 +1,7 @@
 //! The other peers as this one's download role knows them: what each has, and how it behaves.
 
 use super::picker::Picker;
-use crate::Rank;
+use crate::{Instant, Rank};
 use content::Bitfield;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -36,6 +36,8 @@ pub(super) struct Holder {
     pub(super) requests: usize,
     /// Of those, the ones it has not acknowledged.
     pub(super) unacknowledged: usize,
+    /// When it last acknowledged or sent anything.
+    pub(super) progress: Instant,
 }
 
 /// All known holders.
@@ -105,6 +107,7 @@ impl Holders {
                 standing: Standing::Good,
                 requests: 0,
                 unacknowledged: 0,
+                progress: Instant::ZERO,
             };
             self.holders.insert(rank, holder);
         }
@@ -174,6 +177,9 @@ impl Holders {
                 && holder.requests < MAX_REQUESTS
                 && holder.pieces.intersects(picker.pickable())
         };
+        if picker.pickable().is_empty() {
+            return None;
+        }
         let turn = self.turn;
         let best = self
             .holders
@@ -198,5 +204,63 @@ impl Holders {
             Some(before) => knowing.min_by_key(|(rank, _)| (**rank <= before, **rank)),
         };
         best.map(|(&rank, _)| rank)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn learn(holders: &mut Holders, picker: &mut Picker, rank: u32, pieces: Range<u32>) -> bool {
+        holders.learn(Rank(rank), false, std::slice::from_ref(&pieces), picker)
+    }
+
+    #[test]
+    fn a_new_holder_takes_the_place_of_one_with_nothing_to_pick() {
+        let mut picker = Picker::new(4, 0);
+        let mut holders = Holders::new(4, Rank(0));
+        picker.add(1);
+        for rank in 0..MAX_HOLDERS as u32 {
+            assert!(learn(&mut holders, &mut picker, rank, 1..2));
+        }
+        assert!(!learn(&mut holders, &mut picker, 100, 1..2), "all of them are of use");
+        learn(&mut holders, &mut picker, 5, 0..1);
+        holders.unlearn(Rank(5), 1, &mut picker);
+        holders.get_mut(Rank(5)).unwrap().requests = 1;
+        assert!(!learn(&mut holders, &mut picker, 100, 1..2), "one has a request to answer");
+        holders.get_mut(Rank(5)).unwrap().requests = 0;
+        assert!(learn(&mut holders, &mut picker, 100, 1..2));
+        assert!(holders.get(Rank(5)).is_none());
+        picker.check_invariants();
+    }
+
+    #[test]
+    fn strikes_are_remembered_where_a_holder_loses_its_place() {
+        let mut picker = Picker::new(4, 0);
+        let mut holders = Holders::new(4, Rank(0));
+        learn(&mut holders, &mut picker, 1, 0..4);
+        assert!(!holders.strike(Rank(1), &mut picker));
+        holders.forget(Rank(1), &mut picker);
+        learn(&mut holders, &mut picker, 1, 0..4);
+        assert!(!holders.strike(Rank(1), &mut picker));
+        assert!(holders.strike(Rank(1), &mut picker));
+        assert!(!learn(&mut holders, &mut picker, 1, 0..4));
+        picker.check_invariants();
+    }
+
+    #[test]
+    fn hashes_are_asked_of_the_next_holder_where_one_does_not_answer() {
+        let mut picker = Picker::new(4, 0);
+        let mut holders = Holders::new(4, Rank(0));
+        for rank in 1..4 {
+            learn(&mut holders, &mut picker, rank, 0..4);
+        }
+        let mut before = None;
+        let asked = std::iter::from_fn(|| {
+            before = holders.knowing(0..4, before);
+            before
+        });
+        let asked: Vec<u32> = asked.take(4).map(|rank| rank.0).collect();
+        assert_eq!(asked, [1, 2, 3, 1]);
     }
 }

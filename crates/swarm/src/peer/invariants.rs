@@ -38,7 +38,8 @@ impl Session {
         let (mut requests, mut unacknowledged) = (BTreeMap::new(), BTreeMap::new());
         for (number, request) in &self.download.requests {
             assert_eq!(request.open, open.remove(number).unwrap_or(0), "request {}", number.0);
-            assert_eq!(request.acknowledged, request.asked.is_empty(), "request {}", number.0);
+            let answered = request.asked.is_empty() && request.superseded.is_empty();
+            assert_eq!(request.acknowledged, answered, "request {}", number.0);
             assert!(!request.acknowledged || request.open > 0, "request {} is over", number.0);
             *requests.entry(request.holder).or_insert(0) += 1;
             if !request.acknowledged {

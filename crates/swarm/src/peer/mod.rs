@@ -261,7 +261,8 @@ impl Peer {
 
     fn on_tick(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
         // While this rank was stopped it heard nothing, and the tracker is not to blame.
-        self.heard = self.heard + asleep(self.last_tick, now, self.config.patience);
+        let slept = asleep(self.last_tick, now, self.config.patience);
+        self.heard = (self.heard + slept).min(now);
         self.last_tick = now;
         if let Phase::Active(session) = &mut self.phase {
             session.on_tick(now, actions);
@@ -366,3 +367,6 @@ fn cut(mut sentence: String) -> String {
     sentence.truncate(end);
     sentence
 }
+
+#[cfg(test)]
+mod tests;

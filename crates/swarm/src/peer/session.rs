@@ -216,9 +216,9 @@ impl Session {
         if !self.stop_serving(now, self.catalogue.pieces_of(entry), actions) {
             return;
         }
-        let (rank, name) = (self.config.rank, &self.catalogue.entry(entry).name);
+        let name = &self.catalogue.entry(entry).name;
         actions.push(PeerAction::Notice(format!(
-            "rank {rank} no longer offers '{name}': it changed while it was served, or cannot be read"
+            "this rank no longer offers '{name}': it changed while it was served, or cannot be read"
         )));
     }
 

@@ -26,7 +26,7 @@ impl Session {
             .download
             .requests
             .iter()
-            .filter(|(_, request)| !request.cancelled && now.since(request.progress) > stall)
+            .filter(|(_, request)| !request.cancelled && now.since(self.moved(request)) > stall)
             .filter(|(number, request)| self.has_alternative(**number, request))
             .map(|(&number, _)| number)
             .collect();
@@ -38,6 +38,15 @@ impl Session {
                 holder.standing = Standing::Stalled;
             }
             self.cancel(number, actions);
+        }
+    }
+
+    /// When a request last moved. One that was acknowledged waits its turn while its holder sends
+    /// anything at all; one that was not costs nothing to take back.
+    fn moved(&self, request: &Request) -> Instant {
+        match self.holders.get(request.holder) {
+            Some(holder) if request.acknowledged => request.progress.max(holder.progress),
+            _ => request.progress,
         }
     }
 

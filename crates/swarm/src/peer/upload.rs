@@ -73,6 +73,8 @@ pub(super) struct Upload {
     /// The lanes in the order in which they are served next.
     turns: VecDeque<Rank>,
     busy: BTreeMap<TransferId, Busy>,
+    /// For each asker, the bytes of what is read for it or on its way to it.
+    busy_for: BTreeMap<Rank, u64>,
     /// Every piece that this rank came to hold, in that order.
     gains: Vec<u32>,
     /// For each asker, how many of the gains it was told.
@@ -91,6 +93,7 @@ impl Upload {
             lanes: BTreeMap::new(),
             turns: VecDeque::new(),
             busy: BTreeMap::new(),
+            busy_for: BTreeMap::new(),
             gains: Vec::new(),
             told: BTreeMap::new(),
             // Uploads and downloads number their transfers apart: odd here, even there.
@@ -252,8 +255,14 @@ impl Upload {
 
     /// Acknowledges the next waiting request that may be; says whether there was one.
     fn admit(&mut self, serving: &Bitfield, actions: &mut Vec<PeerAction>) -> bool {
+        let full = |lane: &&Lane| lane.requests() >= MAX_ACKED;
+        let full_lanes = self.lanes.values().filter(full).count();
+        if self.lanes.len() == MAX_LANES && full_lanes == MAX_LANES {
+            // The usual case under load, and there may be many that wait.
+            return false;
+        }
         let may = |waiting: &Waiting| match self.lanes.get(&waiting.from) {
-            Some(lane) => lane.requests() < MAX_ACKED,
+            Some(lane) => !full(&lane),
             None => self.lanes.len() < MAX_LANES,
         };
         let Some(at) = self.waiting.iter().position(may) else { return false };
@@ -311,14 +320,14 @@ impl Upload {
             };
             let bytes = u64::from(self.catalogue.piece_size(slot.piece));
             // One asker may not fill the window: it may be hung.
-            let for_it = self.busy.values().filter(|busy| busy.to == rank).map(|busy| busy.bytes);
-            let for_it: u64 = for_it.sum();
+            let for_it = self.busy_for.get(&rank).copied().unwrap_or(0);
             let lane_full = for_it > 0 && for_it + bytes > self.window_bytes / 2;
             if lane_full || (self.busy_bytes > 0 && self.busy_bytes + bytes > self.window_bytes) {
                 continue;
             }
             slot.state = SlotState::Loading;
             self.busy_bytes += bytes;
+            *self.busy_for.entry(rank).or_default() += bytes;
             self.busy.insert(slot.transfer, Busy { to: rank, bytes, sending: false });
             actions.push(PeerAction::Load { transfer: slot.transfer, piece: slot.piece });
             return true;
@@ -328,6 +337,7 @@ impl Upload {
 
     /// Sends what is ready at the head of each lane. A lane with nothing left is closed.
     fn flush(&mut self, actions: &mut Vec<PeerAction>) {
+        let mut closed = Vec::new();
         for (&to, lane) in &mut self.lanes {
             while let Some(head) = lane.slots.front() {
                 let transfer = head.transfer;
@@ -342,22 +352,32 @@ impl Upload {
                 }
                 lane.slots.pop_front();
             }
+            if lane.slots.is_empty() {
+                closed.push(to);
+            }
         }
-        self.lanes.retain(|_, lane| !lane.slots.is_empty());
-        let lanes = &self.lanes;
-        self.turns.retain(|rank| lanes.contains_key(rank));
+        for rank in closed {
+            self.lanes.remove(&rank);
+            self.turns.retain(|&turn| turn != rank);
+        }
     }
 
     /// A buffer is free again; says how many bytes it held.
     fn release(&mut self, transfer: TransferId) -> u64 {
-        let bytes = self.busy.remove(&transfer).map_or(0, |busy| busy.bytes);
+        let Some(Busy { to, bytes, .. }) = self.busy.remove(&transfer) else { return 0 };
         self.busy_bytes -= bytes;
+        let for_it = self.busy_for.get_mut(&to).expect("counted when it became busy");
+        *for_it -= bytes;
+        if *for_it == 0 {
+            self.busy_for.remove(&to);
+        }
         bytes
     }
 
     /// What must always hold; for tests and the simulator.
     pub(super) fn check_invariants(&self) {
         assert_eq!(self.busy_bytes, self.busy.values().map(|busy| busy.bytes).sum::<u64>());
+        assert_eq!(self.busy_bytes, self.busy_for.values().sum::<u64>());
         assert!(self.lanes.len() <= MAX_LANES);
         assert_eq!(self.lanes.len(), self.turns.len());
         for slot in self.lanes.values().flat_map(|lane| &lane.slots) {

@@ -327,7 +327,9 @@ impl Tracker {
         if slept.is_zero() {
             return;
         }
-        self.members.iter_mut().for_each(|member| member.last_heard = member.last_heard + slept);
+        for member in &mut self.members {
+            member.last_heard = (member.last_heard + slept).min(now);
+        }
         if let Phase::Collecting { finished, .. } = &mut self.phase {
             *finished = *finished + slept;
         }
@@ -407,9 +409,8 @@ impl Tracker {
             unreachable!("only after collecting")
         };
         let live = self.members.iter().filter(|member| member.is_live()).count() as u64;
-        let mut report =
-            report::make(&self.members, job.as_deref(), outcome, self.started, finished);
-        report.reasons.extend(reasons);
+        let why = (outcome, reasons);
+        let mut report = report::make(&self.members, job.as_deref(), why, self.started, finished);
         report.tracker = self.config.rank;
         report.tracker_messages = self.messages + live;
         actions.push(TrackerAction::Report(Box::new(report)));
@@ -433,3 +434,6 @@ impl Tracker {
         actions.extend(live.map(|to| TrackerAction::Send { to, message: message.clone() }));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,7 +140,7 @@ impl CompleteSets {
 pub(super) fn make(
     members: &[Member],
     job: Option<&Job>,
-    outcome: Outcome,
+    (outcome, reasons): (Outcome, Vec<String>),
     started: Option<Instant>,
     stopped: Instant,
 ) -> Report {
@@ -156,13 +156,13 @@ pub(super) fn make(
         if let (Some(missing), true) = (&mut missing, member.is_live()) {
             missing.union_with(&lacks);
         }
-        peers.push(row(Rank(rank as u32), members, job, &lacks, begun));
+        peers.push(row(Rank(rank as u32), members, job, &reasons, &lacks, begun));
     }
     let missing =
         job.zip(missing).map(|(job, set)| names(&job.catalogue, &set)).unwrap_or_default();
     Report {
         outcome,
-        reasons: Vec::new(),
+        reasons,
         elapsed: stopped.since(begun),
         startup: begun.since(Instant::ZERO),
         bytes_wanted: members.iter().map(|member| member.wanted_bytes).sum(),
@@ -178,6 +178,7 @@ fn row(
     rank: Rank,
     members: &[Member],
     job: Option<&Job>,
+    reasons: &[String],
     lacks: &Bitfield,
     begun: Instant,
 ) -> PeerRow {
@@ -189,7 +190,7 @@ fn row(
         _ => {
             let whole = lacks.is_empty() && job.is_some();
             let state = if whole { PeerState::Complete } else { PeerState::Incomplete };
-            let reason = (!whole).then(|| why_incomplete(members, member, job, lacks));
+            let reason = (!whole).then(|| why_incomplete(members, member, job, reasons, lacks));
             (state, reason, member.stop.as_ref().map(|(at, _)| *at))
         }
     };
@@ -205,14 +206,23 @@ fn row(
     }
 }
 
+/// Why a rank of a refused job got nothing: the reasons are nowhere else in the report's rows.
+fn refused(reasons: &[String]) -> String {
+    match reasons.first() {
+        Some(first) => format!("the job was refused: {first}"),
+        None => "the job was refused".into(),
+    }
+}
+
 fn why_incomplete(
     members: &[Member],
     member: &Member,
     job: Option<&Job>,
+    reasons: &[String],
     lacks: &Bitfield,
 ) -> String {
     let Some(_) = job else {
-        return cannot_receive(member).unwrap_or_else(|| "the job was refused".into());
+        return cannot_receive(member).unwrap_or_else(|| refused(reasons));
     };
     if let Some(Shortfall { why, .. }) = shortfall(members, member, lacks) {
         return why;

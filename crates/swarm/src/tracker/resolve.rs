@@ -55,7 +55,8 @@ fn check_shares(members: &Members<'_>) -> Result<(), Vec<String>> {
     let partials =
         members.iter().any(|(_, member)| member.offers.values().any(|o| o.pieces.is_some()));
     if positions == 0 && !partials {
-        return Err(vec!["nothing is shared: give --share PATH on at least one rank".into()]);
+        return Err(vec!["nothing is shared: give --share PATH on at least one peer (rank 0 is none, unless with \
+                         --tracker colocated)".into()]);
     }
     let reasons: Vec<String> = (0..positions)
         .filter_map(|position| {

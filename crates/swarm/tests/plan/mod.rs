@@ -68,9 +68,11 @@ impl Plan {
     pub fn draw(seed: u64) -> Self {
         let dice = &mut Dice::new(seed);
         let cast = dice.one_in(4);
-        let ranks = 2 + dice.any_scale(11) as usize;
+        // More holders than a peer's table takes, now and then.
+        let many = dice.one_in(200);
+        let ranks = if many { 70 } else { 2 + dice.any_scale(11) as usize };
         let settings = draw_settings(dice, seed, cast);
-        let files = draw_files(dice);
+        let files = draw_files(dice, many);
         let mut orders: Vec<Orders> = (0..ranks).map(|_| draw_orders(dice, cast)).collect();
         deal(dice, &mut orders, &files, cast, settings.colocated);
         let troubled = dice.one_in(2);
@@ -112,13 +114,14 @@ fn draw_settings(dice: &mut Dice, seed: u64, cast: bool) -> Settings {
     settings
 }
 
-fn draw_files(dice: &mut Dice) -> Vec<Entry> {
+fn draw_files(dice: &mut Dice, small: bool) -> Vec<Entry> {
     let count = 1 + dice.any_scale(8);
     let mut files = Vec::new();
     for at in 0..count {
         let pieces = match dice.below(12) {
             0 => 0,
             1 => 1,
+            2..5 if small => dice.below(24),
             2 if at == 0 && dice.one_in(3) => 513 + dice.below(600),
             3 | 4 => dice.below(300),
             _ => dice.below(24),
@@ -215,7 +218,7 @@ fn draw_trouble(dice: &mut Dice, orders: &mut Orders, files: &[Entry]) {
         }
         3 => orders.corrupts = true,
         4 => orders.good_reads = Some(dice.any_scale(300) as u32),
-        5 => orders.slow_close = Duration::from_secs(3),
+        5 => orders.slow_close = Duration::from_millis(3_800),
         6 | 7 => {
             orders.file_system = dice.below(2);
             orders.free_bytes = Some(dice.any_scale(300 << 14));

@@ -174,7 +174,9 @@ impl World {
             let sum = |of: fn(&PeerRow) -> u64| report.peers.iter().map(of).sum::<u64>();
             let sent = sum(|row| row.counters.bytes_sent);
             let received = sum(|row| row.counters.bytes_received);
-            assert_eq!(sent, received, "bytes sent and received");
+            // Who is slow to clean up may not be waited for, and then its last counters lack.
+            let slow = self.nodes.iter().any(|node| !node.orders.slow_close.is_zero());
+            assert!(slow || sent == received, "{sent} bytes sent and {received} received");
             assert_eq!(report.bytes_delivered, sum(|row| row.counters.bytes_delivered));
         }
     }
