@@ -35,7 +35,8 @@ where
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_ansi(false)
-        // A line that cannot be written, because the launcher is gone, is no reason to print another.
+        // A line that cannot be written, because the launcher is gone, is no reason to print
+        // another.
         .log_internal_errors(false)
         .event_format(Line { rank, start })
         .with_writer(writer)

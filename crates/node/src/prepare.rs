@@ -251,7 +251,8 @@ impl LocalSource {
         }
         let path = std::fs::canonicalize(&share.path).ok()?;
         let named = share.naming == Naming::WithOwnName || path.is_file();
-        // The name is the one that was given, also where that is a link to something named otherwise.
+        // The name is the one that was given, also where that is a link to something named
+        // otherwise.
         let given = share.path.file_name().or(path.file_name());
         let own = if named { given?.to_owned().into_vec() } else { Vec::new() };
         Some(Self { name: [share.prefix.as_slice(), &own].concat(), path })

@@ -1,12 +1,12 @@
 //! What must hold whatever goes wrong. A broken promise becomes a [`Finding`], the first of which
 //! ends the run.
 //!
-//! The promises: a machine's invariants hold after every event (its own assertions; they panic).
-//! A peer serves, and gives a name to, nothing that it has not got. No piece is written twice.
-//! Queues stay within their bounds. A job that has not ended moves on, sooner than its faults excuse. At the
-//! end every live rank that can receive has every piece that any live rank holds, no rank is called
-//! complete that is not, the outcome is what became of the ranks, and no more pieces came twice
-//! than the faults excuse: none without faults.
+//! The promises: a machine's invariants hold after every event (its own assertions; they panic). A
+//! peer serves, and gives a name to, nothing that it has not got. No piece is written twice. Queues
+//! stay within their bounds. A job that has not ended moves on, sooner than its faults excuse. At
+//! the end every live rank that can receive has every piece that any live rank holds, no rank is
+//! called complete that is not, the outcome is what became of the ranks, and no more pieces came
+//! twice than the faults excuse: none without faults.
 
 use crate::fault::FaultKind;
 use crate::network::Micros;
@@ -81,9 +81,9 @@ pub(crate) fn letters_max(scenario: &Scenario) -> u64 {
     (u64::from(scenario.peers) + 1) * (LETTERS_PER_RANK + faults)
 }
 
-/// Pieces that may come twice. A rank that hangs, is slow or late, or whose last pieces arrive after
-/// the news of its death, may have been asked for two batches by each of the peers that it serves at
-/// once, and has a window of its own; what is asked elsewhere meanwhile comes twice.
+/// Pieces that may come twice. A rank that hangs, is slow or late, or whose last pieces arrive
+/// after the news of its death, may have been asked for two batches by each of the peers that it
+/// serves at once, and has a window of its own; what is asked elsewhere meanwhile comes twice.
 pub(crate) fn duplicates_max(scenario: &Scenario) -> u64 {
     let excuse = |kind| !matches!(kind, FaultKind::Corrupt(_) | FaultKind::Full | FaultKind::Lose);
     let excused = scenario.all_faults().into_iter().filter(|fault| excuse(fault.kind)).count();

@@ -149,8 +149,9 @@ impl Scenario {
 
     /// The least number of rounds in which anything could do it: `n − 1 + ⌈log2 h⌉` for `n` pieces,
     /// one seeder and `h` hosts; for several seeders the last piece goes out first in round `n / k`
-    /// and spreads from `k` hosts. Neither a host that receives all, nor a rack that all must enter,
-    /// is faster than its link. Faults are not counted, but for hosts that are slow from the start.
+    /// and spreads from `k` hosts. Neither a host that receives all, nor a rack that all must
+    /// enter, is faster than its link. Faults are not counted, but for hosts that are slow from the
+    /// start.
     pub fn bound(&self) -> u64 {
         let pieces = u64::from(self.pieces);
         let hosts = u64::from(self.hosts.min(self.peers));

@@ -1,6 +1,6 @@
 //! A table of simulated results: peers × pieces × policy × fault, as a reviewed snapshot. A change
-//! of protocol shows in it as a change of numbers. `BLESS=1 cargo test -p shoal-sim` writes it anew;
-//! read the difference before it is committed.
+//! of protocol shows in it as a change of numbers. `BLESS=1 cargo test -p shoal-sim` writes it
+//! anew; read the difference before it is committed.
 
 use sim::{Scenario, run};
 use std::fmt::Write;

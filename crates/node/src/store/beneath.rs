@@ -231,7 +231,7 @@ impl Root {
         let fd = loop {
             match self.directory(directory) {
                 Err(Errno::NOENT) if !directory.is_empty() => {
-                    directory = &directory[..above(directory)]
+                    directory = &directory[..above(directory)];
                 }
                 Err(_) => return Ok(()),
                 Ok(fd) => break fd,

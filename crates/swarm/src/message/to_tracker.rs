@@ -38,8 +38,8 @@ pub enum ToTracker {
     Stop(Stop),
     /// What was gained since the last update; empty as a sign of life.
     Update(Gains),
-    /// The answer to [`FromTracker::Settle`](super::FromTracker::Settle): what was under way then is
-    /// over, and the updates before this message tell what came of it.
+    /// The answer to [`FromTracker::Settle`](super::FromTracker::Settle): what was under way then
+    /// is over, and the updates before this message tell what came of it.
     Settled(u32),
     /// The final counters: nothing is in flight, and the disk work is done.
     Counters(Counters),

@@ -10,6 +10,10 @@ use content::{Catalogue, EntryIndex, HashRange, PieceId, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+/// With requests under way at fewer holders than this, more are looked for: whoever knows only the
+/// seeder makes it a star.
+const FEW_HOLDERS: usize = 4;
+
 /// Requests and transfers under way.
 #[derive(Debug, Default)]
 pub(super) struct Download {
@@ -155,8 +159,12 @@ impl Session {
     /// Asks the tracker where pieces are missing that no known holder can be asked for.
     fn ask_tracker(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
         let idle_window = self.download.used_bytes < self.config.window_bytes / 2;
+        let few = self.holders.busy_count() < FEW_HOLDERS;
         let starving = !self.picker.pickable().is_empty() || self.hashes.any_needed();
-        if !(idle_window && starving) || self.entries.is_halted() || !self.questions.may_ask(now) {
+        if !((idle_window || few) && starving)
+            || self.entries.is_halted()
+            || !self.questions.may_ask(now)
+        {
             return;
         }
         let Some(missing) = self.entries.missing() else { return };
@@ -313,9 +321,9 @@ impl Session {
         self.end_transfer(transfer);
     }
 
-    /// Makes what came late the one claim to its piece: whoever else was asked for it meanwhile will
-    /// be late. Else a slow network, on which requests outlast the stall time, would be asked for
-    /// the same pieces for ever. Says whether the piece is of use.
+    /// Makes what came late the one claim to its piece: whoever else was asked for it meanwhile
+    /// will be late. Else a slow network, on which requests outlast the stall time, would be asked
+    /// for the same pieces for ever. Says whether the piece is of use.
     fn take_over(&mut self, piece: PieceId) -> bool {
         if self.picker.remove(piece.0) {
             self.download.fetching.insert(piece);
@@ -391,6 +399,7 @@ impl Session {
     pub(super) fn learn(&mut self, rank: Rank, near: bool, ranges: &[Range<u32>]) -> bool {
         let news = self.holders.learn(rank, near, ranges, &mut self.picker);
         if news {
+            self.hashes.wake();
             self.revive(ranges);
         }
         news

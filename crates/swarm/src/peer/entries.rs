@@ -176,7 +176,8 @@ impl Entries {
         }
     }
 
-    /// Whether pieces of an entry may be found at the destination, or in a local copy of the source.
+    /// Whether pieces of an entry may be found at the destination, or in a local copy of the
+    /// source.
     pub(super) fn is_candidate(&self, entry: EntryIndex) -> bool {
         let progress = self.progress.get(&entry);
         matches!(progress, Some(Progress::Fetching { candidate: true, .. }))

@@ -14,7 +14,7 @@ pub(super) struct Settling {
     number: u32,
     /// Requests before this one were under way when the call came.
     before: RequestNumber,
-    /// Questions up to this one were asked by then.
+    /// Questions up to this one were asked before all that is needed was known.
     question: u32,
 }
 
@@ -56,6 +56,14 @@ impl Session {
             before: RequestNumber(self.next_request()),
             question: self.questions.last_asked(),
         });
+    }
+
+    /// Hashes are needed that no question so far was about.
+    pub(super) fn unsettle(&mut self) {
+        let asked = self.questions.last_asked();
+        if let Some(settling) = &mut self.settling {
+            settling.question = asked;
+        }
     }
 
     /// Answers once it is. A request is over when its last piece is written, or will not come.

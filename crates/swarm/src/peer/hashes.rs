@@ -29,12 +29,19 @@ pub(super) struct Hashes {
     asked: BTreeMap<RangeOf, (Rank, Instant)>,
     /// Where the next look begins.
     cursor: Option<RangeOf>,
+    /// Whether the last look found nobody to ask, and nothing is different since.
+    is_at_rest: bool,
 }
 
 impl Hashes {
     /// Questions begin at this range and go round: every rank has a place of its own.
     pub(super) fn begin_at(&mut self, range: RangeOf) {
         self.cursor = Some(range);
+    }
+
+    /// Something is different, or some time has passed: the next look may find somebody to ask.
+    pub(super) fn wake(&mut self) {
+        self.is_at_rest = false;
     }
 
     /// Takes what this rank knows of a file it has, or has a part of.
@@ -66,6 +73,7 @@ impl Hashes {
         }
         let content = catalogue.entry(entry).file().expect("only files have hashes");
         if let Some(root) = content.root {
+            self.wake();
             self.layers.entry(entry).or_insert_with(|| VerifiedLayer::new(content.geometry, root));
             self.needed.entry((entry, index)).or_insert(None);
         }
@@ -115,7 +123,7 @@ impl Hashes {
     ) -> Vec<(RangeOf, Rank)> {
         self.asked.retain(|_, (_, at)| now.since(*at) < ANSWER_WITHIN);
         let mut questions = Vec::new();
-        if self.asked.len() >= MAX_ASKED || self.needed.is_empty() {
+        if self.asked.len() >= MAX_ASKED || self.needed.is_empty() || self.is_at_rest {
             return questions;
         }
         let from = self.cursor.unwrap_or((EntryIndex(0), 0));
@@ -137,11 +145,13 @@ impl Hashes {
         for &(range, of) in &questions {
             self.needed.insert(range, Some(of));
         }
+        self.is_at_rest = questions.is_empty();
         questions
     }
 
     /// An answer of a rank without hashes, or with wrong ones; says whether it was asked for them.
     pub(super) fn refused(&mut self, range: RangeOf, by: Rank) -> bool {
+        self.wake();
         let was_asked = self.asked.get(&range).is_some_and(|(of, _)| *of == by);
         if was_asked {
             self.asked.remove(&range);

@@ -12,8 +12,12 @@ pub(super) const MAX_HOLDERS: usize = 64;
 /// Pieces of one holder that may fail to verify before it is not asked again.
 const MAX_STRIKES: u8 = 3;
 
-/// Requests under way at one holder: the next is there when the first ends.
-const MAX_REQUESTS: usize = 2;
+/// Requests under way at a holder that is the only one of use: the next is there when the first ends.
+const MAX_REQUESTS_AT_ONE: usize = 2;
+
+/// Requests under way at each of several: a window full of requests at the seeder would leave no
+/// room for those who got its pieces.
+const MAX_REQUESTS_EACH: usize = 1;
 
 /// How a holder stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,18 +172,25 @@ impl Holders {
         true
     }
 
+    /// How many holders have requests under way.
+    pub(super) fn busy_count(&self) -> usize {
+        self.holders.values().filter(|holder| holder.requests > 0).count()
+    }
+
     /// The holder to ask next: one that has something to pick, near ones first, then those with the
     /// fewest requests under way, in turn.
     pub(super) fn next(&mut self, picker: &Picker) -> Option<Rank> {
-        let open = |holder: &Holder| {
-            holder.standing == Standing::Good
-                && holder.unacknowledged == 0
-                && holder.requests < MAX_REQUESTS
-                && holder.pieces.intersects(picker.pickable())
-        };
         if picker.pickable().is_empty() {
             return None;
         }
+        let useful = |holder: &&Holder| {
+            holder.standing == Standing::Good && holder.pieces.intersects(picker.pickable())
+        };
+        let several = self.holders.values().filter(useful).nth(1).is_some();
+        let most = if several { MAX_REQUESTS_EACH } else { MAX_REQUESTS_AT_ONE };
+        let open = |holder: &Holder| {
+            holder.unacknowledged == 0 && holder.requests < most && useful(&holder)
+        };
         let turn = self.turn;
         let best = self
             .holders
@@ -191,8 +202,8 @@ impl Holders {
         Some(best)
     }
 
-    /// A holder that surely knows the hashes of these pieces, for it serves one of them; another one
-    /// than was asked before, where there is one.
+    /// A holder that surely knows the hashes of these pieces, for it serves one of them; another
+    /// one than was asked before, where there is one.
     pub(super) fn knowing(&self, pieces: Range<u32>, before: Option<Rank>) -> Option<Rank> {
         let knows = |holder: &Holder| {
             holder.standing != Standing::Banned && holder.pieces.count_in(pieces.clone()) > 0

@@ -24,8 +24,8 @@ impl Session {
         assert_eq!(self.download.used_bytes, asked + coming, "the window counts what is under way");
     }
 
-    /// What is fetched is what requests and transfers are about, and each holder's counts agree with
-    /// its requests.
+    /// What is fetched is what requests and transfers are about, and each holder's counts agree
+    /// with its requests.
     fn check_requests(&self) {
         let mut fetched: Vec<PieceId> = Vec::new();
         let mut open = BTreeMap::new();

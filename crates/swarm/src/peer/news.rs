@@ -7,11 +7,11 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// News wait for the end of a batch, but no longer than this.
-const MAX_WAIT: Duration = Duration::from_millis(500);
+const MAX_WAIT: Duration = Duration::from_millis(200);
 
 /// The first pause between two questions to the tracker; it doubles while answers bring nothing
 /// new.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const FIRST_PAUSE: Duration = Duration::from_millis(40);
 
 /// The longest pause between two questions.
 const MAX_PAUSE: Duration = Duration::from_secs(1);

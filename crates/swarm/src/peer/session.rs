@@ -8,7 +8,7 @@ use super::hashes::Hashes;
 use super::holders::Holders;
 use super::news::{News, Questions};
 use super::picker::Picker;
-use super::upload::Upload;
+use super::upload::{MAX_BATCH, Upload};
 use super::{Fault, Offered, PeerAction, PeerConfig, PeerEvent};
 use crate::message::{Between, FromTracker, Gains, Message, Stop, ToTracker};
 use crate::{Counters, Held, Instant, Rank};
@@ -89,7 +89,7 @@ impl Session {
         });
         let fitting = config.window_bytes / 2 / longest.max().unwrap_or(1).max(1);
         Self {
-            batch: u64::from(config.batch).min(fitting).max(1) as usize,
+            batch: u64::from(config.batch).min(fitting).clamp(1, MAX_BATCH as u64) as usize,
             upload: Upload::new(Arc::clone(&catalogue), config.upload_window_bytes),
             holders: Holders::new(pieces, config.rank),
             picker: Picker::new(pieces, cursor as u32),
@@ -201,8 +201,8 @@ impl Session {
         self.drop_holder(rank);
     }
 
-    /// A piece is here now: it is served, and the tracker will hear of it. Only what can be verified
-    /// is: whoever serves a piece knows its hash.
+    /// A piece is here now: it is served, and the tracker will hear of it. Only what can be
+    /// verified is: whoever serves a piece knows its hash.
     pub(super) fn gain(&mut self, now: Instant, piece: PieceId) {
         let known = self.hashes.expected(&self.catalogue, piece).is_some();
         if known && self.serving.insert(piece.0) {
@@ -243,6 +243,7 @@ impl Session {
 
     /// What belongs to a time of its own: timeouts, updates that waited long enough.
     pub(super) fn on_tick(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
+        self.hashes.wake();
         self.expire(now, actions);
     }
 

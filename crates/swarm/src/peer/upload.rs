@@ -19,6 +19,10 @@ const MAX_LANES: usize = 8;
 /// Requests of one asker that are acknowledged at once: the next is ready when the first ends.
 const MAX_ACKED: usize = 2;
 
+/// The most pieces in a request: their runs, and those of an answer, fit a message. A longer one is
+/// cut, which no peer of ours ever sends.
+pub(super) const MAX_BATCH: usize = 2048;
+
 /// Gains told in one acknowledgement.
 const MAX_TOLD: usize = 2048;
 
@@ -404,6 +408,3 @@ impl Lane {
         count
     }
 }
-
-/// The most pieces taken from one request; a longer one is cut, which no peer of ours ever sends.
-const MAX_BATCH: usize = 4096;

@@ -171,8 +171,8 @@ fn plan(members: &[(Rank, &Member)]) -> Result<Plan, Vec<String>> {
     Ok(Plan { catalogue, ranks: members.iter().map(|(rank, _)| *rank).collect(), wants, assigned })
 }
 
-/// What a member holds of all that it offered. A partial of other content than the catalogue's is no
-/// holding.
+/// What a member holds of all that it offered. A partial of other content than the catalogue's is
+/// no holding.
 fn offered_pieces(member: &Member, catalogue: &Catalogue) -> Vec<Range<u32>> {
     let mut held = Vec::new();
     for offered in member.offers.values() {

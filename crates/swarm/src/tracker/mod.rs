@@ -319,8 +319,8 @@ impl Tracker {
         }
     }
 
-    /// While this rank was stopped (a job suspended as a whole, a debugger) it heard nothing, and the
-    /// others are not to blame.
+    /// While this rank was stopped (a job suspended as a whole, a debugger) it heard nothing, and
+    /// the others are not to blame.
     fn excuse_own_sleep(&mut self, now: Instant) {
         let slept = asleep(self.last_tick, now, self.config.patience);
         self.last_tick = now;

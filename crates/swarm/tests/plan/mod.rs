@@ -218,6 +218,7 @@ fn draw_trouble(dice: &mut Dice, orders: &mut Orders, files: &[Entry]) {
         }
         3 => orders.corrupts = true,
         4 => orders.good_reads = Some(dice.any_scale(300) as u32),
+        8 if dice.one_in(6) => orders.trouble = Some("the plan has no such rank"),
         5 => orders.slow_close = Duration::from_millis(3_800),
         6 | 7 => {
             orders.file_system = dice.below(2);

@@ -150,7 +150,7 @@ impl World {
         let mut whole = true;
         for row in &report.peers {
             let node = &self.nodes[row.rank.index()];
-            whole &= row.state != PeerState::Lost && node.alive;
+            whole &= row.state != PeerState::Lost && node.alive && !node.slept;
             if !whole || node.disk.catalogue.is_none() {
                 continue;
             }
@@ -174,7 +174,7 @@ impl World {
             let sum = |of: fn(&PeerRow) -> u64| report.peers.iter().map(of).sum::<u64>();
             let sent = sum(|row| row.counters.bytes_sent);
             let received = sum(|row| row.counters.bytes_received);
-            // Who is slow to clean up may not be waited for, and then its last counters lack.
+            // Who is slow to clean up may not be waited for: then its last counters lack.
             let slow = self.nodes.iter().any(|node| !node.orders.slow_close.is_zero());
             assert!(slow || sent == received, "{sent} bytes sent and {received} received");
             assert_eq!(report.bytes_delivered, sum(|row| row.counters.bytes_delivered));

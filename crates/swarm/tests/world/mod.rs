@@ -1,8 +1,8 @@
 //! A whole swarm in one thread: the real machines, a model of each disk, and queues in place of
 //! MPI.
 //!
-//! Messages of a pair and channel keep their order, as MPI's do; everything else happens in an order
-//! drawn from a seed, and may take its time. Ranks may die, and sleep. After every event the
+//! Messages of a pair and channel keep their order, as MPI's do; everything else happens in an
+//! order drawn from a seed, and may take its time. Ranks may die, and sleep. After every event the
 //! machines' invariants are checked.
 
 // Each test that includes this module uses another part of it.
@@ -91,8 +91,12 @@ enum Event {
     Arrive { from: Rank, to: Rank, channel: Channel },
 }
 
-/// A piece on its way, whether it is good, and its sender's name for it; none where it was withdrawn.
+/// A piece on its way, whether it is good, and its sender's name for it; none where it was
+/// withdrawn.
 type PieceOnItsWay = Option<(PieceId, bool, TransferId)>;
+
+/// More than any job of these tests needs.
+const MAX_EVENTS: u64 = 5_000_000;
 
 pub struct World {
     pub now: Instant,
@@ -164,8 +168,7 @@ impl World {
             let hello = world.hello(rank);
             world.peer_event(rank, PeerEvent::Hello(Box::new(hello)));
             if !world.nodes[rank.index()].orders.cast {
-                let offered = world.offered(rank, None);
-                world.later(Event::Peer(rank, PeerEvent::Offered(offered)));
+                world.prepare(rank, None);
             }
         }
         world
@@ -192,6 +195,15 @@ impl World {
             wants_own: orders.cast,
             destination: (!orders.wants.is_empty()).then_some(destination),
         }
+    }
+
+    /// Looks through what a rank is to offer: of a cast, the shares at these positions.
+    fn prepare(&mut self, rank: Rank, positions: Option<&[u32]>) {
+        let event = match self.nodes[rank.index()].orders.trouble {
+            Some(why) => PeerEvent::Trouble(why.to_owned()),
+            None => PeerEvent::Offered(self.offered(rank, positions)),
+        };
+        self.later(Event::Peer(rank, event));
     }
 
     fn offered(&mut self, rank: Rank, positions: Option<&[u32]>) -> Vec<Offered> {
@@ -253,6 +265,7 @@ impl World {
                 continue;
             }
             self.happened += 1;
+            assert!(self.happened < MAX_EVENTS, "so many events have no end");
             let at = self.random(self.events.len());
             let event = self.events.swap_remove(at);
             self.happen(event);

@@ -1,5 +1,5 @@
-//! A rank of the little world: its machine, a model of its disk, and what it does with the machine's
-//! actions.
+//! A rank of the little world: its machine, a model of its disk, and what it does with the
+//! machine's actions.
 
 use super::orders::{Orders, Refuses, Standing};
 use super::{Event, World};
@@ -216,8 +216,7 @@ impl World {
                 self.send(rank, to, &Envelope { epoch, message });
             }
             PeerAction::Prepare(positions) => {
-                let offered = self.offered(rank, Some(&positions));
-                self.later(Event::Peer(rank, PeerEvent::Offered(offered)));
+                self.prepare(rank, Some(&positions));
             }
             PeerAction::Begin { catalogue, wanted } => {
                 node.disk.catalogue = Some(catalogue);

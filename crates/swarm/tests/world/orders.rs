@@ -1,5 +1,5 @@
-//! What a rank of the little world brings to a job, and the files of that world. Bytes exist only as
-//! hashes that are made up.
+//! What a rank of the little world brings to a job, and the files of that world. Bytes exist only
+//! as hashes that are made up.
 
 use content::{Entry, FileContent, Geometry, Hash, Kind, Metadata, Name, PieceLayer, PieceLen};
 use content::{Timestamp, VerifiedLayer};
@@ -16,6 +16,8 @@ pub struct Orders {
     pub rotten_partials: bool,
     pub wants: Vec<&'static str>,
     pub cast: bool,
+    /// Why it cannot carry out its orders at all.
+    pub trouble: Option<&'static str>,
     pub cannot_receive: Option<&'static str>,
     /// The identity of the destination, where ranks share one.
     pub destination: Option<u128>,

@@ -65,6 +65,9 @@ impl Session {
             let (_, index) = self.catalogue.locate(piece);
             let known = geometry.is_single_piece()
                 || self.hashes.need(&self.catalogue, entry, HashRange::covering(index));
+            if !known {
+                self.unsettle();
+            }
             // What this rank serves and lacks at its destination is its own source's.
             let here = candidate || self.serving.get(piece.0);
             if self.entries.is_gone(piece) {
