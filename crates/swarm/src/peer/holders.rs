@@ -12,7 +12,8 @@ pub(super) const MAX_HOLDERS: usize = 64;
 /// Pieces of one holder that may fail to verify before it is not asked again.
 const MAX_STRIKES: u8 = 3;
 
-/// Requests under way at a holder that is the only one of use: the next is there when the first ends.
+/// Requests under way at a holder that is the only one of use: the next is there when the first
+/// ends.
 const MAX_REQUESTS_AT_ONE: usize = 2;
 
 /// Requests under way at each of several: a window full of requests at the seeder would leave no
