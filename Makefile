@@ -2,14 +2,21 @@
 #
 # CI runs `make test` and nothing else, so what passes here passes there.
 
-# Two builds live side by side, one for each MPI; crate ferrompi's build script takes the compiler from MPICC.
+# Builds live side by side, one for each MPI; crate ferrompi's build script takes the compiler from MPICC.
 OPENMPI := MPICC=mpicc.openmpi CARGO_TARGET_DIR=target/openmpi
 MPICH   := MPICC=mpicc.mpich CARGO_TARGET_DIR=target/mpich
+# The one Open MPI that goes on when a rank dies, where scripts/install-deps puts it.
+ULFM_HOME := $(CURDIR)/target/openmpi-5.0.11
+ULFM    := MPICC=$(ULFM_HOME)/bin/mpicc CARGO_TARGET_DIR=target/openmpi5 LD_LIBRARY_PATH=$(ULFM_HOME)/lib \
+           SHOAL_MPIRUN="$(ULFM_HOME)/bin/mpirun --with-ft ulfm"
 
 # The crates whose behaviour depends on the MPI; all others are tested once.
 MPI_CRATES := --package shoal-mpi --package shoal-cli --package shoal-e2e
 
-.PHONY: help build demo test test-openmpi test-mpich lint clean
+# The black-box tests in which ranks die, hang, or find their disks and shares in trouble.
+FAILURES := --test deaths --test waiting --test destination
+
+.PHONY: help build demo test test-openmpi test-mpich test-ulfm lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -22,17 +29,25 @@ demo:  ## one tracker and four peers under mpirun, with real files, checked with
 	@scripts/install-deps demo
 	@scripts/demo
 
-test:  ## install what is missing, then everything, under Open MPI and under MPICH
+test:  ## install what is missing, then everything, under Open MPI, under MPICH, and under ULFM
 	@scripts/install-deps test
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test-openmpi
 	@$(MAKE) --no-print-directory test-mpich
+	@$(MAKE) --no-print-directory test-ulfm
 
 test-openmpi:  ## all crates, under Debian's Open MPI
 	$(OPENMPI) cargo test --workspace --no-fail-fast
 
 test-mpich:  ## the crates that depend on the MPI, under Debian's MPICH
 	$(MPICH) cargo test $(MPI_CRATES) --no-fail-fast
+
+test-ulfm:  ## crate mpi and the tests of failures, under PyPI's Open MPI 5 with ULFM
+	@if scripts/install-deps test-ulfm; then set -ex; \
+	$(ULFM) cargo test --package shoal-mpi --no-fail-fast; \
+	$(ULFM) cargo test --package shoal-e2e $(FAILURES) --no-fail-fast; \
+	elif [ "$$CI" = true ]; then echo "test-ulfm: no Open MPI with ULFM here, and CI must have it" >&2; exit 1; \
+	else echo "test-ulfm: no Open MPI with ULFM here, SKIPPED"; fi
 
 # A toolchain without these components still runs the tests.
 lint:  ## rustfmt and clippy, where the toolchain has them

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The MPI that the binary was built for, as far as starting it goes.
+/// The MPI that the binary was built for and the way it is started, as far as tests must know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mpi {
-    /// Open MPI: may be told to start more ranks than cores.
+    /// Open MPI: may be told to start more ranks than cores. A rank that dies takes the job along.
     OpenMpi,
-    /// MPICH and its relatives, with the Hydra launcher.
+    /// Open MPI 5 started with `--with-ft ulfm`: the job outlives its dead, and is told of them.
+    Ulfm,
+    /// MPICH and its relatives, with the Hydra launcher. A rank that dies takes the job along.
     Mpich,
 }
 
@@ -18,8 +20,10 @@ impl Mpi {
     pub fn of_binary() -> Self {
         static MPI: OnceLock<Mpi> = OnceLock::new();
         *MPI.get_or_init(|| {
-            if let Some(launcher) = std::env::var_os("SHOAL_MPIRUN") {
-                return Self::of_launcher(Path::new(&launcher));
+            if let Some((launcher, flags)) = given_launcher() {
+                let mpi = Self::of_launcher(&launcher);
+                let has_ulfm = flags.iter().any(|flag| flag == "ulfm");
+                return if has_ulfm { Self::Ulfm } else { mpi };
             }
             let bytes = std::fs::read(shoal()).expect("the binary can be read");
             let names = |soname: &str| bytes.windows(soname.len()).any(|w| w == soname.as_bytes());
@@ -41,13 +45,18 @@ impl Mpi {
         }
     }
 
-    /// The launcher: `SHOAL_MPIRUN`, else Debian's name for it, else `mpirun`.
+    /// Whether a job goes on without a rank that was killed.
+    pub fn outlives_its_dead(self) -> bool {
+        self == Self::Ulfm
+    }
+
+    /// The launcher: that of `SHOAL_MPIRUN`, else Debian's name for it, else `mpirun`.
     pub fn launcher(self) -> PathBuf {
-        if let Some(given) = std::env::var_os("SHOAL_MPIRUN") {
-            return given.into();
+        if let Some((launcher, _)) = given_launcher() {
+            return launcher;
         }
         let debian = match self {
-            Self::OpenMpi => "mpirun.openmpi",
+            Self::OpenMpi | Self::Ulfm => "mpirun.openmpi",
             Self::Mpich => "mpirun.mpich",
         };
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -55,21 +64,25 @@ impl Mpi {
         there.unwrap_or_else(|| "mpirun".into())
     }
 
-    /// What the launcher must be told so that ranks may outnumber cores and share them.
-    pub fn flags(self) -> &'static [&'static str] {
-        match self {
-            Self::OpenMpi => &["--oversubscribe", "--bind-to", "none"],
-            Self::Mpich => &[],
+    /// What the launcher must be told: what `SHOAL_MPIRUN` says, and that ranks may outnumber cores
+    /// and share them.
+    pub fn flags(self) -> Vec<String> {
+        let mut flags = given_launcher().map_or_else(Vec::new, |(_, flags)| flags);
+        if self != Self::Mpich {
+            flags.extend(["--oversubscribe", "--bind-to", "none"].map(str::to_owned));
         }
+        flags
     }
 
     /// What the environment must say for the same, and so that root may start ranks (a container's
     /// CI is root).
     pub fn environment(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::OpenMpi => &[
+            Self::OpenMpi | Self::Ulfm => &[
                 ("OMPI_ALLOW_RUN_AS_ROOT", "1"),
                 ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
+                ("PRTE_ALLOW_RUN_AS_ROOT", "1"),
+                ("PRTE_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
                 ("OMPI_MCA_rmaps_base_oversubscribe", "1"),
                 ("OMPI_MCA_hwloc_base_binding_policy", "none"),
                 ("PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe"),
@@ -77,6 +90,13 @@ impl Mpi {
             Self::Mpich => &[],
         }
     }
+}
+
+/// What `SHOAL_MPIRUN` says: a launcher, and perhaps flags after it, split at blanks.
+fn given_launcher() -> Option<(PathBuf, Vec<String>)> {
+    let line = std::env::var("SHOAL_MPIRUN").ok()?;
+    let mut words = line.split_whitespace().map(str::to_owned);
+    Some((words.next()?.into(), words.collect()))
 }
 
 /// The binary under test: `SHOAL_BIN`; else the one of this test's own profile, brought up to date

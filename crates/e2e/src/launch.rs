@@ -108,7 +108,7 @@ impl Launch {
             if index > 0 {
                 command.arg(":");
             }
-            command.args(mpi.flags().iter().filter(|_| index == 0));
+            command.args(mpi.flags().into_iter().filter(|_| index == 0));
             command.arg("-n").arg(ranks.to_string()).arg(self.binary()).args(self.full(args));
         }
         self.spawn(command)

@@ -6,6 +6,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::time::Duration;
 
+/// What launchers tell each process of its rank: Open MPI, PMIx, Hydra.
+const RANK_VARIABLES: [&str; 3] = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"];
+
 /// A process of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RankProcess {
@@ -34,7 +37,8 @@ impl RankProcess {
                 variables().find_map(|v| v.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
             std::str::from_utf8(text?).ok()?.parse().ok()
         };
-        Some(Self { pid, rank: number("OMPI_COMM_WORLD_RANK").or_else(|| number("PMI_RANK")) })
+        let rank = RANK_VARIABLES.into_iter().find_map(number);
+        Some(Self { pid, rank })
     }
 
     /// Sends a signal; a process that is gone does not mind.
@@ -57,6 +61,14 @@ impl RankProcess {
     /// SIGCONT: it wakes.
     pub fn wake(self) {
         self.signal(Signal::CONT);
+    }
+
+    /// Whether it exists, and has not ended.
+    pub fn is_alive(self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        // The state follows the command's name: a zombie has ended.
+        let state = stat.rfind(')').and_then(|at| stat[at + 1..].trim_start().chars().next());
+        state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
     }
 
     /// Processor time used so far, user and system, all threads; `None` where the process is gone.

@@ -22,6 +22,7 @@ pub struct Running {
     deadline: Duration,
     outputs: (PathBuf, PathBuf),
     json: PathBuf,
+    hung: Vec<RankProcess>,
     _slots: Slots,
 }
 
@@ -36,7 +37,8 @@ impl Running {
         slots: Slots,
     ) -> Self {
         let started = Instant::now();
-        Self { child, mark, command, started, deadline, outputs, json, _slots: slots }
+        let hung = Vec::new();
+        Self { child, mark, command, started, deadline, outputs, json, hung, _slots: slots }
     }
 
     /// The processes that there are now, the launcher among them.
@@ -62,6 +64,44 @@ impl Running {
         found.unwrap_or_else(|| panic!("no process of rank {rank}\n{}", self.output()))
     }
 
+    /// Kills a rank with SIGKILL and waits until it is dead.
+    pub fn kill_rank(&mut self, rank: u32) {
+        self.kill_ranks(&[rank]);
+    }
+
+    /// Kills ranks with SIGKILL, all before the first death can be heard of, and waits until they
+    /// are dead.
+    pub fn kill_ranks(&mut self, ranks: &[u32]) {
+        let doomed: Vec<RankProcess> = ranks.iter().map(|rank| self.rank(*rank)).collect();
+        doomed.iter().for_each(|process| process.kill());
+        while doomed.iter().any(|process| process.is_alive()) {
+            self.check_deadline();
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Lets a rank hang (SIGSTOP). Where it still does when the launcher has ended, `finish` wakes
+    /// it, and it must end by itself.
+    pub fn hang_rank(&mut self, rank: u32) {
+        let process = self.rank(rank);
+        process.stop();
+        self.hung.push(process);
+    }
+
+    /// Wakes a rank that hangs.
+    pub fn wake_rank(&mut self, rank: u32) {
+        let (woken, hung) = self.hung.drain(..).partition(|process| process.rank == Some(rank));
+        self.hung = hung;
+        let woken: Vec<RankProcess> = woken;
+        assert!(!woken.is_empty(), "rank {rank} does not hang");
+        woken.into_iter().for_each(RankProcess::wake);
+    }
+
+    /// What standard error holds so far.
+    pub fn stderr(&self) -> String {
+        self.read_outputs().1
+    }
+
     /// Waits until something is so. Returns false where the job ended before.
     ///
     /// # Panics
@@ -78,6 +118,16 @@ impl Running {
             self.check_deadline();
             std::thread::sleep(POLL);
         }
+    }
+
+    /// Waits until something is so while the job runs.
+    ///
+    /// # Panics
+    ///
+    /// Panics where the job ends before, and at the deadline, with the output so far.
+    pub fn wait_for(&mut self, what: &str, is_so: impl FnMut(&Self) -> bool) {
+        let in_time = self.wait_until(is_so);
+        assert!(in_time, "the job ended before {what}\n{}", self.output());
     }
 
     /// Kills every process of the job with SIGKILL, by process id, and waits until they are gone.
@@ -100,6 +150,8 @@ impl Running {
             std::thread::sleep(POLL);
         };
         let wall = self.started.elapsed();
+        // A launcher that knows how to go on without a rank leaves one that hangs alone.
+        self.hung.drain(..).for_each(RankProcess::wake);
         self.check_nothing_left();
         let (stdout, stderr) = self.read_outputs();
         Finished::new(std::mem::take(&mut self.command), status, wall, stdout, stderr, &self.json)

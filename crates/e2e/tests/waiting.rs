@@ -13,7 +13,7 @@ fn hang_in_mid_transfer(cluster: &Cluster, running: &mut Running, receivers: &[u
     };
     let in_time = running.wait_until(|_| receivers.iter().all(begun));
     assert!(in_time, "the job ended before it could be stopped");
-    hang.iter().for_each(|rank| running.rank(*rank).stop());
+    hang.iter().for_each(|rank| running.hang_rank(*rank));
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn ranks_that_wait_use_less_than_a_tenth_of_a_core() {
     let (before, began) = (waiting.map(|process| process.cpu_time().unwrap()), Instant::now());
     std::thread::sleep(Duration::from_secs(3));
     let (after, wall) = (waiting.map(|process| process.cpu_time().unwrap()), began.elapsed());
-    running.rank(1).wake();
+    running.wake_rank(1);
 
     let report = running.finish().complete();
     for rank in [2, 3] {
@@ -72,7 +72,7 @@ fn a_destination_that_another_job_uses_is_refused() {
     let share = ["run", "--share", "rank1/share", "--want", ""];
     let take = ["run", "--into", taken.to_str().unwrap()];
     let second = other.launch(2, share).and(1, take).load(Load::Beside).run();
-    (0..3).for_each(|rank| first.rank(rank).wake());
+    (0..3).for_each(|rank| first.wake_rank(rank));
     second.refused(&["rank2/into"]);
     first.finish().complete();
     assert_same_tree(&taken, [("large.bin", &source)]);

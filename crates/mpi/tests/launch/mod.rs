@@ -59,17 +59,18 @@ fn one_at_a_time() -> MutexGuard<'static, ()> {
     LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// `SHOAL_MPIRUN` (words are split at blanks); else the launcher beside the compiler wrapper that
-/// `MPICC` names; else the usual names of the library's launcher. With what each needs to run more
-/// ranks than cores.
+/// `SHOAL_MPIRUN` (a launcher and its flags, split at blanks); else the launcher beside the
+/// compiler wrapper that `MPICC` names; else the usual names of the library's launcher. With what
+/// each needs to run more ranks than cores.
 fn launcher() -> Command {
+    let is_open_mpi = mpi::library().starts_with("Open MPI");
+    let oversubscribe = || is_open_mpi.then_some(["--oversubscribe", "--bind-to", "none"]);
     if let Ok(line) = std::env::var("SHOAL_MPIRUN") {
         let mut words = line.split_whitespace();
         let mut command = Command::new(words.next().expect("SHOAL_MPIRUN names a launcher"));
-        command.args(words);
+        command.args(words).args(oversubscribe().into_iter().flatten());
         return command;
     }
-    let is_open_mpi = mpi::library().starts_with("Open MPI");
     let usual: &[&str] = if is_open_mpi {
         &["mpirun.openmpi", "mpirun"]
     } else {
@@ -85,9 +86,7 @@ fn launcher() -> Command {
     if has_ulfm() {
         command.args(["--with-ft", "ulfm"]);
     }
-    if is_open_mpi {
-        command.args(["--oversubscribe", "--bind-to", "none"]);
-    }
+    command.args(oversubscribe().into_iter().flatten());
     command
 }
 
