@@ -239,6 +239,21 @@ pub struct Common {
         value_parser = size::parse_patience
     )]
     pub patience: Duration,
+    /// The most that this rank sends, in bytes a second, as in 150MB or 1.5GiB
+    ///
+    /// The cap is kept piece by piece: in T seconds no more than RATE * T goes, and one piece
+    /// beside. Where that is too coarse, --piece-length makes shorter pieces.
+    #[arg(
+        verbatim_doc_comment, long, value_name = "RATE", allow_negative_numbers = true,
+        value_parser = size::parse_rate
+    )]
+    pub limit_upload: Option<u64>,
+    /// The most that this rank receives, in bytes a second
+    #[arg(
+        long, value_name = "RATE", allow_negative_numbers = true,
+        value_parser = size::parse_rate
+    )]
+    pub limit_download: Option<u64>,
     /// How progress is shown on standard error
     ///
     /// auto is a bar on a terminal and a line now and then elsewhere (a launcher's pipe is no
@@ -270,12 +285,6 @@ pub struct NotYet {
     /// SRC is visible on every rank: read it once in all
     #[arg(long, hide_short_help = true)]
     pub shared_fs: bool,
-    /// Cap of what a rank sends, bytes a second, as in 150MB or 1.5GiB
-    #[arg(long, value_name = "RATE", hide_short_help = true, allow_hyphen_values = true)]
-    pub limit_upload: Option<OsString>,
-    /// Cap of what a rank receives
-    #[arg(long, value_name = "RATE", hide_short_help = true, allow_hyphen_values = true)]
-    pub limit_download: Option<OsString>,
     /// The bound on buffers of a rank
     #[arg(long, value_name = "SIZE", hide_short_help = true, allow_hyphen_values = true)]
     pub memory: Option<OsString>,
@@ -295,8 +304,6 @@ impl NotYet {
     pub fn first(&self) -> Option<(&'static str, &'static str)> {
         let given = [
             (self.shared_fs, "--shared-fs", "reading a parallel file system once"),
-            (self.limit_upload.is_some(), "--limit-upload", "bandwidth caps"),
-            (self.limit_download.is_some(), "--limit-download", "bandwidth caps"),
             (self.memory.is_some(), "--memory", "a bound on buffers that can be set"),
             (self.check, "--check", "comparing a destination"),
             (self.delete, "--delete", "comparing a destination"),

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use swarm::peer::Limits;
 use swarm::{Pattern, Rank};
 
 /// Said where something is wanted and no directory is named.
@@ -133,6 +134,7 @@ fn bare_job(
         batch: common.batch,
         threads: common.threads.unwrap_or_else(|| default_threads(env, launcher)),
         patience: common.patience,
+        limits: Limits { upload: common.limit_upload, download: common.limit_download },
         host: env.host.clone(),
         problem: None,
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use support::World;
 use swarm::Pattern;
+use swarm::peer::Limits;
 
 fn patterns(texts: &[&str]) -> Vec<Pattern> {
     texts.iter().map(|text| Pattern::new(text).unwrap()).collect()
@@ -43,6 +44,14 @@ fn options_reach_the_job() {
     assert_eq!(job.tracker, TrackerPlace::Colocated);
     assert_eq!(orders.json, Some(PathBuf::from("/w/r1.json")));
     assert_eq!(orders.verbosity, 2);
+}
+
+#[test]
+fn caps_are_each_ranks_own_and_nothing_unless_given() {
+    let capped = World::new("cast a b --limit-upload 150MB --limit-download 1.5GiB/s").orders();
+    let limits = Limits { upload: Some(150_000_000), download: Some(3 << 29) };
+    assert_eq!(capped.job.limits, limits);
+    assert_eq!(World::new("cast a b").orders().job.limits, Limits::default());
 }
 
 #[test]

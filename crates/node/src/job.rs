@@ -4,6 +4,7 @@ use content::PieceLen;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use swarm::Pattern;
+use swarm::peer::Limits;
 
 /// All that a rank is told. The placeholders are filled, the plan is applied.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Job {
     pub threads: usize,
     /// A rank silent for so long counts as lost.
     pub patience: Duration,
+    /// What this rank may send and receive.
+    pub limits: Limits,
     /// The name of this rank's host.
     pub host: String,
     /// When this process began.

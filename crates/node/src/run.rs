@@ -106,6 +106,7 @@ impl<'a> Node<'a> {
             batch: job.batch,
             window_bytes: WINDOW_BYTES,
             upload_window_bytes: UPLOAD_WINDOW_BYTES,
+            limits: job.limits,
             patience,
         };
         let is_peer = colocated || !tracks;

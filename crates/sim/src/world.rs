@@ -14,7 +14,7 @@ use content::Bitfield;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use swarm::message::Hello;
-use swarm::peer::{Peer, PeerConfig, PeerEvent};
+use swarm::peer::{Limits, Peer, PeerConfig, PeerEvent};
 use swarm::tracker::{Tracker, TrackerConfig, TrackerEvent};
 use swarm::{Destination, Instant, Lock, Rank, Report};
 
@@ -137,6 +137,7 @@ impl<'a> World<'a> {
             batch: scenario.batch,
             window_bytes: u64::from(scenario.window) * PIECE_BYTES,
             upload_window_bytes: u64::from(scenario.upload_window) * PIECE_BYTES,
+            limits: Limits::default(),
             patience,
         };
         let peers = (1..ranks).map(|rank| Some(Peer::new(config_of(rank), Instant::ZERO)));

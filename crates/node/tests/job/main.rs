@@ -5,6 +5,7 @@
 
 mod endings;
 mod faults;
+mod limits;
 mod load;
 mod losses;
 mod refusals;

@@ -41,7 +41,8 @@ pub enum Between {
 }
 
 /// The answer to a request. Each piece that follows is one PIECE, in this order, after those of
-/// earlier acknowledgements.
+/// earlier acknowledgements. A piece that neither follows nor is refused is given back: the holder
+/// has it, but others may send it sooner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ack {
     /// The request that it answers.

@@ -103,6 +103,7 @@ impl Session {
     fn ask_pieces(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
         loop {
             let mut room = self.config.window_bytes.saturating_sub(self.download.used_bytes);
+            let mut paid = self.pace.available();
             let nothing_used = self.download.used_bytes == 0;
             if room == 0 && !nothing_used {
                 return;
@@ -114,9 +115,10 @@ impl Session {
             let (picked, cut) = self.picker.choose(pieces, self.batch, |piece| {
                 let bytes = u64::from(catalogue.piece_size(PieceId(piece)));
                 // A window smaller than a piece still takes one.
-                let fits = bytes <= room || (nothing_used && first);
+                let fits = bytes <= paid && (bytes <= room || (nothing_used && first));
                 first = false;
                 room = room.saturating_sub(bytes);
+                paid = paid.saturating_sub(bytes);
                 fits
             });
             if picked.is_empty() || (cut && !nothing_used) {
@@ -133,7 +135,9 @@ impl Session {
         self.download.next_request += 1;
         let spans = Span::join(pieces.iter().copied());
         let asked: Vec<PieceId> = pieces.into_iter().map(PieceId).collect();
-        self.download.used_bytes += self.bytes_of(&asked);
+        let bytes = self.bytes_of(&asked);
+        self.pace.spend(bytes);
+        self.download.used_bytes += bytes;
         self.download.fetching.extend(&asked);
         let request = Request {
             holder: to,
@@ -212,9 +216,13 @@ impl Session {
         let request = self.download.requests.get_mut(&ack.request).expect("still there");
         request.open = follows.len();
         if !cancelled {
+            let refused = ack.refused.iter().filter_map(|span| span.checked(limit)).flatten();
+            for piece in refused.filter(|&piece| open.contains(&PieceId(piece))) {
+                self.holders.unlearn(from, piece, &mut self.picker);
+            }
+            // What neither follows nor is refused is given back: its holder could not send it soon.
             for piece in asked.into_iter().filter(|piece| open.contains(piece)) {
                 self.download.used_bytes -= u64::from(self.catalogue.piece_size(piece));
-                self.holders.unlearn(from, piece.0, &mut self.picker);
                 self.release(piece);
             }
         }

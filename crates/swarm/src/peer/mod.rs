@@ -18,12 +18,14 @@ mod holders;
 mod invariants;
 mod news;
 mod opening;
+mod pace;
 mod picker;
 mod session;
 mod stall;
 mod upload;
 
 pub use event::{Fault, Offered, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
+pub use pace::Limits;
 
 use crate::message::{Between, Envelope, Epoch, FromTracker, Gains, Message, ToTracker};
 use crate::time::asleep;
@@ -48,6 +50,8 @@ pub struct PeerConfig {
     pub window_bytes: u64,
     /// The most bytes that are read ahead or on their way to others.
     pub upload_window_bytes: u64,
+    /// Its caps.
+    pub limits: Limits,
     /// A tracker silent for so long is lost.
     pub patience: Duration,
 }
@@ -116,6 +120,9 @@ impl Peer {
     /// Takes an event, and says what is to be done about it.
     pub fn handle(&mut self, now: Instant, event: PeerEvent) -> Vec<PeerAction> {
         let mut actions = Vec::new();
+        if let Some(session) = self.session() {
+            session.keep_time(now, &mut actions);
+        }
         match event {
             PeerEvent::Message { from, envelope } => {
                 self.on_message(now, from, envelope, &mut actions);

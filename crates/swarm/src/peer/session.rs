@@ -7,6 +7,7 @@ use super::gone::Settling;
 use super::hashes::Hashes;
 use super::holders::Holders;
 use super::news::{News, Questions};
+use super::pace::Pace;
 use super::picker::Picker;
 use super::upload::{MAX_BATCH, Upload};
 use super::{Fault, Offered, PeerAction, PeerConfig, PeerEvent};
@@ -35,6 +36,8 @@ pub(super) struct Session {
     pub(super) counters: Counters,
     /// Pieces in a batch: as many as were asked for, but so few that two batches fit the window.
     pub(super) batch: usize,
+    /// What this rank's cap lets it ask for.
+    pub(super) pace: Pace,
     /// Whether writing may begin: the tracker knows that there is room.
     pub(super) admitted: bool,
     stopped: bool,
@@ -46,7 +49,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(
-        config: PeerConfig,
+        mut config: PeerConfig,
         now: Instant,
         catalogue: Arc<Catalogue>,
         wanted: Bitfield,
@@ -87,10 +90,18 @@ impl Session {
         let longest = longest.map(|content| {
             u64::from(content.geometry.piece_len().bytes()).min(content.geometry.len())
         });
-        let fitting = config.window_bytes / 2 / longest.max().unwrap_or(1).max(1);
+        let longest = longest.max().unwrap_or(1).max(1);
+        let fitting = config.window_bytes / 2 / longest;
+        let batch = u64::from(config.batch).min(fitting).clamp(1, MAX_BATCH as u64) as usize;
+        let limits = config.limits;
+        let batch = Pace::batch(limits.download, batch, longest);
+        let request_bytes = longest * batch as u64;
+        config.window_bytes = Pace::window(limits.download, config.window_bytes, request_bytes);
+        let upload_pace = Pace::new(limits.upload, longest, now);
         Self {
-            batch: u64::from(config.batch).min(fitting).clamp(1, MAX_BATCH as u64) as usize,
-            upload: Upload::new(Arc::clone(&catalogue), config.upload_window_bytes),
+            batch,
+            pace: Pace::new(limits.download, request_bytes, now),
+            upload: Upload::new(Arc::clone(&catalogue), config.upload_window_bytes, upload_pace),
             holders: Holders::new(pieces, config.rank),
             picker: Picker::new(pieces, cursor as u32),
             entries: Entries::new(&catalogue, wanted),
@@ -112,6 +123,12 @@ impl Session {
     /// Begins with a look at what stands at the destination.
     pub(super) fn begin(&mut self, actions: &mut Vec<PeerAction>) {
         self.entries.survey_more(actions);
+    }
+
+    /// Time has passed: what waits for a cap may go on.
+    pub(super) fn keep_time(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
+        self.pace.keep_time(now);
+        self.upload.keep_time(now, &self.serving, actions);
     }
 
     /// Takes an event of the disk or the transport.

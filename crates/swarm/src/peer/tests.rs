@@ -54,6 +54,7 @@ impl Bench {
             batch: 10,
             window_bytes: 64 * PIECE,
             upload_window_bytes: ahead * PIECE,
+            limits: Limits::default(),
             patience: PATIENCE,
         };
         let peer = Peer::new(config, Instant::ZERO);

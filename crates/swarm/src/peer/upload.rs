@@ -5,9 +5,10 @@
 //! exactly that order, one PIECE each: its bytes, or nothing where it was withdrawn. Reads run
 //! ahead within a window of bytes.
 
+use super::pace::Pace;
 use super::{PeerAction, TransferId};
-use crate::Rank;
 use crate::message::{Ack, Between, Message, RequestNumber};
+use crate::{Instant, Rank};
 use content::{Bitfield, Catalogue, PieceId, Span};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -71,6 +72,8 @@ struct Busy {
 pub(super) struct Upload {
     catalogue: Arc<Catalogue>,
     window_bytes: u64,
+    /// What this rank's cap lets it send.
+    pace: Pace,
     busy_bytes: u64,
     waiting: VecDeque<Waiting>,
     lanes: BTreeMap<Rank, Lane>,
@@ -88,10 +91,11 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    pub(super) fn new(catalogue: Arc<Catalogue>, window_bytes: u64) -> Self {
+    pub(super) fn new(catalogue: Arc<Catalogue>, window_bytes: u64, pace: Pace) -> Self {
         Self {
             catalogue,
             window_bytes,
+            pace,
             busy_bytes: 0,
             waiting: VecDeque::new(),
             lanes: BTreeMap::new(),
@@ -119,6 +123,19 @@ impl Upload {
     /// This rank holds one more piece.
     pub(super) fn gained(&mut self, piece: PieceId) {
         self.gains.push(piece.0);
+    }
+
+    /// Time has passed: what waits for the cap may go on.
+    pub(super) fn keep_time(
+        &mut self,
+        now: Instant,
+        serving: &Bitfield,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        self.pace.keep_time(now);
+        if self.pace.is_limited() && !self.lanes.is_empty() {
+            self.advance(serving, actions);
+        }
     }
 
     /// Takes a request.
@@ -281,8 +298,9 @@ impl Upload {
         serving: &Bitfield,
         actions: &mut Vec<PeerAction>,
     ) {
-        let (follows, refused): (Vec<u32>, Vec<u32>) =
+        let (mut follows, refused): (Vec<u32>, Vec<u32>) =
             waiting.pieces.iter().copied().partition(|&piece| serving.get(piece));
+        follows.truncate(self.promised_soon(&follows));
         if !follows.is_empty() && !self.lanes.contains_key(&waiting.from) {
             self.turns.push_back(waiting.from);
         }
@@ -312,6 +330,26 @@ impl Upload {
         });
     }
 
+    /// How many of these pieces follow soon enough under this rank's cap; one always. The others
+    /// are given back: whoever asked may have them sooner elsewhere.
+    fn promised_soon(&self, pieces: &[u32]) -> usize {
+        if !self.pace.is_limited() {
+            return pieces.len();
+        }
+        let size = |piece: PieceId| u64::from(self.catalogue.piece_size(piece));
+        let slots = self.lanes.values().flat_map(|lane| &lane.slots);
+        let idle = slots.filter(|slot| slot.state == SlotState::Idle).map(|slot| size(slot.piece));
+        let mut room = self.pace.promises(idle.sum());
+        let fits = |piece: &&u32| match room.checked_sub(size(PieceId(**piece))) {
+            Some(rest) => {
+                room = rest;
+                true
+            }
+            None => false,
+        };
+        pieces.iter().take_while(fits).count().max(1)
+    }
+
     /// Begins to read the next piece, a lane in turn; says whether it did.
     fn load(&mut self, actions: &mut Vec<PeerAction>) -> bool {
         for _ in 0..self.turns.len() {
@@ -329,6 +367,12 @@ impl Upload {
             if lane_full || (self.busy_bytes > 0 && self.busy_bytes + bytes > self.window_bytes) {
                 continue;
             }
+            if bytes > self.pace.available() {
+                // It stays this lane's turn.
+                self.turns.rotate_right(1);
+                return false;
+            }
+            self.pace.spend(bytes);
             slot.state = SlotState::Loading;
             self.busy_bytes += bytes;
             *self.busy_for.entry(rank).or_default() += bytes;

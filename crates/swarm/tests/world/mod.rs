@@ -20,7 +20,7 @@ use orders::Layers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use swarm::message::{Envelope, Hello, Message};
-use swarm::peer::{Offered, Peer, PeerConfig, PeerEvent, TransferId};
+use swarm::peer::{Limits, Offered, Peer, PeerConfig, PeerEvent, TransferId};
 use swarm::tracker::{Tracker, TrackerAction, TrackerConfig, TrackerEvent};
 use swarm::{Channel, Destination, Held, Instant, Lock, Offer, Rank, Report};
 
@@ -137,6 +137,7 @@ impl World {
                 batch: settings.batch,
                 window_bytes: settings.window_pieces * piece,
                 upload_window_bytes: settings.window_pieces / 2 * piece,
+                limits: Limits::default(),
                 patience,
             };
             Peer::new(config, Instant::ZERO)

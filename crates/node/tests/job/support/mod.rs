@@ -16,6 +16,7 @@ use node::{Command, Job, Naming, Share, TrackerPlace};
 use std::path::PathBuf;
 use std::time::Duration;
 use swarm::Pattern;
+use swarm::peer::Limits;
 
 /// The length of the pieces of all jobs here, unless one says otherwise: the shortest there is, so
 /// that small files have many.
@@ -34,6 +35,7 @@ pub fn idle() -> Job {
         batch: 10,
         threads: 2,
         patience: Duration::from_secs(20),
+        limits: Limits::default(),
         host: "here".into(),
         problem: None,
     }

@@ -1,0 +1,102 @@
+//! Caps: a rank sends and receives no faster than it was told, evenly, and the others do not mind.
+
+use e2e::{Cluster, KIB, Load, MIB, Running, assert_same_tree, partials};
+use std::time::{Duration, Instant};
+
+const RATE: u64 = 5_000_000;
+
+const TRACKER: [&str; 3] = ["run", "--into", "unused"];
+const SEEDER: [&str; 3] = ["run", "--share", "seeder"];
+const LEECHER: [&str; 3] = ["run", "--into", "rank{rank}/into"];
+
+fn with<'a>(args: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    args.iter().chain(more).copied().collect()
+}
+
+/// A tracker, a seeder with these options, and leechers with those.
+fn start(cluster: &Cluster, seeder: &[&str], leechers: &[(u32, &[&str])]) -> Running {
+    let seeder = with(&with(&SEEDER, &["--want", ""]), seeder);
+    let mut launch = cluster.launch(1, TRACKER).load(Load::Alone).and(1, seeder);
+    for (ranks, options) in leechers {
+        launch = launch.and(*ranks, with(&LEECHER, options));
+    }
+    launch.start()
+}
+
+fn assert_rate(bytes: u64, seconds: f64) {
+    let rate = bytes as f64 / seconds;
+    assert!((0.95..=1.05).contains(&(rate / RATE as f64)), "{rate} bytes a second");
+}
+
+#[test]
+fn a_capped_sender_is_within_five_percent_and_even() {
+    let cluster = Cluster::new();
+    let source = cluster.file("seeder/data.bin", 1, 20 * MIB);
+    let mut running = start(&cluster, &["--limit-upload", "5MB"], &[(1, &[])]);
+    // How much is there, looked at again and again while it runs.
+    let into = cluster.path("rank2/into");
+    let mut seen: Vec<(Instant, u64)> = Vec::new();
+    running.wait_until(|_| {
+        let partial = partials(&into).first().map(|partial| (Instant::now(), partial.1));
+        seen.extend(partial.filter(|&(_, bytes)| bytes > 0));
+        false
+    });
+    let report = running.finish().complete();
+    assert_rate(report.peer(1).bytes_sent, report.seconds);
+    assert_same_tree(&into, [("data.bin", &source)]);
+    // Evenly: what came within any half second is half a second's worth, but for two pieces.
+    let half = Duration::from_millis(500);
+    for (index, (from, before)) in seen.iter().enumerate() {
+        let Some((to, after)) = seen[index..].iter().find(|(to, _)| *to - *from >= half) else {
+            break;
+        };
+        let worth = (*to - *from).as_secs_f64() * RATE as f64;
+        let off = (after - before) as f64 - worth;
+        assert!(off.abs() < (2 * 256 * KIB) as f64 + 0.2 * worth, "{off} bytes off {worth}");
+    }
+}
+
+#[test]
+fn a_capped_receiver_is_within_five_percent_and_the_other_is_not_held_up() {
+    let cluster = Cluster::new();
+    let source = cluster.file("seeder/data.bin", 1, 20 * MIB);
+    let cap: &[&str] = &["--limit-download", "5MB"];
+    let report = start(&cluster, &[], &[(1, cap), (1, &[])]).finish().complete();
+    let (capped, free) = (report.peer(2), report.peer(3));
+    assert_rate(capped.bytes_received, capped.seconds);
+    assert!(free.seconds < capped.seconds / 2.0, "{report:#?}");
+    for rank in [2, 3] {
+        let into = cluster.path(format!("rank{rank}/into"));
+        assert_same_tree(&into, [("data.bin", &source)]);
+    }
+}
+
+#[test]
+fn one_capped_sender_among_others_does_not_hold_up_the_swarm() {
+    let cluster = Cluster::new();
+    let source = cluster.file("seeder/data.bin", 1, 64 * MIB);
+    // Rank 2 has it already, and sends a piece in 1.3 seconds.
+    cluster.file("rank2/into/data.bin", 1, 64 * MIB);
+    let cap: &[&str] = &["--limit-upload", "200kB"];
+    let report = start(&cluster, &[], &[(1, cap), (3, &[])]).finish().complete();
+    assert!(report.seconds < 20.0, "{report:#?}");
+    for rank in 2..6 {
+        let into = cluster.path(format!("rank{rank}/into"));
+        assert_same_tree(&into, [("data.bin", &source)]);
+    }
+    println!("{} s, {} bytes from the capped rank", report.seconds, report.peer(2).bytes_sent);
+}
+
+#[test]
+fn a_cap_below_a_piece_a_second_goes_on_and_nobody_is_lost() {
+    let cluster = Cluster::new();
+    let source = cluster.file("seeder/data.bin", 1, 500 * KIB);
+    // A piece in two and a half seconds, with a patience of two.
+    let cap: &[&str] = &["--limit-upload", "100kB", "--patience", "2"];
+    let report = start(&cluster, cap, &[(2, &["--patience", "2"])]).finish().complete();
+    assert!(report.seconds > 4.5, "{report:#?}");
+    for rank in [2, 3] {
+        let into = cluster.path(format!("rank{rank}/into"));
+        assert_same_tree(&into, [("data.bin", &source)]);
+    }
+}
