@@ -102,8 +102,13 @@ fn cells(row: &PeerRow) -> Cells {
     ]
 }
 
+/// Over all ranks; each may have said any number.
+fn total(report: &Report, value: fn(&PeerRow) -> u64) -> u64 {
+    report.peers.iter().map(value).fold(0, u64::saturating_add)
+}
+
 fn totals(report: &Report) -> Cells {
-    let sum = |value: fn(&PeerRow) -> u64| report.peers.iter().map(value).sum::<u64>();
+    let sum = |value: fn(&PeerRow) -> u64| total(report, value);
     let hosts: std::collections::BTreeSet<&str> =
         report.peers.iter().map(|row| row.host.as_str()).filter(|host| !host.is_empty()).collect();
     [
@@ -158,7 +163,7 @@ fn missing(text: &mut String, report: &Report) {
 /// The last line: the outcome and what it came to.
 fn summary(report: &Report) -> String {
     let of = |state| report.peers.iter().filter(|row| row.state == state).count();
-    let reused: u64 = report.peers.iter().map(|row| row.counters.bytes_reused).sum();
+    let reused = total(report, |row| row.counters.bytes_reused);
     let mut line =
         format!("{}: {}", report.outcome.word(), human::count(report.peers.len(), "rank"));
     for (state, number) in

@@ -36,6 +36,17 @@ impl Span {
         (self.count > 0 && end <= limit).then_some(self.first..end)
     }
 
+    /// Those of some runs that [`Self::checked`] takes, in order, as long as they have no more than
+    /// `limit` numbers together: who names each number once names no more, and whoever repeats
+    /// them does not get to say how long this rank is busy.
+    pub fn all_checked(spans: &[Self], limit: u32) -> impl Iterator<Item = Range<u32>> {
+        let mut left = limit;
+        spans.iter().filter_map(move |span| span.checked(limit)).map_while(move |range| {
+            left = left.checked_sub(range.end - range.start)?;
+            Some(range)
+        })
+    }
+
     /// Joins numbers, given in any order but kept in that order, into runs of ascending neighbours.
     pub fn join(numbers: impl IntoIterator<Item = u32>) -> Vec<Self> {
         let mut spans: Vec<Self> = Vec::new();

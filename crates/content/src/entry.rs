@@ -1,7 +1,8 @@
 //! One entry of the catalogue: a file, a directory or a link, with what survives the trip.
 
 use crate::{Geometry, Hash, Name};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Something that has a name in the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +23,7 @@ pub enum Kind {
     /// A directory, empty or not.
     Directory,
     /// A symbolic link; the target is content, kept word for word, whatever it points to.
-    Symlink(Vec<u8>),
+    Symlink(#[serde(deserialize_with = "target")] Vec<u8>),
     /// Another name of the file with this name. No peer offers one yet.
     HardLink(Name),
 }
@@ -52,6 +53,7 @@ pub struct Timestamp {
     /// Seconds since 1970, negative before.
     pub seconds: i64,
     /// Nanoseconds to add, below 10^9.
+    #[serde(deserialize_with = "nanoseconds")]
     pub nanoseconds: u32,
 }
 
@@ -76,6 +78,9 @@ impl Entry {
 }
 
 impl Kind {
+    /// The longest target of a symbolic link in bytes, Linux's `PATH_MAX` without the NUL.
+    pub const MAX_TARGET_LEN: usize = 4095;
+
     /// The word for it in messages to people.
     pub fn word(&self) -> &'static str {
         match self {
@@ -85,4 +90,18 @@ impl Kind {
             Self::HardLink(_) => "hard link",
         }
     }
+}
+
+/// A link's target as it came from another rank or an earlier run: one that a link can have.
+fn target<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+    let target = Vec::<u8>::deserialize(from)?;
+    let fits = (1..=Kind::MAX_TARGET_LEN).contains(&target.len()) && !target.contains(&0);
+    if fits { Ok(target) } else { Err(D::Error::custom("no link can have this target")) }
+}
+
+/// Nanoseconds likewise: numbers from 10^9 on mean something else to the system.
+fn nanoseconds<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let nanoseconds = u32::deserialize(from)?;
+    let fits = nanoseconds < 1_000_000_000;
+    if fits { Ok(nanoseconds) } else { Err(D::Error::custom("a second has 10^9 nanoseconds")) }
 }

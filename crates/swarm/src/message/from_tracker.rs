@@ -8,8 +8,13 @@ use serde::{Deserialize, Serialize};
 /// A message of the tracker to a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromTracker {
-    /// INIT, to a peer that waits: read and offer these of your shares, by their position.
-    Read(Vec<u32>),
+    /// INIT, to a peer that waits: read and offer these of your shares.
+    Read {
+        /// Their positions.
+        positions: Vec<Span>,
+        /// Whether this is the last part of the list.
+        last: bool,
+    },
     /// START, some entries of the catalogue, in order.
     Entries(Vec<Entry>),
     /// START, some of the entries that this peer is to write.
@@ -72,7 +77,9 @@ impl FromTracker {
     /// The channel on which it travels.
     pub fn channel(&self) -> Channel {
         match self {
-            Self::Read(_) | Self::Entries(_) | Self::Wanted(_) | Self::Start(_) => Channel::Init,
+            Self::Read { .. } | Self::Entries(_) | Self::Wanted(_) | Self::Start(_) => {
+                Channel::Init
+            }
             Self::Holders { .. } => Channel::TrackerDth,
             Self::Admission(_) | Self::Alive | Self::Settle(_) | Self::Lost(_) => Channel::Update,
             Self::Finish { .. } | Self::End => Channel::Finish,

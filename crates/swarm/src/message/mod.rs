@@ -7,6 +7,7 @@
 
 mod between;
 mod from_tracker;
+mod hello;
 mod parts;
 mod pieces;
 mod show;
@@ -14,9 +15,11 @@ mod to_tracker;
 
 pub use between::{Ack, Between, RequestNumber};
 pub use from_tracker::{FromTracker, HolderPieces, Start};
+pub use hello::{Hello, HelloPart};
+pub(crate) use parts::cut;
 pub use parts::{PART_BYTES, parts};
 pub use pieces::PieceSet;
-pub use to_tracker::{Gains, Hello, Stop, ToTracker, WireOffer};
+pub use to_tracker::{Gains, Stop, ToTracker, WireOffer};
 
 use crate::{Channel, MAX_MESSAGE_LEN, Rank};
 use serde::de::DeserializeOwned;

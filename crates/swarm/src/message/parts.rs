@@ -28,3 +28,13 @@ pub fn parts<T: Serialize>(items: impl IntoIterator<Item = T>) -> Vec<Vec<T>> {
     }
     parts
 }
+
+/// Cuts a text to so many bytes.
+pub(crate) fn cut(mut text: String, max_len: usize) -> String {
+    let mut end = text.len().min(max_len);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
+}

@@ -45,10 +45,18 @@ impl PieceSet {
         Self::Bits { first: range.start, bytes }
     }
 
+    /// What the set takes in memory, in bytes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Runs(runs) => runs.len() * size_of::<Span>(),
+            Self::Bits { bytes, .. } => bytes.len(),
+        }
+    }
+
     /// The pieces as ranges below `limit`; what lies beyond is left out.
     pub fn ranges(&self, limit: u32) -> Vec<Range<u32>> {
         match self {
-            Self::Runs(runs) => runs.iter().filter_map(|run| run.checked(limit)).collect(),
+            Self::Runs(runs) => Span::all_checked(runs, limit).collect(),
             Self::Bits { first, bytes } => {
                 let set = bytes.iter().enumerate().flat_map(|(i, byte)| {
                     (0..8)

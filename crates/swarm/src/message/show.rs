@@ -4,6 +4,9 @@ use super::{Between, FromTracker, Message, PieceSet, ToTracker};
 use content::Span;
 use std::fmt;
 
+/// The most patterns of a rank that a line shows.
+const WANTS_SHOWN: usize = 8;
+
 /// Runs as text: `0-9,12`, the first few of many.
 struct Runs<'a>(&'a [Span]);
 
@@ -41,8 +44,13 @@ impl fmt::Display for Message {
 impl fmt::Display for ToTracker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::HelloPart(part) => {
+                write!(f, "INIT: {} shares, {} wants", part.shares.len(), part.wants.len())
+            }
             Self::Hello(hello) => {
-                write!(f, "INIT: {} shares, wants {:?}", hello.shares.len(), hello.wants)
+                let (told, more) = hello.wants.split_at(hello.wants.len().min(WANTS_SHOWN));
+                write!(f, "INIT: {} shares, wants {told:?}", hello.shares.len())?;
+                if more.is_empty() { Ok(()) } else { write!(f, " and {} more", more.len()) }
             }
             Self::Offers(offers) => write!(f, "INIT: {} files", offers.len()),
             Self::Introduced => f.write_str("INIT: that is all"),
@@ -81,7 +89,7 @@ impl fmt::Display for ToTracker {
 impl fmt::Display for FromTracker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Read(positions) => write!(f, "read shares {positions:?}"),
+            Self::Read { positions, .. } => write!(f, "read shares {}", Runs(positions)),
             Self::Entries(entries) => write!(f, "START: {} files", entries.len()),
             Self::Wanted(spans) => write!(f, "START: yours are files {}", Runs(spans)),
             Self::Start(_) => f.write_str("START"),

@@ -1,13 +1,15 @@
 //! What a peer says to the tracker.
 
-use super::PieceSet;
-use crate::{Channel, Counters, Destination, Rank};
+use super::{Hello, HelloPart, PieceSet};
+use crate::{Channel, Counters, Rank};
 use content::{Entry, EntryIndex, Span};
 use serde::{Deserialize, Serialize};
 
 /// A message of a peer to the tracker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToTracker {
+    /// INIT, the beginning: some of the shares and wants of a peer that has many.
+    HelloPart(HelloPart),
     /// INIT, the beginning: who this is. Sent before anything is hashed.
     Hello(Box<Hello>),
     /// INIT, some of what it offers.
@@ -43,23 +45,6 @@ pub enum ToTracker {
     Settled(u32),
     /// The final counters: nothing is in flight, and the disk work is done.
     Counters(Counters),
-}
-
-/// Who a peer is, what it wants, and where it would put it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hello {
-    /// The name of its host.
-    pub host: String,
-    /// For each path that it was told to share: the path, and whether it is there.
-    pub shares: Vec<(String, bool)>,
-    /// Whether it waits to be told which of them to read (`cast`), or reads all of them (`run`).
-    pub waits_for_read: bool,
-    /// The patterns of what it wants.
-    pub wants: Vec<String>,
-    /// Whether it wants what it shares itself, too (`cast`).
-    pub wants_own: bool,
-    /// Its destination; the reason, where it cannot receive; none where it wants nothing.
-    pub destination: Option<Result<Destination, String>>,
 }
 
 /// One entry that a peer offers, on the wire.
@@ -110,7 +95,11 @@ impl ToTracker {
     /// The channel on which it travels.
     pub fn channel(&self) -> Channel {
         match self {
-            Self::Hello(_) | Self::Offers(_) | Self::Introduced | Self::Trouble(_) => Channel::Init,
+            Self::HelloPart(_)
+            | Self::Hello(_)
+            | Self::Offers(_)
+            | Self::Introduced
+            | Self::Trouble(_) => Channel::Init,
             Self::Ask { .. } | Self::Shun(_) | Self::Stop(_) => Channel::TrackerDth,
             Self::Surveyed { .. } | Self::Update(_) | Self::Settled(_) => Channel::Update,
             Self::Counters(_) => Channel::Finish,

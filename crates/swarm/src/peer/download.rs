@@ -186,7 +186,7 @@ impl Session {
         actions: &mut Vec<PeerAction>,
     ) {
         let limit = self.catalogue.piece_count();
-        let gained: Vec<_> = ack.gained.iter().filter_map(|span| span.checked(limit)).collect();
+        let gained: Vec<_> = Span::all_checked(&ack.gained, limit).collect();
         if self.holders.get(from).is_some() {
             self.learn(from, false, &gained);
         }
@@ -204,8 +204,7 @@ impl Session {
             holder.progress = now;
         }
         let mut open: BTreeSet<PieceId> = asked.iter().chain(&superseded).copied().collect();
-        let follows =
-            ack.follows.iter().filter_map(|span| span.checked(limit)).flatten().map(PieceId);
+        let follows = Span::all_checked(&ack.follows, limit).flatten().map(PieceId);
         // What was not asked for, or is told twice, is nothing to wait for.
         let follows: Vec<PieceId> = follows.filter(|piece| open.remove(piece)).collect();
         for &piece in &follows {

@@ -27,7 +27,9 @@ mod upload;
 pub use event::{Fault, Offered, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
 pub use pace::Limits;
 
-use crate::message::{Between, Envelope, Epoch, FromTracker, Gains, Message, ToTracker};
+use crate::message::{
+    Between, Envelope, Epoch, FromTracker, Gains, Hello, Message, ToTracker, cut,
+};
 use crate::time::asleep;
 use crate::{Instant, Outcome, Rank};
 use opening::Opening;
@@ -131,11 +133,8 @@ impl Peer {
             PeerEvent::Lost(rank) if rank == self.config.tracker => {
                 self.on_tracker_lost(&mut actions);
             }
-            PeerEvent::Hello(hello) => self.to_tracker(ToTracker::Hello(hello), &mut actions),
-            PeerEvent::Trouble(sentence) => {
-                let sentence = cut(sentence);
-                self.to_tracker(ToTracker::Trouble(sentence), &mut actions);
-            }
+            PeerEvent::Hello(hello) => self.on_hello(*hello, &mut actions),
+            PeerEvent::Trouble(sentence) => self.trouble(sentence, &mut actions),
             PeerEvent::Offered(offered) => self.on_offered(offered, &mut actions),
             PeerEvent::Closed => self.on_closed(&mut actions),
             PeerEvent::Lost(rank) => self.on_lost(rank, &mut actions),
@@ -171,6 +170,26 @@ impl Peer {
         });
     }
 
+    fn trouble(&self, sentence: String, actions: &mut Vec<PeerAction>) {
+        let sentence = cut(sentence, ToTracker::MAX_SENTENCE_LEN);
+        self.to_tracker(ToTracker::Trouble(sentence), actions);
+    }
+
+    fn on_hello(&mut self, hello: Hello, actions: &mut Vec<PeerAction>) {
+        if let Phase::Opening(opening) = &mut self.phase {
+            opening.shares = hello.shares.len() as u32;
+        }
+        match hello.messages() {
+            Ok(messages) => messages.into_iter().for_each(|it| self.to_tracker(it, actions)),
+            Err(sentence) => self.trouble(sentence, actions),
+        }
+    }
+
+    /// Whether a rank is another one of this job.
+    fn is_other(&self, rank: Rank) -> bool {
+        rank != self.config.rank && rank.0 < self.config.ranks
+    }
+
     fn on_message(
         &mut self,
         now: Instant,
@@ -186,7 +205,7 @@ impl Peer {
                 self.heard = now;
                 self.on_tracker(now, message, actions);
             }
-            Message::Between(message) => {
+            Message::Between(message) if self.is_other(from) => {
                 if let Some(session) = self.session() {
                     session.on_peer(now, from, message, actions);
                 } else if let (Phase::Opening(opening), true) = (&mut self.phase, asks(&message)) {
@@ -194,7 +213,8 @@ impl Peer {
                     opening.on_request(from, message);
                 }
             }
-            Message::FromTracker(_) | Message::ToTracker(_) => {}
+            // A peer that says what only a tracker may, or a rank that is none: not obeyed.
+            Message::FromTracker(_) | Message::Between(_) | Message::ToTracker(_) => {}
         }
     }
 
@@ -217,8 +237,10 @@ impl Peer {
                 actions.push(PeerAction::Exit { outcome: *outcome, lost: *lost });
                 self.phase = Phase::Exited;
             }
-            (FromTracker::Read(positions), Phase::Opening(_)) => {
-                actions.push(PeerAction::Prepare(positions));
+            (FromTracker::Read { positions, last }, Phase::Opening(opening)) => {
+                if let Some(positions) = opening.on_read(&positions, last) {
+                    actions.push(PeerAction::Prepare(positions));
+                }
             }
             (message, Phase::Opening(opening)) => {
                 if let Some(start) = opening.on_tracker(message) {
@@ -234,8 +256,8 @@ impl Peer {
     fn begin(&mut self, now: Instant, admitted: bool, actions: &mut Vec<PeerAction>) {
         let Phase::Opening(opening) = &mut self.phase else { unreachable!("START comes once") };
         let Some((catalogue, wanted)) = opening.catalogue() else {
-            let sentence = "START did not arrive whole: a fault of the tracker".to_owned();
-            return self.to_tracker(ToTracker::Trouble(sentence), actions);
+            let sentence = "START did not arrive whole: a fault of the tracker";
+            return self.trouble(sentence.to_owned(), actions);
         };
         let offered = std::mem::take(&mut opening.offered);
         let early = std::mem::take(&mut opening.early);
@@ -305,6 +327,9 @@ impl Peer {
 
     /// Another rank than the tracker's is gone for good.
     fn on_lost(&mut self, rank: Rank, actions: &mut Vec<PeerAction>) {
+        if !self.is_other(rank) {
+            return;
+        }
         match &mut self.phase {
             Phase::Opening(opening) => opening.on_lost(rank),
             Phase::Active(session) => session.on_lost(rank, actions),
@@ -363,16 +388,6 @@ impl Peer {
 /// Whether a message asks for something, and so may come before START does.
 fn asks(message: &Between) -> bool {
     matches!(message, Between::Request { .. } | Between::AskHashes { .. } | Between::Cancel(_))
-}
-
-/// Cuts a sentence to what a message may carry.
-fn cut(mut sentence: String) -> String {
-    let mut end = sentence.len().min(ToTracker::MAX_SENTENCE_LEN);
-    while !sentence.is_char_boundary(end) {
-        end -= 1;
-    }
-    sentence.truncate(end);
-    sentence
 }
 
 #[cfg(test)]

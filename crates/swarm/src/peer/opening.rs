@@ -7,13 +7,21 @@ use content::{Bitfield, Catalogue, Entry, Span};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Requests that may wait for START; more come from no peer of ours.
+/// Requests that may wait for START, ...
 const MAX_EARLY: usize = 1 << 16;
+/// ... and runs of pieces in all of them; more come from no peers of ours. Whoever asked for what
+/// was left out hears nothing, and asks elsewhere.
+const MAX_EARLY_RUNS: usize = 1 << 20;
 
 /// What is known before START.
 #[derive(Debug, Default)]
 pub(super) struct Opening {
     pub(super) offered: Vec<Offered>,
+    /// How many paths this rank was told to share.
+    pub(super) shares: u32,
+    /// Of those, the ones that the tracker wants read; whether it has named the last.
+    reads: Vec<u32>,
+    reads_told: bool,
     entries: Vec<Entry>,
     wanted: Vec<Span>,
     start: Option<Start>,
@@ -28,6 +36,8 @@ pub(super) struct Opening {
 pub(super) struct Early {
     /// Requests of peers that had START sooner.
     pub(super) requests: Vec<(Rank, Between)>,
+    /// Runs of pieces in them.
+    runs: usize,
     /// Ranks that were lost.
     pub(super) lost: BTreeSet<Rank>,
     /// A call of the tracker to settle.
@@ -44,11 +54,27 @@ impl Opening {
         messages
     }
 
+    /// Takes a part of what is to be read; gives the whole with the last. Positions of no share are
+    /// left out, and so is a second list.
+    pub(super) fn on_read(&mut self, positions: &[Span], last: bool) -> Option<Vec<u32>> {
+        if self.reads_told {
+            return None;
+        }
+        self.reads_told = last;
+        let left = self.shares as usize - self.reads.len();
+        self.reads.extend(Span::all_checked(positions, self.shares).flatten().take(left));
+        last.then(|| std::mem::take(&mut self.reads))
+    }
+
     /// Takes a part of START; gives its end.
     pub(super) fn on_tracker(&mut self, message: FromTracker) -> Option<Start> {
         match message {
-            FromTracker::Entries(entries) => self.entries.extend(entries),
-            FromTracker::Wanted(spans) => self.wanted.extend(spans),
+            FromTracker::Entries(entries) if self.entries.len() <= Catalogue::MAX_ENTRIES => {
+                self.entries.extend(entries);
+            }
+            FromTracker::Wanted(spans) if self.wanted.len() <= Catalogue::MAX_ENTRIES => {
+                self.wanted.extend(spans);
+            }
             FromTracker::Start(start) => return Some(*self.start.insert(start)),
             FromTracker::Lost(rank) => self.on_lost(rank),
             FromTracker::Settle(number) => self.early.settle = Some(number),
@@ -64,19 +90,28 @@ impl Opening {
 
     /// Keeps a request of a peer until START has come.
     pub(super) fn on_request(&mut self, from: Rank, request: Between) {
-        if self.early.requests.len() < MAX_EARLY {
-            self.early.requests.push((from, request));
+        let early = &mut self.early;
+        let runs = match &request {
+            Between::Request { pieces, .. } => pieces.len(),
+            _ => 0,
+        };
+        if early.requests.len() < MAX_EARLY && early.runs + runs <= MAX_EARLY_RUNS {
+            early.runs += runs;
+            early.requests.push((from, request));
         }
     }
 
     /// The catalogue, and the entries that this peer is to write; none where parts are missing.
     pub(super) fn catalogue(&mut self) -> Option<(Arc<Catalogue>, Bitfield)> {
         let catalogue = Catalogue::new(std::mem::take(&mut self.entries)).ok()?;
-        if self.start?.entry_count != catalogue.entry_count() {
+        let wanted_runs = std::mem::take(&mut self.wanted);
+        let mut roots = catalogue.entries().iter().filter(|entry| !entry.is_empty());
+        let rootless = roots.any(|entry| entry.file().is_some_and(|file| file.root.is_none()));
+        if self.start?.entry_count != catalogue.entry_count() || rootless {
             return None;
         }
         let mut wanted = Bitfield::new(catalogue.entry_count());
-        for span in &self.wanted {
+        for span in &wanted_runs {
             wanted.insert_range(span.checked(catalogue.entry_count())?);
         }
         Some((Arc::new(catalogue), wanted))

@@ -11,7 +11,7 @@ use super::pace::Pace;
 use super::picker::Picker;
 use super::upload::{MAX_BATCH, Upload};
 use super::{Fault, Offered, PeerAction, PeerConfig, PeerEvent};
-use crate::message::{Between, FromTracker, Gains, Message, Stop, ToTracker};
+use crate::message::{Between, FromTracker, Gains, Message, Stop, ToTracker, cut};
 use crate::{Counters, Held, Instant, Rank};
 use content::{Bitfield, Catalogue, EntryIndex, HashRange, Kind, Name, PieceId};
 use std::collections::BTreeMap;
@@ -306,7 +306,7 @@ impl Session {
         }
         self.tell_news(actions);
         let cannot_receive = self.entries.why_not();
-        let cannot_receive = cannot_receive.map(super::cut);
+        let cannot_receive = cannot_receive.map(|why| cut(why, ToTracker::MAX_SENTENCE_LEN));
         let stop = Stop { cannot_receive, counters: self.counters(), updates: self.updates };
         self.say(ToTracker::Stop(stop), actions);
         self.stopped = true;

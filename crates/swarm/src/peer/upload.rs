@@ -20,6 +20,10 @@ const MAX_LANES: usize = 8;
 /// Requests of one asker that are acknowledged at once: the next is ready when the first ends.
 const MAX_ACKED: usize = 2;
 
+/// Requests of one asker that wait at once. A peer of ours has one, and one more that its cancel has
+/// not overtaken; what is beyond is refused, so that nobody makes this rank remember without end.
+const MAX_WAITING: usize = 8;
+
 /// The most pieces in a request: their runs, and those of an answer, fit a message. A longer one is
 /// cut, which no peer of ours ever sends.
 pub(super) const MAX_BATCH: usize = 2048;
@@ -76,6 +80,8 @@ pub(super) struct Upload {
     pace: Pace,
     busy_bytes: u64,
     waiting: VecDeque<Waiting>,
+    /// For each asker, how many of its requests wait.
+    waits: BTreeMap<Rank, usize>,
     lanes: BTreeMap<Rank, Lane>,
     /// The lanes in the order in which they are served next.
     turns: VecDeque<Rank>,
@@ -98,6 +104,7 @@ impl Upload {
             pace,
             busy_bytes: 0,
             waiting: VecDeque::new(),
+            waits: BTreeMap::new(),
             lanes: BTreeMap::new(),
             turns: VecDeque::new(),
             busy: BTreeMap::new(),
@@ -148,14 +155,26 @@ impl Upload {
         actions: &mut Vec<PeerAction>,
     ) {
         let limit = self.catalogue.piece_count();
-        let pieces = pieces
-            .iter()
-            .filter_map(|span| span.checked(limit))
-            .flatten()
-            .take(MAX_BATCH)
-            .collect();
-        self.waiting.push_back(Waiting { from, number, pieces });
+        let pieces = Span::all_checked(pieces, limit).flatten().take(MAX_BATCH).collect();
+        let waiting = Waiting { from, number, pieces };
+        let waits = self.waits.entry(from).or_default();
+        if *waits >= MAX_WAITING {
+            return self.acknowledge(&waiting, &Bitfield::new(serving.len()), actions);
+        }
+        *waits += 1;
+        self.waiting.push_back(waiting);
         self.advance(serving, actions);
+    }
+
+    /// Takes a request out of the row.
+    fn take_waiting(&mut self, at: usize) -> Waiting {
+        let waiting = self.waiting.remove(at).expect("just found");
+        let waits = self.waits.get_mut(&waiting.from).expect("counted when it came");
+        *waits -= 1;
+        if *waits == 0 {
+            self.waits.remove(&waiting.from);
+        }
+        waiting
     }
 
     /// What was not sent yet of a request is no longer wanted.
@@ -167,7 +186,7 @@ impl Upload {
         actions: &mut Vec<PeerAction>,
     ) {
         if let Some(at) = self.waiting.iter().position(|w| w.from == from && w.number == number) {
-            let waiting = self.waiting.remove(at).expect("just found");
+            let waiting = self.take_waiting(at);
             self.acknowledge(&waiting, &Bitfield::new(serving.len()), actions);
         }
         self.withdraw_slots(|to, slot| to == from && slot.request == number, actions);
@@ -218,6 +237,7 @@ impl Upload {
     /// A rank was lost: nothing more goes to it. What is being sent to it is given up.
     pub(super) fn lost(&mut self, rank: Rank, serving: &Bitfield, actions: &mut Vec<PeerAction>) {
         self.waiting.retain(|waiting| waiting.from != rank);
+        self.waits.remove(&rank);
         self.told.remove(&rank);
         self.withdraw_slots(|to, _| to == rank, actions);
         self.lanes.remove(&rank);
@@ -287,7 +307,7 @@ impl Upload {
             None => self.lanes.len() < MAX_LANES,
         };
         let Some(at) = self.waiting.iter().position(may) else { return false };
-        let waiting = self.waiting.remove(at).expect("just found");
+        let waiting = self.take_waiting(at);
         self.acknowledge(&waiting, serving, actions);
         true
     }
@@ -426,6 +446,8 @@ impl Upload {
     pub(super) fn check_invariants(&self) {
         assert_eq!(self.busy_bytes, self.busy.values().map(|busy| busy.bytes).sum::<u64>());
         assert_eq!(self.busy_bytes, self.busy_for.values().sum::<u64>());
+        assert_eq!(self.waiting.len(), self.waits.values().sum::<usize>());
+        assert!(self.waits.values().all(|waits| (1..=MAX_WAITING).contains(waits)));
         assert!(self.lanes.len() <= MAX_LANES);
         assert_eq!(self.lanes.len(), self.turns.len());
         for slot in self.lanes.values().flat_map(|lane| &lane.slots) {

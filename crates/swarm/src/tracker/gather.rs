@@ -29,8 +29,12 @@ impl Tracker {
                     reads.push(position as u32);
                 }
             }
-            let message = FromTracker::Read(reads);
-            actions.push(TrackerAction::Send { to: Rank(at as u32), message });
+            let parts = parts(Span::join(reads));
+            let count = parts.len();
+            actions.extend(parts.into_iter().enumerate().map(|(part, positions)| {
+                let message = FromTracker::Read { positions, last: part + 1 == count };
+                TrackerAction::Send { to: Rank(at as u32), message }
+            }));
         }
         actions.extend(self.missing_shares().map(TrackerAction::Notice));
     }

@@ -4,7 +4,7 @@ use super::member::Member;
 use super::{Phase, Tracker, TrackerAction};
 use crate::Rank;
 use crate::message::{FromTracker, Gains};
-use content::{Bitfield, Catalogue};
+use content::{Bitfield, Catalogue, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -105,16 +105,25 @@ impl Tracker {
         let Phase::Serving(job) = &mut self.phase else { return };
         let member = &mut self.members[from.index()];
         let (pieces, entries) = (job.catalogue.piece_count(), job.catalogue.entry_count());
-        for range in gains.lost.iter().filter_map(|span| span.checked(pieces)) {
+        for range in Span::all_checked(&gains.lost, pieces) {
             job.lose(from, member, range);
         }
-        for range in gains.pieces.iter().filter_map(|span| span.checked(pieces)) {
+        for range in Span::all_checked(&gains.pieces, pieces) {
             job.gain(from, member, range);
         }
-        for range in gains.entries.iter().filter_map(|span| span.checked(entries)) {
+        for range in Span::all_checked(&gains.entries, entries) {
             member.complete.insert_range(range);
         }
-        member.have_bytes = gains.have_bytes;
+        member.have_bytes = gains.have_bytes.min(member.wanted_bytes);
+    }
+
+    /// A peer answers a call to settle; what was not called cannot be answered.
+    pub(super) fn on_settled(&mut self, from: Rank, number: u32) {
+        let Phase::Serving(job) = &mut self.phase else { return };
+        let member = &mut self.members[from.index()];
+        if number <= job.called {
+            member.settled = member.settled.max(number);
+        }
     }
 
     /// A peer asks a rank no more: what it has is out of that peer's reach.

@@ -1,10 +1,14 @@
 //! What the tracker knows of one rank.
 
-use crate::message::{Hello, PieceSet, Stop, WireOffer};
+use crate::message::{Hello, HelloPart, PieceSet, Stop, WireOffer};
 use crate::{Counters, Destination, Instant, Rank};
 use content::{Bitfield, Catalogue, Entry, Name};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+/// The most bytes of all sets of pieces that one rank tells at INIT: a bit a piece, and some for
+/// each of as many entries as there may be.
+const MAX_SET_BYTES: usize = 1 << 28;
 
 /// Whether a rank takes part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +28,13 @@ pub(super) struct Member {
     pub(super) standing: Standing,
     pub(super) last_heard: Instant,
     pub(super) hello: Option<Hello>,
+    /// Parts of its lists that came before its hello, and the bytes of all of them.
+    listed: HelloPart,
+    listed_bytes: usize,
     /// What it offers, until START turns it into holdings.
     pub(super) offers: BTreeMap<Name, Offered>,
+    /// The bytes of all sets of pieces that it told.
+    offered_bytes: usize,
     pub(super) introduced: bool,
     /// The same number for ranks of one host; set at START.
     pub(super) host: u32,
@@ -67,7 +76,10 @@ impl Member {
             standing: if is_peer { Standing::Live } else { Standing::NoPeer },
             last_heard: now,
             hello: None,
+            listed: HelloPart::default(),
+            listed_bytes: 0,
             offers: BTreeMap::new(),
+            offered_bytes: 0,
             introduced: false,
             host: 0,
             holdings: Bitfield::default(),
@@ -112,12 +124,54 @@ impl Member {
         self.hello.as_ref()?.destination.as_ref()?.as_ref().err().map(String::as_str)
     }
 
+    /// Takes some of what it shares and wants.
+    ///
+    /// # Errors
+    ///
+    /// Says that it is more than one rank may say.
+    pub(super) fn take_part(&mut self, part: HelloPart) -> Result<(), String> {
+        if self.hello.is_some() || self.introduced {
+            return Ok(());
+        }
+        self.listed_bytes += part.bytes();
+        if self.listed_bytes > HelloPart::MAX_BYTES {
+            return Err("it shares or wants more than one rank may name".into());
+        }
+        self.listed.append(part);
+        Ok(())
+    }
+
+    /// Takes who it is, once; a second time is out of turn and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::take_part`].
+    pub(super) fn take_hello(&mut self, mut hello: Hello) -> Result<(), String> {
+        if self.hello.is_some() || self.introduced {
+            return Ok(());
+        }
+        self.take_part(hello.take_lists())?;
+        let lists = std::mem::take(&mut self.listed);
+        (hello.shares, hello.wants) = (lists.shares, lists.wants);
+        self.hello = Some(hello);
+        Ok(())
+    }
+
     /// Takes what it says it offers. Offers after START are out of turn and change nothing.
-    pub(super) fn take_offers(&mut self, offers: Vec<WireOffer>) {
+    ///
+    /// # Errors
+    ///
+    /// Says what is no offer, or that they are too many.
+    pub(super) fn take_offers(&mut self, offers: Vec<WireOffer>) -> Result<(), String> {
         if self.introduced {
-            return;
+            return Ok(());
         }
         for offer in offers {
+            check_offer(&offer.entry)?;
+            self.offered_bytes += offer.pieces.as_ref().map_or(0, PieceSet::bytes);
+            if self.offers.len() >= Catalogue::MAX_ENTRIES || self.offered_bytes > MAX_SET_BYTES {
+                return Err("it offers more files than one job may have".into());
+            }
             let name = offer.entry.name.clone();
             let fresh =
                 Offered { entry: offer.entry, pieces: offer.pieces.as_ref().map(|_| Vec::new()) };
@@ -128,6 +182,7 @@ impl Member {
                 (None, Some(_)) => {}
             }
         }
+        Ok(())
     }
 
     /// Makes room for the catalogue.
@@ -136,5 +191,15 @@ impl Member {
         self.wanted = Bitfield::new(catalogue.entry_count());
         self.assigned = Bitfield::new(catalogue.entry_count());
         self.complete = Bitfield::new(catalogue.entry_count());
+    }
+}
+
+/// What is offered must be something that a peer can fetch.
+fn check_offer(entry: &Entry) -> Result<(), String> {
+    match entry.file() {
+        Some(content) if content.root.is_none() && !content.geometry.is_empty() => {
+            Err(format!("it offers '{}' without its root", entry.name))
+        }
+        _ => Ok(()),
     }
 }

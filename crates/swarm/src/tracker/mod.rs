@@ -219,8 +219,18 @@ impl Tracker {
             Standing::Live => member.last_heard = now,
         }
         match message {
-            ToTracker::Hello(hello) => member.hello = Some(*hello),
-            ToTracker::Offers(offers) => member.take_offers(offers),
+            ToTracker::HelloPart(part) => {
+                let taken = member.take_part(part);
+                self.refuse_over(now, from, taken, actions);
+            }
+            ToTracker::Hello(hello) => {
+                let taken = member.take_hello(*hello);
+                self.refuse_over(now, from, taken, actions);
+            }
+            ToTracker::Offers(offers) => {
+                let taken = member.take_offers(offers);
+                self.refuse_over(now, from, taken, actions);
+            }
             ToTracker::Introduced => member.introduced = true,
             ToTracker::Trouble(sentence) => self.on_trouble(now, from, &sentence, actions),
             ToTracker::Surveyed { need_bytes } => {
@@ -231,9 +241,10 @@ impl Tracker {
                 self.answer(from, question, first, count, actions);
             }
             ToTracker::Shun(rank) => self.on_shun(from, rank),
-            ToTracker::Settled(number) => member.settled = number,
+            ToTracker::Settled(number) => self.on_settled(from, number),
+            // A download role stops once, and a peer counts once all have stopped.
             ToTracker::Stop(stop) => {
-                member.stop = Some((now, stop));
+                member.stop.get_or_insert((now, stop));
                 self.admit(actions);
             }
             ToTracker::Update(gains) => {
@@ -243,7 +254,24 @@ impl Tracker {
                 }
                 self.take_gains(from, &gains);
             }
-            ToTracker::Counters(counters) => member.counters = Some(counters),
+            ToTracker::Counters(counters) => {
+                if let Phase::Collecting { .. } = self.phase {
+                    member.counters = Some(counters);
+                }
+            }
+        }
+    }
+
+    /// What a rank said of itself was more than one rank may say, or nonsense.
+    fn refuse_over(
+        &mut self,
+        now: Instant,
+        from: Rank,
+        taken: Result<(), String>,
+        actions: &mut Vec<TrackerAction>,
+    ) {
+        if let Err(sentence) = taken {
+            self.on_trouble(now, from, &sentence, actions);
         }
     }
 

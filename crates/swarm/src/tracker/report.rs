@@ -165,13 +165,18 @@ pub(super) fn make(
         reasons,
         elapsed: stopped.since(begun),
         startup: begun.since(Instant::ZERO),
-        bytes_wanted: members.iter().map(|member| member.wanted_bytes).sum(),
-        bytes_delivered: peers.iter().map(|peer| peer.counters.bytes_delivered).sum(),
+        bytes_wanted: total(members.iter().map(|member| member.wanted_bytes)),
+        bytes_delivered: total(peers.iter().map(|peer| peer.counters.bytes_delivered)),
         peers,
         missing,
         tracker: Rank::TRACKER,
         tracker_messages: 0,
     }
+}
+
+/// A sum of what ranks said, which may be anything.
+fn total(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, u64::saturating_add)
 }
 
 fn row(

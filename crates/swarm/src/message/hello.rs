@@ -1,0 +1,131 @@
+//! The beginning of INIT: who a peer is and what it wants, in as many messages as it takes.
+
+use super::{ToTracker, cut, parts};
+use crate::Destination;
+use serde::{Deserialize, Serialize};
+
+/// Who a peer is, what it wants, and where it would put it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The name of its host.
+    pub host: String,
+    /// For each path that it was told to share: the path, and whether it is there. The last of
+    /// them, where parts of the list went before.
+    pub shares: Vec<(String, bool)>,
+    /// Whether it waits to be told which of them to read (`cast`), or reads all of them (`run`).
+    pub waits_for_read: bool,
+    /// The patterns of what it wants; the last of them likewise.
+    pub wants: Vec<String>,
+    /// Whether it wants what it shares itself, too (`cast`).
+    pub wants_own: bool,
+    /// Its destination; the reason, where it cannot receive; none where it wants nothing.
+    pub destination: Option<Result<Destination, String>>,
+}
+
+/// Some of the shares and wants of a peer, in order; its [`Hello`] comes last.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HelloPart {
+    /// As in [`Hello::shares`].
+    pub shares: Vec<(String, bool)>,
+    /// As in [`Hello::wants`].
+    pub wants: Vec<String>,
+}
+
+/// One thing to tell. A part takes as many as fit a message.
+#[derive(Serialize)]
+enum Item {
+    Share((String, bool)),
+    Want(String),
+}
+
+impl HelloPart {
+    /// The longest path or pattern in bytes: the longest path of Linux with every byte escaped.
+    pub const MAX_TEXT_LEN: usize = 4 * 4096;
+    /// The most bytes of all paths and patterns of one rank: hundreds of thousands of them, and
+    /// still little beside what the files themselves take.
+    pub const MAX_BYTES: usize = 64 << 20;
+    /// What a path or pattern costs beside its own bytes.
+    const ITEM_BYTES: usize = 32;
+
+    /// What the lists take in memory, in bytes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = self.shares.iter().map(|(path, _)| path).chain(&self.wants);
+        texts.map(|text| text.len() + Self::ITEM_BYTES).sum()
+    }
+
+    /// Puts what another part lists behind what this one does.
+    pub(crate) fn append(&mut self, mut more: Self) {
+        self.shares.append(&mut more.shares);
+        self.wants.append(&mut more.wants);
+    }
+
+    /// # Errors
+    ///
+    /// Says what is too long or too much to be told.
+    fn check(&self) -> Result<(), String> {
+        let texts = || self.shares.iter().map(|(path, _)| path).chain(&self.wants);
+        if let Some(long) = texts().find(|text| text.len() > Self::MAX_TEXT_LEN) {
+            let (len, begin) = (long.len(), cut(long.clone(), 64));
+            let max = Self::MAX_TEXT_LEN;
+            return Err(format!(
+                "a path or pattern of {len} bytes is longer than {max}: '{begin}...'"
+            ));
+        }
+        if self.bytes() > Self::MAX_BYTES {
+            let (count, mib) = (texts().count(), Self::MAX_BYTES >> 20);
+            return Err(format!(
+                "{count} paths and patterns are more than the {mib} MiB that one rank may name: share a \
+                 directory that holds them, or want them with one pattern"
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Hello {
+    /// The messages that say it.
+    ///
+    /// # Errors
+    ///
+    /// Says what is too long or too much to be told.
+    pub(crate) fn messages(mut self) -> Result<Vec<ToTracker>, String> {
+        let lists = self.take_lists();
+        lists.check()?;
+        self.host = cut(self.host, ToTracker::MAX_SENTENCE_LEN);
+        match &mut self.destination {
+            Some(Ok(destination)) => {
+                destination.path =
+                    cut(std::mem::take(&mut destination.path), HelloPart::MAX_TEXT_LEN);
+            }
+            Some(Err(why)) => *why = cut(std::mem::take(why), ToTracker::MAX_SENTENCE_LEN),
+            None => {}
+        }
+        let shares = lists.shares.into_iter().map(Item::Share);
+        let items = parts(shares.chain(lists.wants.into_iter().map(Item::Want)));
+        let mut lists: Vec<HelloPart> = items.into_iter().map(HelloPart::of).collect();
+        let HelloPart { shares, wants } = lists.pop().expect("there is one part at least");
+        (self.shares, self.wants) = (shares, wants);
+        let mut messages: Vec<ToTracker> = lists.into_iter().map(ToTracker::HelloPart).collect();
+        messages.push(ToTracker::Hello(Box::new(self)));
+        Ok(messages)
+    }
+
+    /// Takes the lists out.
+    pub(crate) fn take_lists(&mut self) -> HelloPart {
+        let (shares, wants) = (&mut self.shares, &mut self.wants);
+        HelloPart { shares: std::mem::take(shares), wants: std::mem::take(wants) }
+    }
+}
+
+impl HelloPart {
+    fn of(items: Vec<Item>) -> Self {
+        let mut part = Self::default();
+        for item in items {
+            match item {
+                Item::Share(share) => part.shares.push(share),
+                Item::Want(want) => part.wants.push(want),
+            }
+        }
+        part
+    }
+}
