@@ -132,6 +132,9 @@ pub struct SimulateArgs {
     /// Pieces a round that cross a rack's uplink each way [default: as many as its hosts send]
     #[arg(long, value_name = "N", value_parser = whole)]
     pub uplink: Option<u32>,
+    /// Links of another rate: up, or up/down, as a share of the others', as in 4-7=0.5/2
+    #[arg(long, value_name = "RANKS=UP[/DOWN]")]
+    pub link: Vec<sim::Link>,
     /// The time of a piece on a link, in microseconds: one round
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 10_000, value_parser = whole_u64)]
     pub round: u64,
@@ -170,7 +173,7 @@ pub struct SimulateArgs {
     /// slow:RANK@ROUND:FACTOR  its links and its disk are so many times slower from then on
     /// corrupt:RANK@ROUND:PERCENT  of the pieces that it sends, so many are corrupt
     /// full:RANK@ROUND         its disk is full
-    /// lose:RANK@ROUND         it can no longer read what it holds
+    /// lose:RANK@ROUND[:FILE]  it can no longer read what it holds, or one file of it
     /// late:RANK@ROUND:ROUNDS  its messages are late, by up to so much
     #[arg(verbatim_doc_comment, long, value_name = "KIND:RANK@ROUND[:VALUE]")]
     pub fault: Vec<sim::Fault>,

@@ -53,6 +53,7 @@ impl Simulation {
             hosts,
             racks: args.racks,
             uplink: args.uplink.unwrap_or(Scenario::default_uplink(hosts, args.racks)),
+            links: args.link.clone(),
             round_us: args.round,
             latency_us: args.latency,
             disk_us: args.disk,

@@ -3,7 +3,7 @@
 use crate::scenario::{PIECE_BYTES, Scenario};
 use content::{
     Bitfield, Catalogue, Entry, EntryIndex, FileContent, Geometry, Hash, Kind, Metadata, Name,
-    PieceLayer, PieceLen, Timestamp, VerifiedLayer,
+    PieceId, PieceLayer, PieceLen, Timestamp, VerifiedLayer,
 };
 use std::sync::Arc;
 use swarm::peer::Offered;
@@ -59,6 +59,10 @@ pub(crate) struct Disk {
     came: Bitfield,
     /// Entries that have their name.
     named: Bitfield,
+    /// Nothing can be read.
+    lost_all: bool,
+    /// Entries that cannot be read.
+    lost: Vec<EntryIndex>,
 }
 
 impl Disk {
@@ -70,9 +74,41 @@ impl Disk {
         self.catalogue = Some(catalogue);
     }
 
+    /// Whether START has come.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.catalogue.is_some()
+    }
+
     /// Pieces that are there.
     pub(crate) fn held(&self) -> &Bitfield {
         &self.held
+    }
+
+    /// From now on nothing can be read.
+    pub(crate) fn lose_all(&mut self) {
+        self.lost_all = true;
+    }
+
+    /// From now on an entry cannot be read.
+    pub(crate) fn lose(&mut self, entry: EntryIndex) {
+        self.lost.push(entry);
+    }
+
+    /// Pieces that are there and can be read.
+    pub(crate) fn readable(&self) -> Bitfield {
+        let Some(catalogue) = &self.catalogue else { return Bitfield::default() };
+        let mut readable = self.held.clone();
+        for &entry in &self.lost {
+            readable.remove_range(catalogue.pieces_of(entry));
+        }
+        if self.lost_all { Bitfield::new(self.held.len()) } else { readable }
+    }
+
+    /// Whether a piece can be read, if it is there.
+    pub(crate) fn is_readable(&self, piece: u32) -> bool {
+        let Some(catalogue) = &self.catalogue else { return false };
+        let of = catalogue.locate(PieceId(piece)).0;
+        !self.lost_all && !self.lost.contains(&of)
     }
 
     /// Whether all is there under its name.

@@ -33,8 +33,10 @@ pub enum FaultKind {
     Corrupt(u64),
     /// From now on its disk is full.
     Full,
-    /// It can no longer read what it holds.
+    /// It can no longer read what it holds, nor what it fetches from now on.
     Lose,
+    /// The same of one file, by its number, from 1.
+    LoseFile(u64),
     /// From now on messages from and to it are late, by up to so many rounds.
     Late(u64),
 }
@@ -45,8 +47,8 @@ pub enum FaultError {
     /// It is not written as faults are.
     #[error(
         "'{0}' is no fault: write KIND:RANK@ROUND, as in kill:5@100, with kill, vanish, full or \
-         lose, or KIND:RANK@ROUND:VALUE with hang (rounds), slow (factor), corrupt (percent) or \
-         late (rounds)"
+         lose, or KIND:RANK@ROUND:VALUE, as in slow:5@100:10, with hang (rounds), slow (factor), \
+         corrupt (percent), lose (the number of a file) or late (rounds)"
     )]
     Form(String),
     /// A value beyond its limits.
@@ -63,7 +65,7 @@ impl FaultKind {
             Self::Slow(_) => "slow",
             Self::Corrupt(_) => "corrupt",
             Self::Full => "full",
-            Self::Lose => "lose",
+            Self::Lose | Self::LoseFile(_) => "lose",
             Self::Late(_) => "late",
         }
     }
@@ -71,9 +73,11 @@ impl FaultKind {
     fn value(self) -> Option<u64> {
         match self {
             Self::Kill | Self::Vanish | Self::Full | Self::Lose => None,
-            Self::Hang(value) | Self::Slow(value) | Self::Corrupt(value) | Self::Late(value) => {
-                Some(value)
-            }
+            Self::Hang(value)
+            | Self::Slow(value)
+            | Self::Corrupt(value)
+            | Self::LoseFile(value)
+            | Self::Late(value) => Some(value),
         }
     }
 
@@ -83,6 +87,7 @@ impl FaultKind {
             ("vanish", None) => Self::Vanish,
             ("full", None) => Self::Full,
             ("lose", None) => Self::Lose,
+            ("lose", Some(file)) => Self::LoseFile(file),
             ("hang", Some(rounds)) => Self::Hang(rounds),
             ("slow", Some(factor)) => Self::Slow(factor),
             ("corrupt", Some(percent)) => Self::Corrupt(percent),
@@ -109,7 +114,8 @@ impl Fault {
             7 | 8 => FaultKind::Slow(random.within(2, 20)),
             9 | 10 => FaultKind::Corrupt(random.one_of(&[1, 10, 50, 100])),
             11 => FaultKind::Full,
-            12 => FaultKind::Lose,
+            12 if scenario.files == 1 => FaultKind::Lose,
+            12 => FaultKind::LoseFile(random.within(1, u64::from(scenario.files))),
             _ => FaultKind::Late(random.one_of(&[1, 5, 30])),
         };
         Self { rank, at, kind }
@@ -145,6 +151,7 @@ impl FromStr for Fault {
         }
         match kind {
             FaultKind::Slow(0) => wrong("a factor is at least 1"),
+            FaultKind::LoseFile(0) => wrong("files are numbered from 1"),
             FaultKind::Corrupt(101..) => wrong("at most 100 of 100 pieces"),
             _ => Ok(Self { rank: u32::try_from(number(rank)?).map_err(|_| form())?, at, kind }),
         }
@@ -157,13 +164,23 @@ mod tests {
 
     #[test]
     fn a_fault_reads_as_it_is_written() {
-        for text in ["kill:5@100", "vanish:1@0", "hang:7@3:500", "slow:2@0:10", "corrupt:3@9:100"] {
+        for text in [
+            "kill:5@100",
+            "vanish:1@0",
+            "hang:7@3:500",
+            "slow:2@0:10",
+            "corrupt:3@9:100",
+            "lose:1@5",
+            "lose:1@5:2",
+        ] {
             assert_eq!(text.parse::<Fault>().unwrap().to_string(), text);
         }
         for text in ["", "kill", "kill:5", "kill:x@1", "kill:5@1:2", "hang:5@1", "fly:5@1"] {
             assert!(matches!(text.parse::<Fault>(), Err(FaultError::Form(_))), "{text}");
         }
-        for text in ["kill:0@1", "slow:1@0:0", "corrupt:1@0:101", "kill:1@99999999999"] {
+        for text in
+            ["kill:0@1", "slow:1@0:0", "lose:1@0:0", "corrupt:1@0:101", "kill:1@99999999999"]
+        {
             assert!(matches!(text.parse::<Fault>(), Err(FaultError::Value(..))), "{text}");
         }
     }

@@ -43,7 +43,9 @@ impl Figures {
         let ranked = || world.nodes.iter().enumerate().skip(1);
         let ends = || ranked().filter_map(|(rank, node)| Some((node.completed?, rank)));
         let last = ends().max_by_key(|&(at, rank)| (at, std::cmp::Reverse(rank)));
-        let harmful = |kind| !matches!(kind, FaultKind::Corrupt(_) | FaultKind::Lose);
+        let harmful = |kind| {
+            !matches!(kind, FaultKind::Corrupt(_) | FaultKind::Lose | FaultKind::LoseFile(_))
+        };
         let faults = scenario.all_faults();
         let sound = |rank: usize| {
             !faults.iter().any(|fault| fault.rank as usize == rank && harmful(fault.kind))

@@ -5,10 +5,12 @@
 //! figures and findings. Time is virtual; nothing here reads a clock, opens a file, starts a thread
 //! or asks for entropy. A scenario's [`std::fmt::Display`] is the command line that replays it.
 
+mod bound;
 mod disk;
 mod event;
 mod fault;
 mod figures;
+mod link;
 mod machines;
 mod misfortune;
 mod network;
@@ -21,6 +23,7 @@ mod world;
 
 pub use fault::{Fault, FaultError, FaultKind};
 pub use figures::Figures;
+pub use link::{Link, LinkError};
 pub use oracle::Finding;
 pub use plan::random_plan;
 pub use scenario::{Scenario, ScenarioError};

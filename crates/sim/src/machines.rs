@@ -218,7 +218,7 @@ impl World<'_> {
         let node = &mut self.nodes[rank as usize];
         node.loads.insert(transfer, piece);
         let (reads, holds) = (node.loads.len(), node.disk.held().get(piece));
-        let readable = !node.loses;
+        let readable = node.disk.is_readable(piece);
         if !holds {
             self.broken(format!("rank {rank} is to serve piece {piece}, which it has not got"));
         }

@@ -4,6 +4,7 @@ use crate::event::Happening;
 use crate::fault::{Fault, FaultKind};
 use crate::node::Life;
 use crate::world::World;
+use content::EntryIndex;
 
 /// Rounds until the transport has told everybody of a death, at most.
 const TOLD_WITHIN_ROUNDS: u64 = 10;
@@ -29,7 +30,8 @@ impl World<'_> {
             FaultKind::Slow(factor) => self.network.slow_down(rank, factor),
             FaultKind::Corrupt(percent) => node.corrupt_percent = percent,
             FaultKind::Full => node.full = true,
-            FaultKind::Lose => node.loses = true,
+            FaultKind::Lose => node.disk.lose_all(),
+            FaultKind::LoseFile(file) => node.disk.lose(EntryIndex(file as u32 - 1)),
             FaultKind::Late(rounds) => node.late = rounds * round,
         }
     }

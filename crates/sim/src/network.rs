@@ -11,8 +11,9 @@
 //! for no port: they cost the latency alone. Between ranks of one host a piece costs a tenth of a
 //! round of the sender's time, and a message a tenth of the latency.
 //!
-//! A slow rank's host needs so many times longer for a piece, in and out, without holding up the
-//! ports at the other end.
+//! Links may have rates of their own, up and down, and a slow rank's needs so many times longer for
+//! a piece; neither holds up the ports at the other end. Of several ranks on a host each piece
+//! passes the host's port at the rate of the rank that it is from or for.
 
 use crate::scenario::Scenario;
 use swarm::peer::TransferId;
@@ -86,6 +87,8 @@ pub(crate) struct Network {
     host: Vec<u32>,
     rack: Vec<u32>,
     slowness: Vec<u64>,
+    /// The times of a piece out and in, by rank, unless it is slow.
+    times: Vec<(Micros, Micros)>,
     memory: Vec<Port>,
     /// By host.
     up: Vec<Port>,
@@ -100,6 +103,10 @@ pub(crate) struct Network {
 impl Network {
     pub(crate) fn new(scenario: &Scenario) -> Self {
         let ranks = scenario.peers as usize + 1;
+        let times = |(up, down): (u32, u32)| {
+            let time = |milli| (scenario.round_us * 1000 / u64::from(milli)).max(1);
+            (time(up), time(down))
+        };
         let place = |of: &dyn Fn(u32) -> u32| -> Vec<u32> {
             std::iter::once(u32::MAX).chain((1..=scenario.peers).map(of)).collect()
         };
@@ -110,6 +117,7 @@ impl Network {
             host: place(&|rank| scenario.host_of(rank)),
             rack: place(&|rank| scenario.rack_of(rank)),
             slowness: vec![1; ranks],
+            times: scenario.links_of_ranks().into_iter().map(times).collect(),
             memory: vec![Port::default(); ranks],
             up: vec![Port::default(); scenario.hosts as usize],
             down: vec![Port::default(); scenario.hosts as usize],
@@ -139,11 +147,12 @@ impl Network {
         &self.entered
     }
 
-    /// The time of a piece on a rank's link.
-    fn time(&self, rank: u32, cargo: Cargo) -> Micros {
+    /// The times of a piece out of a rank's link and into it.
+    fn times(&self, rank: u32, cargo: Cargo) -> (Micros, Micros) {
+        let ((up, down), slowness) = (self.times[rank as usize], self.slowness[rank as usize]);
         match cargo {
-            Cargo::Piece { .. } => self.round * self.slowness[rank as usize],
-            Cargo::Nothing => 0,
+            Cargo::Piece { .. } => (up * slowness, down * slowness),
+            Cargo::Nothing => (0, 0),
         }
     }
 
@@ -156,11 +165,12 @@ impl Network {
         transfer: TransferId,
         cargo: Cargo,
     ) -> (Micros, Flight) {
-        let busy = self.time(from, cargo);
+        let (busy, _) = self.times(from, cargo);
         let (sender, receiver) = (self.host[from as usize], self.host[to as usize]);
         let latency = self.message_time(from, to);
         let near = sender == receiver;
-        let busy = if near { busy / MEMORY_SPEEDUP } else { busy };
+        let memory = self.round * self.slowness(from) / MEMORY_SPEEDUP;
+        let busy = if near && cargo != Cargo::Nothing { memory } else { busy };
         let port =
             if near { &mut self.memory[from as usize] } else { &mut self.up[sender as usize] };
         let begins = port.serve(now, busy);
@@ -180,7 +190,7 @@ impl Network {
     /// else when to look again.
     pub(crate) fn advance(&mut self, now: Micros, flight: &mut Flight) -> Option<Micros> {
         let (source, target) = (self.rack[flight.from as usize], self.rack[flight.to as usize]);
-        let own = self.time(flight.to, flight.cargo);
+        let (_, own) = self.times(flight.to, flight.cargo);
         let shared = match flight.cargo {
             Cargo::Piece { .. } => self.round / self.uplink,
             Cargo::Nothing => 0,
@@ -258,6 +268,15 @@ mod tests {
         slow.slow_down(2, 10);
         let from_slow_and_not = [(2, 3), (1, 3)];
         assert_eq!(arrivals(&mut slow, &from_slow_and_not), [10_010, 2010]);
+    }
+
+    #[test]
+    fn a_link_has_rates_of_its_own_each_way() {
+        let with = |text: &str| network(|scenario| scenario.links = vec![text.parse().unwrap()]);
+        assert_eq!(arrivals(&mut with("2=0.5/4"), &[(2, 1), (2, 3)]), [2010, 4010], "up");
+        assert_eq!(arrivals(&mut with("2=0.5/0.1"), &[(1, 2), (1, 3)]), [10_010, 2010], "down");
+        let gathered = arrivals(&mut with("4=1/2"), &[(1, 4), (2, 4), (3, 4)]);
+        assert_eq!(gathered, [1010, 1010, 1510], "no faster than it is sent");
     }
 
     #[test]

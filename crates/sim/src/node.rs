@@ -26,8 +26,6 @@ pub(crate) struct Node {
     pub(crate) died: Option<Micros>,
     /// Its disk is full.
     pub(crate) full: bool,
-    /// It cannot read what it holds any more.
-    pub(crate) loses: bool,
     /// Of a hundred pieces that it sends, so many are corrupt.
     pub(crate) corrupt_percent: u64,
     /// Its messages are late by up to this.
@@ -72,7 +70,6 @@ impl Node {
             life: Life::Live,
             died: None,
             full: false,
-            loses: false,
             corrupt_percent: 0,
             late: 0,
             deferred: Vec::new(),

@@ -12,7 +12,6 @@ use crate::fault::FaultKind;
 use crate::network::Micros;
 use crate::node::{Life, Node};
 use crate::scenario::Scenario;
-use content::Bitfield;
 use std::fmt;
 use swarm::{Outcome, PeerState, Report};
 
@@ -85,7 +84,12 @@ pub(crate) fn letters_max(scenario: &Scenario) -> u64 {
 /// after the news of its death, may have been asked for two batches by each of the peers that it
 /// serves at once, and has a window of its own; what is asked elsewhere meanwhile comes twice.
 pub(crate) fn duplicates_max(scenario: &Scenario) -> u64 {
-    let excuse = |kind| !matches!(kind, FaultKind::Corrupt(_) | FaultKind::Full | FaultKind::Lose);
+    let excuse = |kind| !{
+        matches!(
+            kind,
+            FaultKind::Corrupt(_) | FaultKind::Full | FaultKind::Lose | FaultKind::LoseFile(_)
+        )
+    };
     let excused = scenario.all_faults().into_iter().filter(|fault| excuse(fault.kind)).count();
     let served = u64::from(scenario.peers.min(SERVED_AT_ONCE));
     let each = 2 * served * u64::from(scenario.batch) + u64::from(scenario.window);
@@ -124,11 +128,10 @@ fn live<'a>(nodes: &'a [Node], report: &'a Report) -> impl Iterator<Item = (usiz
 
 /// A live rank that lacks what another has.
 fn missing(nodes: &[Node], report: &Report) -> Option<String> {
-    let mut there = Bitfield::new(nodes.get(1)?.disk.held().len());
-    for (_, node) in live(nodes, report).filter(|(_, node)| !node.loses) {
-        there.union_with(node.disk.held());
-    }
-    for (rank, node) in live(nodes, report).filter(|(_, node)| !node.full) {
+    let begun = || live(nodes, report).filter(|(_, node)| node.disk.has_begun());
+    let mut there = begun().next()?.1.disk.readable();
+    begun().for_each(|(_, node)| there.union_with(&node.disk.readable()));
+    for (rank, node) in begun().filter(|(_, node)| !node.full) {
         let mut lacks = there.clone();
         lacks.subtract(node.disk.held());
         if !lacks.is_empty() {

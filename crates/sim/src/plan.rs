@@ -1,6 +1,7 @@
 //! Random plans: small jobs in which a lot goes wrong.
 
 use crate::fault::Fault;
+use crate::link::Link;
 use crate::random::Random;
 use crate::scenario::Scenario;
 
@@ -23,6 +24,9 @@ pub fn random_plan(seed: u64) -> Scenario {
         let full = Scenario::default_uplink(scenario.hosts, scenario.racks);
         scenario.uplink = random.within(1, u64::from(full)) as u32;
     }
+    if random.below(3) == 0 {
+        scenario.links = (0..random.within(1, 3)).map(|_| link(&mut random, peers)).collect();
+    }
     scenario.batch = random.one_of(&[1, 3, 10, 10, 10, 40]);
     scenario.window = random.one_of(&[1, 5, 20, 20, 20]);
     scenario.upload_window = random.one_of(&[1, 8, 8]);
@@ -32,4 +36,12 @@ pub fn random_plan(seed: u64) -> Scenario {
     let faults = random.below(6);
     scenario.faults = (0..faults).map(|_| Fault::random(&mut random, &scenario)).collect();
     scenario
+}
+
+/// Some ranks whose links are faster or slower than the others, each way.
+fn link(random: &mut Random, peers: u32) -> Link {
+    let first = random.within(1, u64::from(peers)) as u32;
+    let last = random.within(u64::from(first), u64::from(peers)) as u32;
+    let rates = [100, 250, 500, 1000, 2000, 4000];
+    Link { first, last, up_milli: random.one_of(&rates), down_milli: random.one_of(&rates) }
 }

@@ -2,6 +2,7 @@
 //! everything; two runs of one scenario are equal to the letter.
 
 use crate::fault::{Fault, FaultKind};
+use crate::link::{EQUAL_MILLI, Link};
 use crate::random::Random;
 use std::fmt;
 
@@ -25,6 +26,8 @@ pub struct Scenario {
     pub racks: u32,
     /// What crosses a rack's uplink each way in a round, in pieces.
     pub uplink: u32,
+    /// Links that are not like the others; where several speak of a rank the last one counts.
+    pub links: Vec<Link>,
     /// The time of a piece on a link, in microseconds: one round.
     pub round_us: u64,
     /// The time of a message, and of a piece's first byte, from rank to rank, in microseconds.
@@ -65,6 +68,12 @@ pub enum ScenarioError {
     /// A fault of a rank that is not there.
     #[error("--fault {0}: the ranks are 1 to {1}")]
     NoSuchRank(Fault, u32),
+    /// A fault of a file that is not there.
+    #[error("--fault {0}: the files are 1 to {1}")]
+    NoSuchFile(Fault, u32),
+    /// A link of ranks that are not there.
+    #[error("--link {0}: the ranks are 1 to {1}")]
+    NoSuchLink(Link, u32),
 }
 
 /// Bytes of a simulated piece; only its ratio to the windows matters.
@@ -89,6 +98,7 @@ impl Scenario {
             hosts: peers,
             racks: 1,
             uplink: peers,
+            links: Vec::new(),
             round_us: 10_000,
             latency_us: 100,
             disk_us: 500,
@@ -141,37 +151,24 @@ impl Scenario {
                 return Err(ScenarioError::Range { option, given, least, most });
             }
         }
-        match self.faults.iter().find(|fault| !(1..=self.peers).contains(&fault.rank)) {
-            Some(&fault) => Err(ScenarioError::NoSuchRank(fault, self.peers)),
-            None => Ok(()),
-        }
+        self.check_places()
     }
 
-    /// The least number of rounds in which anything could do it: `n − 1 + ⌈log2 h⌉` for `n` pieces,
-    /// one seeder and `h` hosts; for several seeders the last piece goes out first in round `n / k`
-    /// and spreads from `k` hosts. Neither a host that receives all, nor a rack that all must
-    /// enter, is faster than its link. Faults are not counted, but for hosts that are slow from the
-    /// start.
-    pub fn bound(&self) -> u64 {
-        let pieces = u64::from(self.pieces);
-        let hosts = u64::from(self.hosts.min(self.peers));
-        let sources = u64::from(self.seeders).min(hosts);
-        if sources == hosts {
-            return 0;
-        }
-        let spread = (hosts.div_ceil(sources) as f64).log2().ceil() as u64;
-        let sent = pieces.div_ceil(sources) + spread - 1;
-        let seeded_racks = (1..=self.seeders).map(|rank| self.rack_of(rank)).max();
-        let entered = seeded_racks.is_some_and(|last| last + 1 < self.racks);
-        let uplink = if entered { pieces.div_ceil(u64::from(self.uplink)) } else { 0 };
-        let slow = self.all_faults().into_iter().filter(|fault| fault.at == 0);
-        let slow = slow.filter_map(|fault| match fault.kind {
-            FaultKind::Slow(factor) if fault.rank > self.seeders || self.seeders == 1 => {
-                Some(factor * pieces)
+    /// Checks that ranks and files that are spoken of are there.
+    fn check_places(&self) -> Result<(), ScenarioError> {
+        let (ranks, files) = (1..=self.peers, 1..=u64::from(self.files));
+        for &fault in &self.faults {
+            if !ranks.contains(&fault.rank) {
+                return Err(ScenarioError::NoSuchRank(fault, self.peers));
             }
-            _ => None,
-        });
-        sent.max(pieces).max(uplink).max(slow.max().unwrap_or(0))
+            if matches!(fault.kind, FaultKind::LoseFile(file) if !files.contains(&file)) {
+                return Err(ScenarioError::NoSuchFile(fault, self.files));
+            }
+        }
+        match self.links.iter().find(|link| link.first == 0 || link.last > self.peers) {
+            Some(&link) => Err(ScenarioError::NoSuchLink(link, self.peers)),
+            None => Ok(()),
+        }
     }
 
     /// The faults that are planned and those that are drawn.
@@ -192,6 +189,15 @@ impl Scenario {
 
     pub(crate) fn rack_of(&self, rank: u32) -> u32 {
         self.host_of(rank) / Self::default_uplink(self.hosts, self.racks)
+    }
+
+    /// By rank, how fast its link sends and receives, in thousandths of an equal one.
+    pub(crate) fn links_of_ranks(&self) -> Vec<(u32, u32)> {
+        let mut links = vec![(EQUAL_MILLI, EQUAL_MILLI); self.peers as usize + 1];
+        for link in &self.links {
+            links[link.first as usize..=link.last as usize].fill((link.up_milli, link.down_milli));
+        }
+        links
     }
 
     /// How many pieces a file has.
@@ -225,6 +231,7 @@ impl fmt::Display for Scenario {
         for (option, value, _) in told.into_iter().filter(|(_, value, plain)| value != plain) {
             write!(f, " --{option} {value}")?;
         }
+        self.links.iter().try_for_each(|link| write!(f, " --link {link}"))?;
         self.faults.iter().try_for_each(|fault| write!(f, " --fault {fault}"))?;
         write!(f, " --seed {}", self.seed)
     }
