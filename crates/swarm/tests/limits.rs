@@ -6,7 +6,7 @@ use content::{PieceLen, Span, Timestamp};
 use std::time::Duration;
 use swarm::message::{Between, Envelope, Epoch, FromTracker, Gains, Hello, HelloPart, Message};
 use swarm::message::{RequestNumber, Start, Stop, ToTracker, WireOffer};
-use swarm::peer::{Offered, Peer, PeerAction, PeerConfig, PeerEvent};
+use swarm::peer::{Limits, Offered, Peer, PeerAction, PeerConfig, PeerEvent};
 use swarm::tracker::{Tracker, TrackerAction, TrackerConfig, TrackerEvent};
 use swarm::{Counters, Held, Instant, Offer, Outcome, Rank};
 
@@ -20,6 +20,7 @@ fn peer() -> Peer {
         batch: 10,
         window_bytes: 1 << 24,
         upload_window_bytes: 1 << 24,
+        limits: Limits::default(),
         patience: PATIENCE,
     };
     Peer::new(config, Instant::ZERO)

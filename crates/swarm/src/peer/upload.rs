@@ -20,8 +20,9 @@ const MAX_LANES: usize = 8;
 /// Requests of one asker that are acknowledged at once: the next is ready when the first ends.
 const MAX_ACKED: usize = 2;
 
-/// Requests of one asker that wait at once. A peer of ours has one, and one more that its cancel has
-/// not overtaken; what is beyond is refused, so that nobody makes this rank remember without end.
+/// Requests of one asker that wait at once. A peer of ours has one, and one more that its cancel
+/// has not overtaken; what is beyond is refused, so that nobody makes this rank remember without
+/// end.
 const MAX_WAITING: usize = 8;
 
 /// The most pieces in a request: their runs, and those of an answer, fit a message. A longer one is
