@@ -197,6 +197,7 @@ fn a_file_without_a_root_is_not_taken_into_the_catalogue() {
     to_tracker(&mut tracker, ToTracker::Offers(vec![offer]));
     assert_eq!(refusal(&mut tracker), "rank 1: it offers 'f' without its root");
     let mut peer = peer();
+    peer.handle(Instant::ZERO, PeerEvent::Offered(vec![]));
     to_peer(&mut peer, 0, Message::FromTracker(FromTracker::Entries(vec![file("f", 1, None)])));
     let start = FromTracker::Start(Start { entry_count: 1, admitted: true });
     let told = sent(to_peer(&mut peer, 0, Message::FromTracker(start)));

@@ -132,10 +132,15 @@ pub(super) fn append_range(shoal: &OwnedFd, name: &PartName, range: &HashRange) 
 }
 
 /// Reads a sidecar: the entry, a file of at least one byte with a root, and what is known of its
-/// piece hashes. `None` where it is none, or somebody else's.
-pub(super) fn read_sidecar(shoal: &OwnedFd, name: &PartName) -> Option<(Entry, VerifiedLayer)> {
+/// piece hashes. `None` where it is none, or somebody else's, or not about data of this length:
+/// how much memory its hashes take is not for a damaged file to say.
+pub(super) fn read_sidecar(
+    shoal: &OwnedFd,
+    name: &PartName,
+    data_len: u64,
+) -> Option<(Entry, VerifiedLayer)> {
     let (entry, mut records) = read_header(shoal, name)?;
-    let content = entry.file()?;
+    let content = entry.file().filter(|content| content.geometry.len() == data_len)?;
     let mut layer = VerifiedLayer::new(content.geometry, content.root?);
     while let Some(range) = read_record::<HashRange>(&mut records) {
         if layer.insert(range).is_err() {

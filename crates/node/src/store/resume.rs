@@ -7,7 +7,7 @@ use super::partial::{self, Part, PartName};
 use super::sparse;
 use content::{Bitfield, Entry, PieceIndex, VerifiedLayer};
 use rustix::fs::OFlags;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,11 +56,10 @@ impl Destination {
     /// The partial to which a file in `.shoal` is the sidecar.
     fn candidate(&self, file_name: &str) -> Option<Candidate> {
         let (name, Part::Sidecar) = PartName::parse(file_name)? else { return None };
-        let (entry, layer) = partial::read_sidecar(&self.shoal, &name)?;
-        let metadata = self.open_data(&name)?.metadata().ok()?;
-        let whole = metadata.is_file() && metadata.len() == entry.len();
+        let data = self.open_data(&name)?.metadata().ok().filter(Metadata::is_file)?;
+        let (entry, layer) = partial::read_sidecar(&self.shoal, &name, data.len())?;
         let held = Mutex::new(Bitfield::new(layer.geometry().piece_count()));
-        whole.then(|| Candidate { name, entry, layer, held, zeros: ZeroHash::default() })
+        Some(Candidate { name, entry, layer, held, zeros: ZeroHash::default() })
     }
 
     fn open_data(&self, name: &PartName) -> Option<File> {

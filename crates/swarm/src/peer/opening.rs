@@ -17,6 +17,7 @@ const MAX_EARLY_RUNS: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Opening {
     pub(super) offered: Vec<Offered>,
+    has_offered: bool,
     /// How many paths this rank was told to share.
     pub(super) shares: u32,
     /// Of those, the ones that the tracker wants read; whether it has named the last.
@@ -51,6 +52,7 @@ impl Opening {
         let mut messages: Vec<ToTracker> = parts(wire).into_iter().map(ToTracker::Offers).collect();
         messages.push(ToTracker::Introduced);
         self.offered = offered;
+        self.has_offered = true;
         messages
     }
 
@@ -107,7 +109,9 @@ impl Opening {
         let wanted_runs = std::mem::take(&mut self.wanted);
         let mut roots = catalogue.entries().iter().filter(|entry| !entry.is_empty());
         let rootless = roots.any(|entry| entry.file().is_some_and(|file| file.root.is_none()));
-        if self.start?.entry_count != catalogue.entry_count() || rootless {
+        // START answers what this rank has said: nothing can be begun before.
+        let fits = self.has_offered && self.start?.entry_count == catalogue.entry_count();
+        if !fits || rootless {
             return None;
         }
         let mut wanted = Bitfield::new(catalogue.entry_count());

@@ -1,0 +1,5 @@
+//! Coverage-guided runs of `fuzz::text`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::text(data));

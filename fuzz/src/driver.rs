@@ -1,0 +1,243 @@
+//! A peer's driver that keeps its side of the contract: whatever the peer wants done ends, in any
+//! order and any way that it may. It also knows what a peer must never want.
+
+use crate::input::Input;
+use crate::words::{RANKS, catalogue, layer};
+use content::{Bitfield, Catalogue, EntryIndex, PieceId};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use swarm::Rank;
+use swarm::message::{Between, Envelope, Epoch, Message};
+use swarm::peer::{Fault, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
+
+/// Something that the peer wants done, and that will end.
+enum Task {
+    Survey(EntryIndex),
+    Salvage(PieceId),
+    Record(EntryIndex),
+    Store(TransferId),
+    Load(TransferId),
+    Send(TransferId),
+    Finish(EntryIndex),
+    Seal,
+    Close,
+}
+
+pub struct Driver {
+    own: Rank,
+    /// As START told it.
+    catalogue: Catalogue,
+    tasks: Vec<Task>,
+    /// Receives that are posted, from each rank in order.
+    posted: BTreeMap<Rank, VecDeque<(TransferId, PieceId)>>,
+    /// Pieces that were asked of each rank and for which no receive was posted yet.
+    asked: BTreeMap<(Rank, PieceId), u32>,
+    /// Pieces that were acknowledged to each rank, and not sent or withdrawn yet.
+    owed: BTreeMap<Rank, u64>,
+    buffers: BTreeSet<TransferId>,
+    lost: BTreeSet<Rank>,
+    pub has_begun: bool,
+    closing: bool,
+    pub exited: bool,
+}
+
+impl Driver {
+    pub fn new(own: Rank) -> Self {
+        Self {
+            own,
+            catalogue: catalogue(),
+            tasks: Vec::new(),
+            posted: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            owed: BTreeMap::new(),
+            buffers: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            has_begun: false,
+            closing: false,
+            exited: false,
+        }
+    }
+
+    /// Requests of other ranks that are remembered are bounded, and so are receives.
+    pub fn posted(&self) -> usize {
+        self.posted.values().map(VecDeque::len).sum()
+    }
+
+    /// Nothing comes from a rank that is gone.
+    pub fn lose(&mut self, rank: Rank) {
+        self.lost.insert(rank);
+        self.posted.remove(&rank);
+        self.owed.remove(&rank);
+    }
+
+    pub fn carry_out(&mut self, action: PeerAction) {
+        match action {
+            PeerAction::Send { to, message } => self.send(to, message),
+            PeerAction::Begin { catalogue, .. } => {
+                assert!(!std::mem::replace(&mut self.has_begun, true), "START comes once");
+                self.catalogue = (*catalogue).clone();
+            }
+            PeerAction::Receive { from, transfer, piece } => self.receive(from, transfer, piece),
+            PeerAction::Survey(entry) => self.tasks.push(Task::Survey(entry)),
+            PeerAction::Salvage(piece, _) => self.tasks.push(Task::Salvage(piece)),
+            PeerAction::Record(entry, _) => self.tasks.push(Task::Record(entry)),
+            PeerAction::Store { transfer, .. } => {
+                assert!(self.buffers.remove(&transfer), "only what came is stored");
+                self.tasks.push(Task::Store(transfer));
+            }
+            PeerAction::Discard { transfer } => drop(self.buffers.remove(&transfer)),
+            PeerAction::Load { transfer, piece } => {
+                assert!(piece.0 < self.catalogue.piece_count());
+                self.tasks.push(Task::Load(transfer));
+            }
+            PeerAction::SendPiece { to, transfer } => {
+                assert!(self.buffers.remove(&transfer), "only what was read is sent");
+                self.pay(to);
+                self.tasks.push(Task::Send(transfer));
+            }
+            PeerAction::Withdraw { to, .. } => self.pay(to),
+            PeerAction::Finish(entry) => self.tasks.push(Task::Finish(entry)),
+            PeerAction::Seal => self.tasks.push(Task::Seal),
+            PeerAction::Close(_) => {
+                assert!(!std::mem::replace(&mut self.closing, true), "it closes once");
+                self.tasks.push(Task::Close);
+            }
+            PeerAction::Exit { .. } => {
+                assert!(!std::mem::replace(&mut self.exited, true), "it exits once");
+            }
+            PeerAction::Prepare(positions) => assert!(positions.len() <= 4),
+            PeerAction::Notice(text) => assert!(!text.is_empty()),
+        }
+    }
+
+    fn send(&mut self, to: Rank, message: Message) {
+        assert!(to.0 < RANKS, "a message to rank {to}, which does not exist");
+        let own = to == self.own;
+        assert!(!own || matches!(message, Message::ToTracker(_)), "a message to itself");
+        match &message {
+            Message::Between(Between::Request { pieces, .. }) => {
+                let limit = self.catalogue.piece_count();
+                let pieces = pieces.iter().flat_map(|span| span.checked(limit).expect("it exists"));
+                for piece in pieces {
+                    *self.asked.entry((to, PieceId(piece))).or_default() += 1;
+                }
+            }
+            Message::Between(Between::Ack(ack)) if !self.lost.contains(&to) => {
+                let count: u64 = ack.follows.iter().map(|span| u64::from(span.count)).sum();
+                *self.owed.entry(to).or_default() += count;
+            }
+            _ => {}
+        }
+        Envelope { epoch: Epoch::FIRST, message }.encode();
+    }
+
+    fn receive(&mut self, from: Rank, transfer: TransferId, piece: PieceId) {
+        assert!(from.0 < RANKS && from != self.own, "a receive from rank {from}");
+        let asked = self.asked.get_mut(&(from, piece)).filter(|asked| **asked > 0);
+        *asked.expect("only what was asked for is awaited") -= 1;
+        if !self.lost.contains(&from) {
+            self.posted.entry(from).or_default().push_back((transfer, piece));
+        }
+    }
+
+    /// A piece goes out, or nothing in its place.
+    fn pay(&mut self, to: Rank) {
+        assert!(to.0 < RANKS && to != self.own, "a piece to rank {to}");
+        if !self.lost.contains(&to) {
+            let owed = self.owed.get_mut(&to).filter(|owed| **owed > 0);
+            *owed.expect("only what was acknowledged goes out") -= 1;
+        }
+    }
+
+    /// Something ends, somehow.
+    pub fn complete(&mut self, input: &mut Input<'_>) -> Option<PeerEvent> {
+        let posted: Vec<Rank> =
+            self.posted.iter().filter(|(_, row)| !row.is_empty()).map(|(&rank, _)| rank).collect();
+        let at = input.below((self.tasks.len() + posted.len()).max(1));
+        if let Some(&from) = posted.get(at) {
+            return Some(self.received(from, input));
+        }
+        let at = at - posted.len();
+        if at >= self.tasks.len() {
+            return None;
+        }
+        // All other disk work ends before the store is closed.
+        let only = self.tasks.len() == 1;
+        if matches!(self.tasks[at], Task::Close) && !only {
+            return None;
+        }
+        let task = self.tasks.remove(at);
+        self.end(task, input)
+    }
+
+    fn received(&mut self, from: Rank, input: &mut Input<'_>) -> PeerEvent {
+        let (transfer, piece) =
+            self.posted.get_mut(&from).and_then(VecDeque::pop_front).expect("listed above");
+        self.buffers.insert(transfer);
+        let whole = self.catalogue.piece_size(piece);
+        let len = match input.below(8) {
+            0 => 0,
+            1 => whole - 1,
+            _ => whole,
+        };
+        PeerEvent::Received(transfer, len)
+    }
+
+    fn end(&mut self, task: Task, input: &mut Input<'_>) -> Option<PeerEvent> {
+        let choice = input.below(12);
+        let fault = if choice == 0 {
+            Some(Fault::Disk("the disk is full".into()))
+        } else {
+            (choice == 1).then(|| Fault::Entry("a directory stands there".into()))
+        };
+        Some(match task {
+            Task::Survey(entry) => {
+                let found = fault.map_or_else(|| Ok(self.survey(entry, input)), Err);
+                PeerEvent::Surveyed(entry, found)
+            }
+            Task::Salvage(piece) => {
+                let all = [Salvaged::Reused, Salvaged::Copied, Salvaged::Absent];
+                PeerEvent::Salvaged(piece, fault.map_or(Ok(all[choice % 3]), Err))
+            }
+            Task::Record(entry) => PeerEvent::Failed(entry, fault?),
+            Task::Store(transfer) => {
+                let stored = if choice < 4 { Stored::Corrupt } else { Stored::Written };
+                PeerEvent::Stored(transfer, fault.map_or(Ok(stored), Err))
+            }
+            Task::Load(transfer) => {
+                if choice > 1 {
+                    self.buffers.insert(transfer);
+                }
+                PeerEvent::Loaded(transfer, choice > 1)
+            }
+            Task::Send(transfer) => PeerEvent::Sent(transfer),
+            Task::Finish(entry) => PeerEvent::Finished(entry, fault.map_or(Ok(()), Err)),
+            Task::Seal => PeerEvent::Sealed(fault.map_or(Ok(()), Err)),
+            Task::Close => PeerEvent::Closed,
+        })
+    }
+
+    fn survey(&self, entry: EntryIndex, input: &mut Input<'_>) -> Surveyed {
+        let geometry = self.catalogue.geometry(entry);
+        let pieces = geometry.piece_count();
+        match input.below(5) {
+            0 => {
+                let content = self.catalogue.entry(entry).file().expect("only files are surveyed");
+                let known = &layer(u64::from(pieces) % 1000).proven;
+                let same = known.geometry() == geometry && content.root == Some(known.root());
+                Surveyed::Complete(same.then(|| known.clone()))
+            }
+            1 => {
+                let mut held = Bitfield::new(pieces);
+                for _ in 0..input.below(4) {
+                    let piece = input.number(pieces);
+                    if piece < pieces {
+                        held.insert(piece);
+                    }
+                }
+                Surveyed::Partial(held)
+            }
+            2 => Surveyed::Candidate,
+            _ => Surveyed::Nothing,
+        }
+    }
+}

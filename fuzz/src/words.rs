@@ -1,0 +1,298 @@
+//! Well-typed messages that make no sense: any kind, any numbers, mostly near what exists.
+
+use crate::input::Input;
+use content::{Catalogue, Entry, EntryIndex, FileContent, Geometry, Hash, HashRange, Kind};
+use content::{Metadata, Name, PieceLayer, PieceLen, Span, Timestamp, VerifiedLayer};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use swarm::message::{Ack, Between, FromTracker, Gains, Hello, HelloPart, HolderPieces, PieceSet};
+use swarm::message::{RequestNumber, Start, Stop, ToTracker, WireOffer};
+use swarm::{Counters, Destination, Lock, Outcome, Rank};
+
+/// Ranks of the job; messages also come from beyond.
+pub const RANKS: u32 = 6;
+/// Pieces of the files of the job; 0 is a directory. One has two ranges of hashes, one is empty.
+const PIECES: [(&str, u64); 5] = [("a", 24), ("b", 1), ("c", 600), ("d", 0), ("e/f", 3)];
+
+thread_local! {
+    /// What is asked for again and again, and takes time to hash.
+    static LAYERS: RefCell<BTreeMap<u64, Rc<Layer>>> = const { RefCell::new(BTreeMap::new()) };
+    static ENTRIES: Vec<Entry> = make_entries();
+}
+
+/// The piece hashes of a file, and all that can be proven of them.
+pub struct Layer {
+    pub whole: PieceLayer,
+    pub proven: VerifiedLayer,
+}
+
+/// The piece hashes of a file of the job.
+pub fn layer(pieces: u64) -> Rc<Layer> {
+    let known = LAYERS.with_borrow(|layers| layers.get(&pieces).cloned());
+    known.unwrap_or_else(|| {
+        let whole = make_layer(pieces);
+        let layer = Rc::new(Layer { proven: whole.prove(), whole });
+        LAYERS.with_borrow_mut(|layers| layers.insert(pieces, Rc::clone(&layer)));
+        layer
+    })
+}
+
+fn make_layer(pieces: u64) -> PieceLayer {
+    let geometry = Geometry::new(pieces * u64::from(PieceLen::MIN.bytes()), PieceLen::MIN);
+    let hashes = (0..pieces).map(|at| Hash([(at + 1) as u8; 32])).collect();
+    PieceLayer::new(geometry, hashes).expect("as many as there are pieces")
+}
+
+fn file(name: &str, pieces: u64) -> Entry {
+    let known = &layer(pieces).proven;
+    let content = FileContent { geometry: known.geometry(), root: Some(known.root()) };
+    entry(name, Kind::File(content))
+}
+
+fn entry(name: &str, kind: Kind) -> Entry {
+    let modified = Timestamp { seconds: 0, nanoseconds: 0 };
+    let name = Name::new(name).expect("ours are names");
+    Entry { name, kind, metadata: Metadata { mode: 0o644, modified } }
+}
+
+/// The entries of the job as they should be, in order of their names.
+pub fn entries() -> Vec<Entry> {
+    ENTRIES.with(Clone::clone)
+}
+
+fn make_entries() -> Vec<Entry> {
+    let mut entries: Vec<Entry> = PIECES.iter().map(|(name, pieces)| file(name, *pieces)).collect();
+    entries.insert(4, entry("e", Kind::Directory));
+    entries.push(entry("g", Kind::Symlink(b"a".to_vec())));
+    entries
+}
+
+/// The catalogue that these make.
+pub fn catalogue() -> Catalogue {
+    Catalogue::new(entries()).expect("it is a small one")
+}
+
+/// An entry as somebody else may have it.
+fn any_entry(input: &mut Input<'_>) -> Entry {
+    let mut known = entries();
+    let mut entry = known.swap_remove(input.below(7));
+    match input.below(8) {
+        0 => entry.kind = Kind::Symlink(vec![b'x'; 1 + input.below(50)]),
+        1 => entry.kind = Kind::HardLink(Name::new("a").expect("a name")),
+        2 => {
+            let geometry = Geometry::new(input.wide(), PieceLen::MIN);
+            let root = input.flag().then_some(Hash([9; 32]));
+            // Whoever claims more pieces than fit is refused; whoever claims many is believed, and
+            // would only make this slow.
+            if geometry.piece_count_wide() < 5000 || input.byte() == 255 {
+                entry.kind = Kind::File(FileContent { geometry, root });
+            }
+        }
+        3 => entry.name = Name::new(["a/b", "e/f/g", "zz", "e"][input.below(4)]).expect("a name"),
+        _ => {}
+    }
+    entry
+}
+
+pub fn rank(input: &mut Input<'_>) -> Rank {
+    Rank(input.number(RANKS))
+}
+
+fn span(input: &mut Input<'_>, bound: u32) -> Span {
+    Span { first: input.number(bound), count: input.number(12) }
+}
+
+fn spans(input: &mut Input<'_>, bound: u32) -> Vec<Span> {
+    input.several(4, |input| span(input, bound))
+}
+
+const ALL: u32 = 628;
+
+fn pieces(input: &mut Input<'_>) -> Vec<Span> {
+    if input.byte() < 40 { vec![Span { first: 0, count: ALL }] } else { spans(input, ALL) }
+}
+
+fn set(input: &mut Input<'_>) -> PieceSet {
+    if input.flag() {
+        return PieceSet::Runs(pieces(input));
+    }
+    PieceSet::Bits { first: input.number(ALL), bytes: input.several(8, Input::byte) }
+}
+
+fn sentence(input: &mut Input<'_>) -> String {
+    "why ".repeat(input.below(4))
+}
+
+fn counters(input: &mut Input<'_>) -> Counters {
+    Counters {
+        bytes_received: input.wide(),
+        bytes_sent: input.wide(),
+        bytes_reused: input.wide(),
+        bytes_delivered: input.wide(),
+        bytes_wasted: input.wide(),
+        pieces_corrupt: input.wide(),
+    }
+}
+
+/// What a tracker says, or somebody in its name.
+pub fn from_tracker(input: &mut Input<'_>) -> FromTracker {
+    match input.below(13) {
+        0 => FromTracker::Read { positions: spans(input, 4), last: input.flag() },
+        1 => FromTracker::Entries(input.several(3, any_entry)),
+        2 => FromTracker::Wanted(spans(input, 7)),
+        3 => FromTracker::Start(Start { entry_count: input.number(8), admitted: input.flag() }),
+        4 => FromTracker::Admission(if input.flag() { Ok(()) } else { Err(sentence(input)) }),
+        5..=7 => FromTracker::Holders {
+            question: input.number(9),
+            holders: input.several(3, |input| HolderPieces {
+                rank: rank(input),
+                near: input.flag(),
+                pieces: set(input),
+            }),
+            gone: input.several(2, set),
+            last: input.flag(),
+        },
+        8 => FromTracker::Alive,
+        9 => FromTracker::Settle(input.number(9)),
+        10 => FromTracker::Lost(rank(input)),
+        11 if input.byte() > 200 => {
+            FromTracker::Finish { outcome: outcome(input), lost: input.flag() }
+        }
+        12 if input.byte() > 200 => FromTracker::End,
+        _ => FromTracker::Alive,
+    }
+}
+
+fn outcome(input: &mut Input<'_>) -> Outcome {
+    [Outcome::Complete, Outcome::Refused, Outcome::Degraded, Outcome::Failed][input.below(4)]
+}
+
+/// What a peer says to a peer.
+pub fn between(input: &mut Input<'_>) -> Between {
+    match input.below(6) {
+        0 => Between::Request { number: RequestNumber(input.number(20)), pieces: pieces(input) },
+        1 => Between::AskHashes { entry: EntryIndex(input.number(7)), range: input.number(3) },
+        2 => Between::Cancel(RequestNumber(input.number(20))),
+        3 | 4 => Between::Ack(Ack {
+            request: RequestNumber(input.number(20)),
+            follows: pieces(input),
+            refused: spans(input, ALL),
+            gained: spans(input, ALL),
+        }),
+        _ => hashes(input),
+    }
+}
+
+fn hashes(input: &mut Input<'_>) -> Between {
+    let (entry, index) = (EntryIndex(input.number(7)), input.number(3));
+    let known = match entry.0 {
+        0 => Some(layer(24)),
+        2 => Some(layer(600)),
+        _ => None,
+    };
+    let range = match input.below(4) {
+        0 => None,
+        1 => Some(HashRange {
+            index: input.number(3),
+            hashes: vec![Hash([3; 32]); input.below(4)],
+            proof: vec![Hash::ZERO; input.below(3)],
+        }),
+        _ => known.and_then(|layer| layer.proven.range(index).cloned()),
+    };
+    Between::Hashes { entry, index, range }
+}
+
+fn shares(input: &mut Input<'_>) -> Vec<(String, bool)> {
+    input.several(2, |input| (format!("/s{}", input.below(3)), input.byte() > 60))
+}
+
+fn wants(input: &mut Input<'_>) -> Vec<String> {
+    input.several(2, |input| ["**", "a", "*", "e/*", "[", "nothing"][input.below(6)].to_owned())
+}
+
+fn hello(input: &mut Input<'_>) -> Hello {
+    let lock = match input.below(6) {
+        0 => Lock::Taken { nonce: input.byte().into(), owner: sentence(input) },
+        _ => Lock::Held { nonce: input.below(4) as u128 },
+    };
+    let destination = Destination {
+        id: input.below(4) as u128,
+        path: sentence(input),
+        lock,
+        file_system: input.below(2) as u64,
+        free_bytes: input.wide(),
+    };
+    Hello {
+        host: format!("h{}", input.below(3)),
+        shares: shares(input),
+        waits_for_read: input.flag(),
+        wants: wants(input),
+        wants_own: input.flag(),
+        destination: match input.below(6) {
+            0 => None,
+            1 => Some(Err(sentence(input))),
+            _ => Some(Ok(destination)),
+        },
+    }
+}
+
+/// What a peer says to the tracker.
+pub fn to_tracker(input: &mut Input<'_>) -> ToTracker {
+    match input.below(14) {
+        0 => ToTracker::HelloPart(HelloPart { shares: shares(input), wants: wants(input) }),
+        1 => ToTracker::Hello(Box::new(hello(input))),
+        2 => ToTracker::Offers(input.several(3, |input| WireOffer {
+            entry: any_entry(input),
+            pieces: input.flag().then(|| set(input)),
+        })),
+        3 => ToTracker::Introduced,
+        4 if input.byte() > 220 => ToTracker::Trouble(sentence(input)),
+        5 => ToTracker::Surveyed { need_bytes: input.wide() },
+        6 | 7 => ToTracker::Ask {
+            question: input.number(9),
+            first: EntryIndex(input.number(7)),
+            count: input.number(8),
+        },
+        8 => ToTracker::Shun(rank(input)),
+        9 => ToTracker::Settled(input.number(5)),
+        10 => ToTracker::Stop(Stop {
+            cannot_receive: input.flag().then(|| sentence(input)),
+            counters: counters(input),
+            updates: input.number(6),
+        }),
+        11 => ToTracker::Counters(counters(input)),
+        _ => ToTracker::Update(Gains {
+            lost: spans(input, ALL),
+            pieces: pieces(input),
+            entries: spans(input, 7),
+            have_bytes: input.wide(),
+        }),
+    }
+}
+
+/// A peer's INIT as it should be.
+pub fn introduction(shares_all: bool, wants_all: bool, rank: u32) -> Vec<ToTracker> {
+    let destination = Destination {
+        id: rank.into(),
+        path: "/into".into(),
+        lock: Lock::Held { nonce: rank.into() },
+        file_system: 0,
+        free_bytes: if rank == 3 { 1000 } else { u64::MAX },
+    };
+    let hello = Hello {
+        host: format!("h{}", rank / 2),
+        shares: if shares_all { vec![("/s".into(), true)] } else { vec![] },
+        waits_for_read: false,
+        wants: if wants_all { vec!["**".into()] } else { vec![] },
+        wants_own: false,
+        destination: wants_all.then_some(Ok(destination)),
+    };
+    let mut said = vec![ToTracker::Hello(Box::new(hello))];
+    if shares_all {
+        let offer = |entry| WireOffer { entry, pieces: None };
+        said.push(ToTracker::Offers(entries().into_iter().map(offer).collect()));
+    }
+    said.push(ToTracker::Introduced);
+    said
+}
