@@ -14,7 +14,7 @@ ULFM    := MPICC=$(ULFM_HOME)/bin/mpicc CARGO_TARGET_DIR=target/openmpi5 LD_LIBR
 MPI_CRATES := --package shoal-mpi --package shoal-cli --package shoal-e2e
 
 # The black-box tests in which ranks die, hang, or find their disks and shares in trouble.
-FAILURES := --test deaths --test waiting --test destination
+FAILURES := --test deaths --test hangs --test waiting --test destination
 
 .PHONY: help build demo test test-openmpi test-mpich test-ulfm lint clean
 

@@ -49,6 +49,11 @@ impl Cluster {
         self.directory.path().join(relative)
     }
 
+    /// The full path of a rank's destination, as the tests name it.
+    pub fn destination(&self, rank: u32) -> PathBuf {
+        self.path(format!("rank{rank}/into"))
+    }
+
     /// The full path of something whose name is bytes.
     pub fn path_of_bytes(&self, relative: &[u8]) -> PathBuf {
         self.path(OsStr::from_bytes(relative))

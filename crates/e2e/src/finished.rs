@@ -1,9 +1,15 @@
 //! A job that has ended: its status, its output, its report.
 
+use crate::cluster::Cluster;
 use crate::report::Report;
+use crate::tree::assert_same_tree;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
+
+/// The table has a row for each rank up to so many ranks, and names so many missing files.
+const TABLE_ROWS_MAX: usize = 64;
+const MISSING_SHOWN: usize = 10;
 
 /// What a job left.
 #[derive(Debug)]
@@ -45,7 +51,30 @@ impl Finished {
         let report: Report =
             serde_json::from_str(json).unwrap_or_else(|error| panic!("{error} in\n{json}\n{self}"));
         report.check(self.status);
+        if report.outcome != "refused" {
+            self.check_table(&report);
+        }
         report
+    }
+
+    /// The table on standard output says of each rank what the report says.
+    fn check_table(&self, report: &Report) {
+        for row in report.peers.iter().filter(|_| report.peers.len() <= TABLE_ROWS_MAX) {
+            let files = format!("{}/{}", row.files_complete, row.files_wanted);
+            let cells = [&*row.rank.to_string(), &row.host, &row.state, &files];
+            let cells: Vec<&str> = cells.into_iter().filter(|cell| !cell.is_empty()).collect();
+            let says_it = |line: &str| line.split_whitespace().take(cells.len()).eq(cells.clone());
+            let without_host = row.host.is_empty();
+            assert!(without_host || self.stdout.lines().any(says_it), "no row {cells:?}\n{self}");
+            let why = row.reason.as_deref().unwrap_or_default();
+            assert!(self.stdout.contains(why), "'{why}' is not in the table\n{self}");
+        }
+        for name in report.missing.iter().take(MISSING_SHOWN) {
+            let is_named = |line: &str| line.trim() == name;
+            assert!(self.stdout.lines().any(is_named), "'{name}' is not in the table\n{self}");
+        }
+        let last = self.stdout.lines().rfind(|line| !line.is_empty()).unwrap_or_default();
+        assert!(last.starts_with(&report.outcome), "the last line is '{last}'\n{self}");
     }
 
     /// Whether a report was written.
@@ -83,6 +112,50 @@ impl Finished {
         assert_eq!(self.status, 1, "{self}");
         self.says(mentions);
         assert!(!self.has_report(), "wrong usage is found before there is a report\n{self}");
+    }
+
+    /// These ranks are lost, each with a reason and announced on standard error once, and no others.
+    pub fn lost(&self, ranks: &[u32]) {
+        for row in self.report().peers {
+            let is_lost = ranks.contains(&row.rank);
+            assert_eq!(row.state == "lost", is_lost, "rank {}\n{self}", row.rank);
+            let announced = self.stderr.matches(&format!("rank {} is lost", row.rank)).count();
+            assert_eq!(announced, usize::from(is_lost), "announcements of {}\n{self}", row.rank);
+        }
+    }
+
+    /// These ranks are complete, and their destinations hold exactly these files, equal in bytes,
+    /// mode and time, and nothing of the store's own.
+    pub fn complete_at<P: AsRef<Path>>(
+        &self,
+        cluster: &Cluster,
+        ranks: &[u32],
+        files: &[(&str, P)],
+    ) {
+        let report = self.report();
+        for rank in ranks {
+            let row = report.peer(*rank);
+            assert_eq!(row.state, "complete", "rank {rank}\n{self}");
+            assert_eq!(row.reason, None, "rank {rank}\n{self}");
+            assert_eq!(row.files_complete, files.len() as u64, "rank {rank}\n{self}");
+            assert_same_tree(
+                &cluster.destination(*rank),
+                files.iter().map(|(name, path)| (name, path)),
+            );
+        }
+    }
+
+    /// These ranks are incomplete, each with a reason that holds all of these.
+    pub fn incomplete(&self, ranks: &[u32], mentions: &[&str]) {
+        let report = self.report();
+        for rank in ranks {
+            let row = report.peer(*rank);
+            assert_eq!(row.state, "incomplete", "rank {rank}\n{self}");
+            let reason = row.reason.as_deref().unwrap_or_default();
+            for mention in mentions {
+                assert!(reason.contains(mention), "'{mention}' is not in '{reason}'\n{self}");
+            }
+        }
     }
 
     /// Every one of these is on standard error, and no panic is.

@@ -1,6 +1,8 @@
 //! A job that runs: it is watched, stopped, killed, or waited for until its deadline.
 
+use crate::cluster::Cluster;
 use crate::finished::Finished;
+use crate::partial::partials;
 use crate::process::RankProcess;
 use crate::slots::Slots;
 use std::path::PathBuf;
@@ -128,6 +130,19 @@ impl Running {
     pub fn wait_for(&mut self, what: &str, is_so: impl FnMut(&Self) -> bool) {
         let in_time = self.wait_until(is_so);
         assert!(in_time, "the job ended before {what}\n{}", self.output());
+    }
+
+    /// Waits until each of these ranks has begun to write a long file.
+    ///
+    /// # Panics
+    ///
+    /// Panics where the job ends before, and at the deadline, with the output so far.
+    pub fn wait_for_mid_transfer(&mut self, cluster: &Cluster, ranks: &[u32]) {
+        let begun = |rank: &u32| {
+            let found = partials(&cluster.destination(*rank));
+            found.first().is_some_and(|partial| partial.1 > 0)
+        };
+        self.wait_for("it was in mid-transfer", |_| ranks.iter().all(begun));
     }
 
     /// Kills every process of the job with SIGKILL, by process id, and waits until they are gone.

@@ -1,12 +1,11 @@
-//! Ranks killed with SIGKILL in mid-transfer, under an MPI that goes on without them (Open MPI 5
-//! with ULFM).
+//! Ranks killed with SIGKILL in mid-transfer: under an MPI that goes on without them (Open MPI 5
+//! with ULFM), and under those that end the job, where the next run resumes.
 
-use e2e::{
-    Cluster, Finished, MIB, Mpi, Report, Running, assert_same_tree, names_below, partials, skip,
-};
-use std::path::{Path, PathBuf};
+use e2e::{Cluster, MIB, Mpi, assert_same_file, names_below, partials, skip};
+use std::path::Path;
 
 const RUN: [&str; 5] = ["run", "--share", "rank{rank}/share", "--into", "rank{rank}/into"];
+const NAME: &str = "large.bin";
 const SIZE: u64 = 512 * MIB;
 
 /// Whether the job can go on without a rank; says so where it cannot.
@@ -18,44 +17,11 @@ fn dead_are_outlived() -> bool {
     outlives
 }
 
-fn into(cluster: &Cluster, rank: u32) -> PathBuf {
-    cluster.path(format!("rank{rank}/into"))
-}
-
-/// Waits until each of these ranks has written at least so much of the file, and not all.
-fn in_mid_transfer(cluster: &Cluster, running: &mut Running, ranks: &[u32], bytes: u64) {
-    let has_begun = |rank: &u32| {
-        partials(&into(cluster, *rank)).first().is_some_and(|partial| partial.1 >= bytes)
-    };
-    running.wait_for("it was in mid-transfer", |_| ranks.iter().all(has_begun));
-}
-
-/// The row of each of these ranks says that it was lost and why, and standard error names it.
-fn lost(finished: &Finished, report: &Report, ranks: &[u32]) {
-    for rank in ranks {
-        let row = report.peer(*rank);
-        assert_eq!(row.state, "lost", "rank {rank}\n{finished}");
-        assert!(row.reason.as_ref().is_some_and(|why| !why.is_empty()), "{row:?}\n{finished}");
-        finished.says(&[&format!("rank {rank} is lost")]);
-    }
-    let others = report.peers.iter().filter(|row| !ranks.contains(&row.rank));
-    others.for_each(|row| assert_ne!(row.state, "lost", "{row:?}\n{finished}"));
-}
-
-/// These ranks have everything, say so, and nothing of the store's own is left.
-fn complete<N: AsRef<str>>(
-    cluster: &Cluster,
-    finished: &Finished,
-    report: &Report,
-    ranks: &[u32],
-    files: &[(N, &Path)],
-) {
-    for rank in ranks {
-        let row = report.peer(*rank);
-        assert_eq!((row.state.as_str(), &row.reason), ("complete", &None), "{finished}");
-        assert_eq!(row.files_complete, row.files_wanted, "{finished}");
-        assert_same_tree(&into(cluster, *rank), files.iter().map(|(n, p)| (n.as_ref(), p)));
-    }
+/// No file has its own name there, but something of it was kept for the next run.
+fn has_a_part_only(cluster: &Cluster, rank: u32, name: &str) {
+    let into = cluster.destination(rank);
+    assert!(!names_below(&into).contains_key(Path::new(name)), "rank {rank}");
+    assert!(partials(&into).iter().any(|partial| partial.1 > 0), "rank {rank}");
 }
 
 #[test]
@@ -66,12 +32,114 @@ fn where_a_leecher_is_killed_the_others_complete() {
     let cluster = Cluster::new();
     let source = cluster.file("rank1/share/large.bin", 1, SIZE);
     let mut running = cluster.launch(5, RUN).start();
-    in_mid_transfer(&cluster, &mut running, &[2, 3, 4], MIB);
+    running.wait_for_mid_transfer(&cluster, &[2, 3, 4]);
     running.kill_rank(3);
     let finished = running.finish();
     let report = finished.ended_as("degraded");
-    lost(&finished, &report, &[3]);
-    complete(&cluster, &finished, &report, &[2, 4], &[("large.bin", &source)]);
+    finished.lost(&[3]);
+    finished.complete_at(&cluster, &[2, 4], &[(NAME, &source)]);
     assert!(report.missing.is_empty(), "{finished}");
-    assert!(!names_below(&into(&cluster, 3)).contains_key(Path::new("large.bin")));
+    has_a_part_only(&cluster, 3, NAME);
+
+    let finished = cluster.launch(5, RUN).run();
+    let report = finished.complete();
+    finished.complete_at(&cluster, &[2, 3, 4], &[(NAME, &source)]);
+    assert!(report.peer(3).bytes_reused > 0, "what it had is kept\n{finished}");
+}
+
+#[test]
+fn where_a_seeder_is_killed_that_another_replaces_all_complete() {
+    if !dead_are_outlived() {
+        return;
+    }
+    let cluster = Cluster::new();
+    let source = cluster.file("rank1/share/large.bin", 1, SIZE);
+    cluster.file("rank2/share/large.bin", 1, SIZE);
+    let mut running = cluster.launch(5, RUN).start();
+    running.wait_for_mid_transfer(&cluster, &[3, 4]);
+    running.kill_rank(1);
+    let finished = running.finish();
+    let report = finished.ended_as("degraded");
+    finished.lost(&[1]);
+    finished.complete_at(&cluster, &[3, 4], &[(NAME, &source)]);
+    assert!(report.missing.is_empty(), "{finished}");
+}
+
+#[test]
+fn where_the_only_seeder_is_killed_all_else_completes_and_what_is_missing_is_named() {
+    if !dead_are_outlived() {
+        return;
+    }
+    let cluster = Cluster::new();
+    let source = cluster.file("rank1/share/large.bin", 1, SIZE);
+    let other = cluster.file("rank2/share/other/file.bin", 2, 64 * MIB);
+    let small = cluster.file("rank2/share/small.txt", 3, 1000);
+    let mut running = cluster.launch(5, RUN).start();
+    running.wait_for_mid_transfer(&cluster, &[3, 4]);
+    running.kill_rank(1);
+    let finished = running.finish();
+    let report = finished.ended_as("degraded");
+    finished.lost(&[1]);
+    finished.incomplete(&[2, 3, 4], &["no rank holds all their pieces"]);
+    assert_eq!(report.missing, [NAME], "{finished}");
+    for rank in [3, 4] {
+        let row = report.peer(rank);
+        assert_eq!((row.files_complete, row.files_wanted), (2, 3), "{finished}");
+        assert_same_file(&other, &cluster.destination(rank).join("other/file.bin"));
+        assert_same_file(&small, &cluster.destination(rank).join("small.txt"));
+        has_a_part_only(&cluster, rank, NAME);
+    }
+
+    let finished = cluster.launch(5, RUN).run();
+    let report = finished.complete();
+    let all = [(NAME, &source), ("other/file.bin", &other), ("small.txt", &small)];
+    finished.complete_at(&cluster, &[3, 4], &all);
+    assert!(report.peer(3).bytes_reused > 64 * MIB + 1000, "{finished}");
+}
+
+#[test]
+fn where_three_ranks_are_killed_at_once_the_others_complete() {
+    if !dead_are_outlived() {
+        return;
+    }
+    let cluster = Cluster::new();
+    let source = cluster.file("rank1/share/large.bin", 1, SIZE);
+    cluster.file("rank2/share/large.bin", 1, SIZE);
+    let mut running = cluster.launch(8, RUN).start();
+    running.wait_for_mid_transfer(&cluster, &[3, 4, 5, 6, 7]);
+    running.kill_ranks(&[1, 3, 6]);
+    let finished = running.finish();
+    let report = finished.ended_as("degraded");
+    finished.lost(&[1, 3, 6]);
+    finished.complete_at(&cluster, &[4, 5, 7], &[(NAME, &source)]);
+    assert!(report.missing.is_empty(), "{finished}");
+}
+
+#[test]
+fn where_an_mpi_ends_the_job_when_a_rank_is_killed_the_next_run_resumes() {
+    if Mpi::of_binary().outlives_its_dead() {
+        return skip("this MPI goes on when a rank dies");
+    }
+    let cluster = Cluster::new();
+    let source = cluster.file("rank1/share/large.bin", 1, SIZE);
+    for doomed in [3, 1, 0] {
+        (2..=4).for_each(|rank| drop(std::fs::remove_dir_all(cluster.destination(rank))));
+        let mut running = cluster.launch(5, RUN).start();
+        running.wait_for_mid_transfer(&cluster, &[2, 3, 4]);
+        running.kill_rank(doomed);
+        let finished = running.finish();
+        assert_ne!(finished.status, 0, "{finished}");
+        // Others may have come to their end before the launcher ended them.
+        for rank in 2..=4 {
+            let copy = cluster.destination(rank).join(NAME);
+            if copy.exists() {
+                assert_same_file(&source, &copy);
+            }
+        }
+
+        let finished = cluster.launch(5, RUN).run();
+        let report = finished.complete();
+        finished.complete_at(&cluster, &[2, 3, 4], &[(NAME, &source)]);
+        assert!(report.bytes_reused() > 0, "{finished}");
+    }
 }
