@@ -3,20 +3,23 @@
 # CI runs `make test` and nothing else, so what passes here passes there.
 
 # Builds live side by side, one for each MPI; crate ferrompi's build script takes the compiler from MPICC.
-OPENMPI := MPICC=mpicc.openmpi CARGO_TARGET_DIR=target/openmpi
-MPICH   := MPICC=mpicc.mpich CARGO_TARGET_DIR=target/mpich
+MPI_openmpi := MPICC=mpicc.openmpi CARGO_TARGET_DIR=target/openmpi
+MPI_mpich := MPICC=mpicc.mpich CARGO_TARGET_DIR=target/mpich
 # The one Open MPI that goes on when a rank dies, where scripts/install-deps puts it.
 ULFM_HOME := $(CURDIR)/target/openmpi-5.0.11
-ULFM    := MPICC=$(ULFM_HOME)/bin/mpicc CARGO_TARGET_DIR=target/openmpi5 LD_LIBRARY_PATH=$(ULFM_HOME)/lib \
+MPI_ulfm := MPICC=$(ULFM_HOME)/bin/mpicc CARGO_TARGET_DIR=target/openmpi5 LD_LIBRARY_PATH=$(ULFM_HOME)/lib \
            SHOAL_MPIRUN="$(ULFM_HOME)/bin/mpirun --with-ft ulfm"
 
 # The crates whose behaviour depends on the MPI; all others are tested once.
 MPI_CRATES := --package shoal-mpi --package shoal-cli --package shoal-e2e
 
+# The tests of crate mpi that start a job.
+IN_MPI := --test conformance --test ending
 # The black-box tests in which ranks die, hang, or find their disks and shares in trouble.
 FAILURES := --test deaths --test hangs --test waiting --test destination
 
-.PHONY: help build demo test test-openmpi test-mpich test-ulfm lint clean
+.PHONY: help build demo test test-openmpi test-mpich test-ulfm lint clean \
+        failures-openmpi failures-mpich failures-ulfm
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -37,24 +40,27 @@ test:  ## install what is missing, then everything, under Open MPI, under MPICH,
 	@$(MAKE) --no-print-directory test-ulfm
 
 test-openmpi:  ## all crates, under Debian's Open MPI
-	$(OPENMPI) cargo test --workspace --no-fail-fast
+	$(MPI_openmpi) cargo test --workspace --no-fail-fast
 
 test-mpich:  ## the crates that depend on the MPI, under Debian's MPICH
-	$(MPICH) cargo test $(MPI_CRATES) --no-fail-fast
+	$(MPI_mpich) cargo test $(MPI_CRATES) --no-fail-fast
 
 test-ulfm:  ## crate mpi and the tests of failures, under PyPI's Open MPI 5 with ULFM
-	@if scripts/install-deps test-ulfm; then set -ex; \
-	$(ULFM) cargo test --package shoal-mpi --no-fail-fast; \
-	$(ULFM) cargo test --package shoal-e2e $(FAILURES) --no-fail-fast; \
+	@if scripts/install-deps test-ulfm; then set -x; \
+	$(MPI_ulfm) cargo test --package shoal-mpi --package shoal-e2e $(IN_MPI) $(FAILURES) --no-fail-fast; \
 	elif [ "$$CI" = true ]; then echo "test-ulfm: no Open MPI with ULFM here, and CI must have it" >&2; exit 1; \
 	else echo "test-ulfm: no Open MPI with ULFM here, SKIPPED"; fi
+
+# One round of them, for scripts/repeat; FILTER is a part of a test's name.
+failures-openmpi failures-mpich failures-ulfm: failures-%:
+	$(MPI_$*) cargo test --package shoal-e2e $(FAILURES) --no-fail-fast -- --show-output $(FILTER)
 
 # A toolchain without these components still runs the tests.
 lint:  ## rustfmt and clippy, where the toolchain has them
 	@if cargo fmt --version >/dev/null 2>&1; then set -x; cargo fmt --all --check; \
 	else echo "lint: no rustfmt here, skipped (rustup component add rustfmt)"; fi
 	@if cargo clippy --version >/dev/null 2>&1; then set -x; \
-	$(OPENMPI) cargo clippy --workspace --all-targets -- -D warnings; \
+	$(MPI_openmpi) cargo clippy --workspace --all-targets -- -D warnings; \
 	else echo "lint: no clippy here, skipped (rustup component add clippy)"; fi
 
 clean:  ## remove what was built, and the demo's files
