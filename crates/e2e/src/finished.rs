@@ -114,7 +114,8 @@ impl Finished {
         assert!(!self.has_report(), "wrong usage is found before there is a report\n{self}");
     }
 
-    /// These ranks are lost, each with a reason and announced on standard error once, and no others.
+    /// These ranks are lost, each with a reason and announced on standard error once, and no
+    /// others.
     pub fn lost(&self, ranks: &[u32]) {
         for row in self.report().peers {
             let is_lost = ranks.contains(&row.rank);
