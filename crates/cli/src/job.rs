@@ -8,7 +8,7 @@ use crate::plan::{PeerEntry, Plan, PlanError};
 use anyhow::{Context, Result, anyhow, bail};
 use content::Name;
 use content::name::escape;
-use node::{Command, Job, Naming, Share, TrackerPlace};
+use node::{Command, Interrupt, Job, Naming, Share, TrackerPlace};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -136,6 +136,7 @@ fn bare_job(
         patience: common.patience,
         limits: Limits { upload: common.limit_upload, download: common.limit_download },
         host: env.host.clone(),
+        interrupt: Interrupt::default(),
         problem: None,
     }
 }

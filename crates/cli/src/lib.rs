@@ -20,6 +20,7 @@ pub mod progress;
 pub mod refusal;
 pub mod report;
 pub mod run;
+pub mod signals;
 pub mod simulate;
 pub mod size;
 pub mod terminal;
@@ -58,6 +59,7 @@ pub fn main(mut env: Env) -> i32 {
         Action::Simulate(_) if launcher.rank != swarm::Rank::TRACKER => 0,
         Action::Simulate(simulation) => simulation.run(env),
         Action::Run(orders) => {
+            signals::listen(&orders.job.interrupt);
             logging::init(orders.verbosity, launcher.rank, env.began);
             let pause = env.pause;
             let terminal = Terminal::new(&orders, launcher.rank, env);

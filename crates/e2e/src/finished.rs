@@ -77,6 +77,22 @@ impl Finished {
         assert!(last.starts_with(&report.outcome), "the last line is '{last}'\n{self}");
     }
 
+    /// The report of a job whose launcher was told to stop. Some launchers then end with a status
+    /// of their own: the report must agree with itself alone.
+    ///
+    /// # Panics
+    ///
+    /// Panics where there is none, it is no whole report, or the job did not end as failed.
+    pub fn interrupted(&self) -> Report {
+        assert!([1, 3].contains(&self.status), "{self}");
+        let Some(json) = &self.json else { panic!("no report was written\n{self}") };
+        let report: Report =
+            serde_json::from_str(json).unwrap_or_else(|error| panic!("{error} in\n{json}\n{self}"));
+        report.check(3);
+        assert_eq!(report.outcome, "failed", "{self}");
+        report
+    }
+
     /// Whether a report was written.
     pub fn has_report(&self) -> bool {
         self.json.is_some()

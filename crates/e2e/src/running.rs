@@ -56,6 +56,11 @@ impl Running {
         ranks
     }
 
+    /// The process of the launcher.
+    pub fn launcher(&self) -> RankProcess {
+        RankProcess { pid: self.child.id().try_into().expect("a process id"), rank: None }
+    }
+
     /// The process of a rank.
     ///
     /// # Panics

@@ -52,6 +52,17 @@ pub(crate) struct Disk {
     recording: BTreeMap<EntryIndex, usize>,
     /// Entries that are to get their name when their hashes are recorded.
     finishing: BTreeSet<EntryIndex>,
+    /// The end of all disk work waits for what is under way.
+    closing: Option<Closing>,
+}
+
+/// How the disk work is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// What was written is kept.
+    Keep,
+    /// As if the job had never been.
+    Abandon,
 }
 
 /// The least limit of remembered pieces.
@@ -71,6 +82,7 @@ impl Disk {
             unreadable: BTreeSet::new(),
             recording: BTreeMap::new(),
             finishing: BTreeSet::new(),
+            closing: None,
         }
     }
 
@@ -174,16 +186,27 @@ impl Disk {
         self.event(|store| PeerEvent::Sealed(store.seal().map_err(|error| fault(&error))));
     }
 
-    /// Cleans up; where nothing was transferred after all, as if the job had never been.
-    pub(crate) fn close(&mut self, refused: bool) {
+    /// Cleans up, once all that is under way has ended: an interrupted job may yet look through
+    /// files, or give one its name.
+    pub(crate) fn close(&mut self, how: Closing) {
+        self.closing = Some(how);
+        self.close_when_idle();
+    }
+
+    fn close_when_idle(&mut self) {
+        if self.workers.is_busy() {
+            return;
+        }
+        let Some(how) = self.closing.take() else { return };
         self.event(move |store| {
-            if refused {
-                store.abandon();
-            } else {
-                // Others may have given files their names here since this rank sealed, which
-                // changed the times of directories. What failed then was told then.
-                let _ = store.seal();
-                store.close();
+            match how {
+                Closing::Abandon => store.abandon(),
+                Closing::Keep => {
+                    // Others may have given files their names here since this rank sealed, which
+                    // changed the times of directories. What failed then was told then.
+                    let _ = store.seal();
+                    store.close();
+                }
             }
             PeerEvent::Closed
         });
@@ -196,8 +219,14 @@ impl Disk {
 
     /// The next result, if one is there.
     pub(crate) fn next(&mut self) -> Option<Outcome> {
-        let done = self.workers.next()?;
-        Some(self.settle(done))
+        match self.workers.next() {
+            Some(done) => Some(self.settle(done)),
+            None => {
+                // All results were taken, and what they led to is under way.
+                self.close_when_idle();
+                None
+            }
+        }
     }
 
     fn settle(&mut self, done: Done) -> Outcome {

@@ -1,5 +1,6 @@
 //! What one rank is to do: the command line, resolved for this rank.
 
+use crate::interrupt::Interrupt;
 use content::PieceLen;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -31,6 +32,8 @@ pub struct Job {
     pub limits: Limits,
     /// The name of this rank's host.
     pub host: String,
+    /// Raised where a signal tells this rank to stop.
+    pub interrupt: Interrupt,
     /// When this process began.
     pub began: Instant,
     /// What is wrong with this rank's orders (a bad plan, say); the job is refused with it.

@@ -8,6 +8,7 @@ pub mod buffer;
 pub mod conformance;
 mod disk;
 mod idle;
+mod interrupt;
 pub mod job;
 mod limits;
 pub mod memory;
@@ -19,6 +20,7 @@ pub mod transport;
 mod workers;
 
 pub use buffer::{Buffer, Pool, SharedBuffer};
+pub use interrupt::{Interrupt, Signal};
 pub use job::{Command, Job, Naming, Share, TrackerPlace};
 pub use observer::{Observer, Phase, Progress};
 pub use run::{Ended, run};

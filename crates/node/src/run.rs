@@ -155,6 +155,7 @@ impl<'a> Node<'a> {
             }
             busy |= self.take_results();
             busy |= self.take_preparation();
+            self.hear_interrupt();
             self.keep_time();
             if busy || !self.own.is_empty() {
                 idle.reset();
@@ -210,6 +211,15 @@ impl<'a> Node<'a> {
             self.close(Outcome::Failed);
         }
         self.closing == Closing::Closed
+    }
+
+    /// A signal came: to the peer first, so that a tracker beside it hears what that says.
+    fn hear_interrupt(&mut self) {
+        let Some(signal) = self.job.interrupt.take() else { return };
+        tracing::info!(signal = signal.name(), "this rank is to stop");
+        let why = format!("interrupted by {}", signal.name());
+        self.peer_event(PeerEvent::Interrupt(why.clone()));
+        self.tracker_event(TrackerEvent::Interrupt(why));
     }
 
     fn keep_time(&mut self) {

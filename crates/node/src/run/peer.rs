@@ -130,7 +130,8 @@ impl Node<'_> {
     pub(super) fn close(&mut self, outcome: Outcome) {
         self.closing = Closing::Begun;
         match (&mut self.disk, &self.preparation) {
-            (Some(disk), _) => disk.close(outcome == Outcome::Refused),
+            (Some(disk), _) if outcome == Outcome::Refused => disk.close(disk::Closing::Abandon),
+            (Some(disk), _) => disk.close(disk::Closing::Keep),
             (None, Some(preparation)) => preparation.abandon(),
             (None, None) => unreachable!("only a peer closes"),
         }

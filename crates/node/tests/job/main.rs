@@ -5,6 +5,7 @@
 
 mod endings;
 mod faults;
+mod interrupts;
 mod limits;
 mod load;
 mod losses;

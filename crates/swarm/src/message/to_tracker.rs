@@ -45,6 +45,9 @@ pub enum ToTracker {
     Settled(u32),
     /// The final counters: nothing is in flight, and the disk work is done.
     Counters(Counters),
+    /// This rank was told to stop: it asks for nothing more, and serves on. A sentence that says by
+    /// what.
+    Interrupted(String),
 }
 
 /// One entry that a peer offers, on the wire.
@@ -100,7 +103,9 @@ impl ToTracker {
             | Self::Offers(_)
             | Self::Introduced
             | Self::Trouble(_) => Channel::Init,
-            Self::Ask { .. } | Self::Shun(_) | Self::Stop(_) => Channel::TrackerDth,
+            Self::Ask { .. } | Self::Shun(_) | Self::Stop(_) | Self::Interrupted(_) => {
+                Channel::TrackerDth
+            }
             Self::Surveyed { .. } | Self::Update(_) | Self::Settled(_) => Channel::Update,
             Self::Counters(_) => Channel::Finish,
         }

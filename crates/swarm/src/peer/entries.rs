@@ -331,7 +331,13 @@ impl Session {
         if self.entries.halted.is_some() {
             return;
         }
-        self.entries.halted = Some(why.to_owned());
+        self.halt_quietly(why, actions);
+        actions.push(PeerAction::Notice(format!("nothing more is received here: {why}")));
+    }
+
+    /// The same, where the user knows.
+    pub(super) fn halt_quietly(&mut self, why: &str, actions: &mut Vec<PeerAction>) {
+        self.entries.halted.get_or_insert_with(|| why.to_owned());
         self.entries.to_survey.clear();
         self.entries.to_salvage.clear();
         self.hashes.forget_all();
@@ -340,6 +346,5 @@ impl Session {
             self.picker.remove(piece);
         }
         self.cancel_all(actions);
-        actions.push(PeerAction::Notice(format!("nothing more is received here: {why}")));
     }
 }

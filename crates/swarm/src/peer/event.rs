@@ -48,6 +48,8 @@ pub enum PeerEvent {
     Sealed(Result<(), Fault>),
     /// All disk work is over.
     Closed,
+    /// A signal told this rank to stop; a sentence that names it.
+    Interrupt(String),
     /// Time has passed; to be sent a few times a second.
     Tick,
 }

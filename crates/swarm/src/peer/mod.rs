@@ -15,6 +15,7 @@ mod event;
 mod gone;
 mod hashes;
 mod holders;
+mod interrupt;
 mod invariants;
 mod news;
 mod opening;
@@ -92,6 +93,8 @@ pub struct Peer {
     /// When the tracker was last asked for a sign of life.
     probed: Instant,
     last_tick: Instant,
+    /// The signal that told this rank to stop.
+    interrupted: Option<String>,
 }
 
 impl Peer {
@@ -106,6 +109,7 @@ impl Peer {
             heard: now,
             probed: now,
             last_tick: now,
+            interrupted: None,
         }
     }
 
@@ -137,6 +141,7 @@ impl Peer {
             PeerEvent::Trouble(sentence) => self.trouble(sentence, &mut actions),
             PeerEvent::Offered(offered) => self.on_offered(offered, &mut actions),
             PeerEvent::Closed => self.on_closed(&mut actions),
+            PeerEvent::Interrupt(why) => self.on_interrupt(why, &mut actions),
             PeerEvent::Lost(rank) => self.on_lost(rank, &mut actions),
             event => {
                 if let Some(session) = self.session() {
@@ -228,7 +233,10 @@ impl Peer {
             }
             (FromTracker::Finish { outcome, lost }, phase) => {
                 let session = match std::mem::replace(phase, Phase::Exited) {
-                    Phase::Active(session) => Some(session),
+                    Phase::Active(mut session) => {
+                        session.finish_early(actions);
+                        Some(session)
+                    }
                     _ => None,
                 };
                 *phase = Phase::Closing { session, outcome, lost, step: Step::Draining };
@@ -276,6 +284,9 @@ impl Peer {
         }
         if let Some(number) = early.settle {
             session.on_settle(number);
+        }
+        if let Some(why) = &self.interrupted {
+            session.leave(why, actions);
         }
         self.phase = Phase::Active(session);
     }

@@ -40,7 +40,7 @@ pub(super) struct Session {
     pub(super) pace: Pace,
     /// Whether writing may begin: the tracker knows that there is room.
     pub(super) admitted: bool,
-    stopped: bool,
+    pub(super) stopped: bool,
     /// A call of the tracker to settle.
     pub(super) settling: Option<Settling>,
     /// Updates sent so far, those before START too.
@@ -301,11 +301,18 @@ impl Session {
     }
 
     fn stop_when_sealed(&mut self, actions: &mut Vec<PeerAction>) {
-        if self.entries.sealing != Sealing::Done {
-            return;
+        if self.entries.sealing == Sealing::Done {
+            self.say_stop(self.entries.why_not(), actions);
         }
+    }
+
+    /// Says STOP; with the reason, where this rank was not able to receive.
+    pub(super) fn say_stop(
+        &mut self,
+        cannot_receive: Option<String>,
+        actions: &mut Vec<PeerAction>,
+    ) {
         self.tell_news(actions);
-        let cannot_receive = self.entries.why_not();
         let cannot_receive = cannot_receive.map(|why| cut(why, ToTracker::MAX_SENTENCE_LEN));
         let stop = Stop { cannot_receive, counters: self.counters(), updates: self.updates };
         self.say(ToTracker::Stop(stop), actions);

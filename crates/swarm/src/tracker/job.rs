@@ -102,7 +102,10 @@ impl Tracker {
     /// Takes what a peer gained and lost. Numbers beyond the catalogue are left out: the peer's
     /// fault, not ours.
     pub(super) fn take_gains(&mut self, from: Rank, gains: &Gains) {
-        let Phase::Serving(job) = &mut self.phase else { return };
+        let (Phase::Serving(job) | Phase::Collecting { job: Some(job), .. }) = &mut self.phase
+        else {
+            return;
+        };
         let member = &mut self.members[from.index()];
         let (pieces, entries) = (job.catalogue.piece_count(), job.catalogue.entry_count());
         for range in Span::all_checked(&gains.lost, pieces) {

@@ -60,6 +60,8 @@ pub(super) struct Member {
     pub(super) settled: u32,
     pub(super) stop: Option<(Instant, Stop)>,
     pub(super) counters: Option<Counters>,
+    /// What told it to stop before it had all.
+    pub(super) interrupted: Option<String>,
 }
 
 /// How much of an entry a member offers.
@@ -94,6 +96,7 @@ impl Member {
             settled: 0,
             stop: None,
             counters: None,
+            interrupted: None,
         }
     }
 

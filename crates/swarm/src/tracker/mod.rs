@@ -11,6 +11,7 @@
 
 mod answer;
 mod gather;
+mod interrupt;
 mod job;
 mod member;
 mod report;
@@ -21,6 +22,7 @@ use crate::random::Random;
 use crate::report::{Outcome, Report};
 use crate::time::asleep;
 use crate::{Instant, Rank};
+use interrupt::Interruption;
 use job::Job;
 use member::{Member, Standing};
 use std::time::Duration;
@@ -54,6 +56,8 @@ pub enum TrackerEvent {
     Trouble(String),
     /// The transport knows that a rank is gone.
     Lost(Rank),
+    /// A signal told the tracker's rank to stop, and so the job; a sentence that names it.
+    Interrupt(String),
     /// Time has passed; to be sent a few times a second.
     Tick,
 }
@@ -99,6 +103,7 @@ pub struct Tracker {
     roll: RollCall,
     /// Whether the sources of a cast were given to readers.
     readers_named: bool,
+    interruption: Option<Interruption>,
 }
 
 /// Who is still waited for. What a phase waits for, once done, stays done, so the call goes on
@@ -153,6 +158,7 @@ impl Tracker {
             greeted: RollCall::default(),
             roll: RollCall::default(),
             readers_named: false,
+            interruption: None,
         }
     }
 
@@ -166,9 +172,10 @@ impl Tracker {
         matches!(self.phase, Phase::Ended)
     }
 
-    /// Whether a rank was lost.
+    /// Whether a rank was lost, or may be.
     pub fn has_lost(&self) -> bool {
         self.members.iter().any(Member::is_lost)
+            || self.interruption.as_ref().is_some_and(Interruption::gave_up)
     }
 
     /// Takes an event, and says what is to be done about it.
@@ -182,6 +189,7 @@ impl Tracker {
                 self.on_trouble(now, self.config.rank, &sentence, &mut actions);
             }
             TrackerEvent::Lost(rank) => self.on_lost(now, rank, "it died", &mut actions),
+            TrackerEvent::Interrupt(why) => self.on_interrupt(now, &why, &mut actions),
             TrackerEvent::Tick => self.on_tick(now, &mut actions),
         }
         self.advance(now, &mut actions);
@@ -259,6 +267,7 @@ impl Tracker {
                     member.counters = Some(counters);
                 }
             }
+            ToTracker::Interrupted(why) => member.interrupted = Some(why),
         }
     }
 
@@ -332,6 +341,7 @@ impl Tracker {
 
     fn on_tick(&mut self, now: Instant, actions: &mut Vec<TrackerAction>) {
         self.excuse_own_sleep(now);
+        self.hurry(now, actions);
         if now < self.next_look || self.has_ended() {
             return;
         }
@@ -429,20 +439,27 @@ impl Tracker {
         self.tell_live(&FromTracker::Finish { outcome, lost }, actions);
     }
 
-    /// All counters are in: makes the report and says END.
+    /// All counters are in, or need not be waited for: makes the report and says END.
     fn end(&mut self, actions: &mut Vec<TrackerAction>) {
-        let Phase::Collecting { job, outcome, reasons, finished } =
-            std::mem::replace(&mut self.phase, Phase::Ended)
-        else {
-            unreachable!("only after collecting")
+        if self.is_unreported() {
+            self.judge_again(actions);
+            actions.push(TrackerAction::Report(Box::new(self.report())));
+        }
+        self.phase = Phase::Ended;
+        self.tell_live(&FromTracker::End, actions);
+    }
+
+    /// The truth as it is known now.
+    fn report(&self) -> Report {
+        let Phase::Collecting { job, outcome, reasons, finished } = &self.phase else {
+            unreachable!("only while collecting")
         };
         let live = self.members.iter().filter(|member| member.is_live()).count() as u64;
-        let why = (outcome, reasons);
-        let mut report = report::make(&self.members, job.as_deref(), why, self.started, finished);
+        let why = (*outcome, reasons.clone());
+        let mut report = report::make(&self.members, job.as_deref(), why, self.started, *finished);
         report.tracker = self.config.rank;
         report.tracker_messages = self.messages + live;
-        actions.push(TrackerAction::Report(Box::new(report)));
-        self.tell_live(&FromTracker::End, actions);
+        report
     }
 
     /// What must hold after every event; for tests and the simulator.

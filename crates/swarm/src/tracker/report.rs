@@ -5,6 +5,7 @@ use super::member::{Member, Standing};
 use crate::{Counters, Instant, Outcome, PeerRow, PeerState, Rank, Report};
 use content::{Bitfield, Catalogue, EntryIndex, Kind, Name};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 /// How a job ended, and why it did not end well.
@@ -12,12 +13,15 @@ pub(super) fn judge(job: &Job, members: &[Member]) -> (Outcome, Vec<String>) {
     let complete = CompleteSets::new(members);
     let lost = members.iter().any(Member::is_lost);
     let (mut refused, mut obtainable, mut unobtainable) = (false, false, false);
-    for member in members.iter().filter(|member| member.is_live()) {
+    let mut interrupted: Vec<(usize, &str)> = Vec::new();
+    for (rank, member) in members.iter().enumerate().filter(|(_, member)| member.is_live()) {
         let lacks = complete.lacks(member);
         if lacks.is_empty() {
             continue;
         }
-        if shortfall(members, member, &lacks).is_some_and(|why| why.is_refusal) {
+        if let Some(why) = &member.interrupted {
+            interrupted.push((rank, why));
+        } else if shortfall(members, member, &lacks).is_some_and(|why| why.is_refusal) {
             refused = true;
         } else if lacks.iter().any(|entry| is_obtainable(job, EntryIndex(entry))) {
             obtainable = true;
@@ -26,7 +30,9 @@ pub(super) fn judge(job: &Job, members: &[Member]) -> (Outcome, Vec<String>) {
         }
     }
     let kept = "what arrived is kept, and the same command resumes";
-    if refused && !lost && nothing_moved(members) {
+    if let Some(why) = interruption(members, &interrupted) {
+        (Outcome::Failed, vec![format!("{why}; {kept}")])
+    } else if refused && !lost && nothing_moved(members) {
         (Outcome::Refused, refusals(members))
     } else if obtainable {
         (Outcome::Failed, vec![format!("some files that live ranks hold are missing; {kept}")])
@@ -38,6 +44,16 @@ pub(super) fn judge(job: &Job, members: &[Member]) -> (Outcome, Vec<String>) {
     } else {
         (Outcome::Complete, Vec::new())
     }
+}
+
+/// What told ranks to stop that lack something; and which, where others go on.
+fn interruption(members: &[Member], interrupted: &[(usize, &str)]) -> Option<String> {
+    let (_, why) = interrupted.first()?;
+    if members.iter().filter(|member| member.is_live()).all(|member| member.interrupted.is_some()) {
+        return Some((*why).to_owned());
+    }
+    let ranks: Vec<String> = interrupted.iter().map(|(rank, _)| rank.to_string()).take(8).collect();
+    Some(format!("rank {} {why}", ranks.join(", ")))
 }
 
 /// Whether live ranks hold every piece of an entry.
@@ -156,7 +172,7 @@ pub(super) fn make(
         if let (Some(missing), true) = (&mut missing, member.is_live()) {
             missing.union_with(&lacks);
         }
-        peers.push(row(Rank(rank as u32), members, job, &reasons, &lacks, begun));
+        peers.push(row(Rank(rank as u32), members, job, &reasons, &lacks, begun..stopped));
     }
     let missing =
         job.zip(missing).map(|(job, set)| names(&job.catalogue, &set)).unwrap_or_default();
@@ -185,7 +201,7 @@ fn row(
     job: Option<&Job>,
     reasons: &[String],
     lacks: &Bitfield,
-    begun: Instant,
+    times: Range<Instant>,
 ) -> PeerRow {
     let member = &members[rank.index()];
     let files = |set: &Bitfield| job.map_or(0, |job| file_count(&job.catalogue, set));
@@ -196,7 +212,9 @@ fn row(
             let whole = lacks.is_empty() && job.is_some();
             let state = if whole { PeerState::Complete } else { PeerState::Incomplete };
             let reason = (!whole).then(|| why_incomplete(members, member, job, reasons, lacks));
-            (state, reason, member.stop.as_ref().map(|(at, _)| *at))
+            // Who was interrupted may not have said STOP in time.
+            let cut = (job.is_some() && member.interrupted.is_some()).then_some(times.end);
+            (state, reason, member.stop.as_ref().map(|(at, _)| *at).or(cut))
         }
     };
     PeerRow {
@@ -207,7 +225,7 @@ fn row(
         files_wanted,
         files_complete: files_wanted - files(lacks),
         counters: last_counters(member).0,
-        elapsed: ended.map_or(Duration::ZERO, |at| at.since(begun)),
+        elapsed: ended.map_or(Duration::ZERO, |at| at.since(times.start)),
     }
 }
 
@@ -227,10 +245,14 @@ fn why_incomplete(
     lacks: &Bitfield,
 ) -> String {
     let Some(_) = job else {
-        return cannot_receive(member).unwrap_or_else(|| refused(reasons));
+        let why = cannot_receive(member).or_else(|| member.interrupted.clone());
+        return why.unwrap_or_else(|| refused(reasons));
     };
     if let Some(Shortfall { why, .. }) = shortfall(members, member, lacks) {
         return why;
+    }
+    if let Some(why) = &member.interrupted {
+        return why.clone();
     }
     let count = lacks.count();
     let mut why = format!("{count} entries could not be completed: no rank holds all their pieces");

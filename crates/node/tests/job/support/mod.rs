@@ -12,7 +12,7 @@ pub use partial::leave_partial;
 pub use world::{Content, World, bytes, one_file, tree};
 
 use content::PieceLen;
-use node::{Command, Job, Naming, Share, TrackerPlace};
+use node::{Command, Interrupt, Job, Naming, Share, TrackerPlace};
 use std::path::PathBuf;
 use std::time::Duration;
 use swarm::Pattern;
@@ -37,6 +37,7 @@ pub fn idle() -> Job {
         patience: Duration::from_secs(20),
         limits: Limits::default(),
         host: "here".into(),
+        interrupt: Interrupt::default(),
         problem: None,
     }
 }
