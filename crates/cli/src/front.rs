@@ -7,7 +7,7 @@ use crate::launch::{BuiltFor, Launch};
 use crate::launcher::Launcher;
 use crate::simulate::Simulation;
 use crate::usage::{self, NotParsed};
-use crate::{job, json};
+use crate::{job, target};
 use anyhow::{Result, bail};
 use clap::Parser;
 use node::{Job, TrackerPlace};
@@ -137,7 +137,7 @@ fn orders(env: &Env, launcher: &Launcher, common: &Common, job: Job) -> Result<A
     // Only the tracker's host need have the directory, and a mistake is better told now than after
     // the job.
     if let Some(json) = json.as_deref().filter(|_| launcher.rank == Rank::TRACKER) {
-        json::check_target(json)?;
+        target::check(json)?;
     }
     let verbosity = common.verbose;
     Ok(Action::Run(Orders { job, progress: common.progress, json, verbosity }))

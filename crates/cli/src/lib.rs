@@ -23,6 +23,7 @@ pub mod run;
 pub mod signals;
 pub mod simulate;
 pub mod size;
+pub mod target;
 pub mod terminal;
 pub mod usage;
 

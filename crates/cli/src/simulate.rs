@@ -3,7 +3,7 @@
 
 use crate::args::{ProgressArg, SimulateArgs};
 use crate::env::Env;
-use crate::{human, json};
+use crate::{human, target};
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
 use sim::{Fault, FaultKind, Figures, Run, Scenario, Sighting};
@@ -43,7 +43,7 @@ impl Simulation {
     pub fn new(directory: &Path, args: &SimulateArgs) -> Result<Self> {
         let json = args.json.as_ref().map(|path| directory.join(path));
         if let Some(path) = &json {
-            json::check_target(path)?;
+            target::check(path)?;
         }
         let hosts = args.hosts.unwrap_or(args.peers);
         let mut scenario = Scenario {
@@ -95,7 +95,7 @@ impl Simulation {
         });
         let _ = meter.finish(&mut *stderr);
         let written = match &self.json {
-            Some(path) => json::write(path, &json_text(&self.scenario, &run), &mut *stdout),
+            Some(path) => target::write(path, &json_text(&self.scenario, &run), &mut *stdout),
             None => Ok(()),
         };
         let table = table(&self.scenario, &run);

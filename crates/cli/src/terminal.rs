@@ -5,7 +5,7 @@ use crate::env::Env;
 use crate::front::Orders;
 use crate::human;
 use crate::progress::{Meter, Style};
-use crate::{json, report};
+use crate::{json, report, target};
 use node::{Observer, Progress};
 use std::io::Write;
 use std::path::PathBuf;
@@ -89,7 +89,7 @@ impl Observer for Terminal {
     fn report(&mut self, report: &Report) {
         self.clear_bar();
         let written = match &self.json {
-            Some(path) => json::write(path, &json::text(report), &mut *self.stdout),
+            Some(path) => target::write(path, &json::text(report), &mut *self.stdout),
             None => Ok(()),
         };
         let table = report::table(report);

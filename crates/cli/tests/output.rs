@@ -3,12 +3,14 @@
 mod support;
 
 use cli::Terminal;
-use cli::{json, report};
+use cli::{json, report, target};
 use content::Name;
 use node::{Observer, Phase, Progress};
+use std::fs::OpenOptions;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::{Sink, World, golden};
 use swarm::{Counters, Outcome, PeerRow, PeerState, Rank, Report};
 
@@ -158,7 +160,7 @@ fn a_report_replaces_a_file_as_a_whole_and_leaves_nothing_beside_it() {
     let (file, link) = (dir.path().join("r.json"), dir.path().join("link.json"));
     std::fs::write(&file, "x".repeat(100)).unwrap();
     std::os::unix::fs::symlink("r.json", &link).unwrap();
-    json::write(&link, "new\n", &mut Vec::new()).unwrap();
+    target::write(&link, "new\n", &mut Vec::new()).unwrap();
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "new\n");
     assert!(link.is_symlink());
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
@@ -170,23 +172,62 @@ fn a_report_replaces_a_file_as_a_whole_and_leaves_nothing_beside_it() {
 fn what_is_no_regular_file_is_written_to_and_stays() {
     let dir = tempfile::tempdir().unwrap();
     let fifo = dir.path().join("fifo");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        &fifo,
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::from_raw_mode(0o600),
-        0,
-    )
-    .unwrap();
+    make_fifo(&fifo);
     let reader = std::thread::spawn({
         let fifo = fifo.clone();
         move || std::fs::read_to_string(fifo).unwrap()
     });
-    json::write(&fifo, "{}\n", &mut Vec::new()).unwrap();
+    target::write(&fifo, "{}\n", &mut Vec::new()).unwrap();
     assert_eq!(reader.join().unwrap(), "{}\n");
     assert!(std::fs::metadata(&fifo).unwrap().file_type().is_fifo());
-    json::write(Path::new("/dev/null"), "{}\n", &mut Vec::new()).unwrap();
+    target::write(Path::new("/dev/null"), "{}\n", &mut Vec::new()).unwrap();
     assert!(std::fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+}
+
+fn make_fifo(path: &Path) {
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).unwrap();
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_given_up_soon() {
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("fifo");
+    make_fifo(&fifo);
+    target::check(&fifo).unwrap();
+    let began = Instant::now();
+    let why = format!("{:#}", target::write(&fifo, "{}\n", &mut Vec::new()).unwrap_err());
+    assert!(why.ends_with("nobody reads this pipe"), "{why}");
+    // Opened for both, it has a reader that reads nothing.
+    let _reader = OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+    let long = "x".repeat(1 << 20);
+    let why = format!("{:#}", target::write(&fifo, &long, &mut Vec::new()).unwrap_err());
+    assert!(why.ends_with("its reader does not read"), "{why}");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_target_that_cannot_be_written_is_found_out_before_the_job() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = |name: &str| dir.path().join(name);
+    let why = |path: &Path| format!("{:#}", target::check(path).unwrap_err());
+    assert!(why(&here("")).ends_with("it is a directory; name a file"));
+    assert!(why(&here("no/r.json")).contains("there is no directory"));
+    // Not even root makes files there.
+    assert!(why(Path::new("/sys/r.json")).contains("no file can be made in /sys: "));
+    let _listener = UnixListener::bind(here("socket")).unwrap();
+    assert!(why(&here("socket")).ends_with("it is a socket; name a file"));
+    std::fs::write(here("old.json"), "old").unwrap();
+    std::os::unix::fs::symlink("nowhere", here("dangling")).unwrap();
+    for fine in ["new.json", "old.json", "dangling"] {
+        target::check(&here(fine)).unwrap();
+    }
+    for fine in ["/dev/stdout", "/dev/null", "/dev/fd/1", "/dev/shm/shoal-report.json"] {
+        target::check(Path::new(fine)).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(here("old.json")).unwrap(), "old");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3, "nothing is left of the look");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! An end before the end: this rank was told to stop by a signal, or the whole job was.
 //!
-//! Either way it asks for nothing more, and keeps what is verified. A rank that leaves alone goes on
-//! serving until the others have stopped too, or until it is killed.
+//! Either way it asks for nothing more, and keeps what is verified. A rank that leaves alone goes
+//! on serving until the others have stopped too, or until it is killed.
 
 use super::session::Session;
 use super::{Peer, PeerAction, Phase};
