@@ -1,5 +1,7 @@
 //! The rules that a peer keeps towards holders, askers and the tracker, one event at a time.
 
+mod early;
+
 use super::*;
 use crate::message::{Ack, HolderPieces, PieceSet, RequestNumber, Start};
 use crate::{Held, Offer};
@@ -47,6 +49,10 @@ impl Bench {
 
     /// The same before START; it reads so many pieces ahead.
     fn opening(pieces: u32, shares: bool, ahead: u64) -> Self {
+        Self::limited(pieces, shares, ahead, Limits::default())
+    }
+
+    fn limited(pieces: u32, shares: bool, ahead: u64, limits: Limits) -> Self {
         let config = PeerConfig {
             rank: Rank(1),
             ranks: 100,
@@ -54,7 +60,7 @@ impl Bench {
             batch: 10,
             window_bytes: 64 * PIECE,
             upload_window_bytes: ahead * PIECE,
-            limits: Limits::default(),
+            limits,
             patience: PATIENCE,
         };
         let peer = Peer::new(config, Instant::ZERO);

@@ -1,5 +1,7 @@
 //! The rules that the tracker keeps, one message at a time.
 
+mod interrupt;
+
 use super::*;
 use crate::message::{Gains, Hello, HolderPieces, PieceSet, Stop, WireOffer};
 use crate::{Counters, Destination, Lock, PeerState};
