@@ -10,12 +10,13 @@ mod cluster;
 mod content;
 mod finished;
 mod launch;
+mod mount;
 mod partial;
 mod process;
 mod report;
 mod running;
 mod slots;
-mod tmpfs;
+
 mod tree;
 
 pub use binary::{Mpi, shoal};
@@ -23,11 +24,12 @@ pub use cluster::Cluster;
 pub use content::{Content, KIB, MIB, pseudo_random};
 pub use finished::Finished;
 pub use launch::{Launch, Load, User};
+pub use mount::{Ext4, Tmpfs};
 pub use partial::{all_pieces_of, have_pieces_of, partials, verified_bytes};
 pub use process::RankProcess;
 pub use report::{PeerRow, Report, Tracker};
 pub use running::Running;
-pub use tmpfs::Tmpfs;
+
 pub use tree::{Node, assert_same_file, assert_same_tree, free_bytes, names_below, no_leftovers};
 
 /// Says on the test's output why it cannot run here. A test that calls this returns at once.

@@ -6,7 +6,9 @@ use std::path::Path;
 
 const RUN: [&str; 5] = ["run", "--share", "rank{rank}/share", "--into", "rank{rank}/into"];
 const NAME: &str = "large.bin";
-const SIZE: u64 = 512 * MIB;
+/// At the rate below a seeder needs some seconds to give it away once.
+const SIZE: u64 = 128 * MIB;
+const RATE: [&str; 2] = ["--limit-upload", "40MB"];
 
 /// Whether the job can go on without a rank; says so where it cannot.
 fn dead_are_outlived() -> bool {
@@ -15,6 +17,10 @@ fn dead_are_outlived() -> bool {
         skip("this MPI ends the job when a rank dies");
     }
     outlives
+}
+
+fn slowly() -> impl Iterator<Item = &'static str> {
+    RUN.into_iter().chain(RATE)
 }
 
 /// No file has its own name there, but something of it was kept for the next run.
@@ -31,7 +37,7 @@ fn where_a_leecher_is_killed_the_others_complete() {
     }
     let cluster = Cluster::new();
     let source = cluster.file("rank1/share/large.bin", 1, SIZE);
-    let mut running = cluster.launch(5, RUN).start();
+    let mut running = cluster.launch(5, slowly()).start();
     running.wait_for_mid_transfer(&cluster, &[2, 3, 4]);
     running.kill_rank(3);
     let finished = running.finish();
@@ -55,7 +61,7 @@ fn where_a_seeder_is_killed_that_another_replaces_all_complete() {
     let cluster = Cluster::new();
     let source = cluster.file("rank1/share/large.bin", 1, SIZE);
     cluster.file("rank2/share/large.bin", 1, SIZE);
-    let mut running = cluster.launch(5, RUN).start();
+    let mut running = cluster.launch(5, slowly()).start();
     running.wait_for_mid_transfer(&cluster, &[3, 4]);
     running.kill_rank(1);
     let finished = running.finish();
@@ -74,7 +80,7 @@ fn where_the_only_seeder_is_killed_all_else_completes_and_what_is_missing_is_nam
     let source = cluster.file("rank1/share/large.bin", 1, SIZE);
     let other = cluster.file("rank2/share/other/file.bin", 2, 64 * MIB);
     let small = cluster.file("rank2/share/small.txt", 3, 1000);
-    let mut running = cluster.launch(5, RUN).start();
+    let mut running = cluster.launch(5, slowly()).start();
     running.wait_for_mid_transfer(&cluster, &[3, 4]);
     running.kill_rank(1);
     let finished = running.finish();
@@ -105,7 +111,7 @@ fn where_three_ranks_are_killed_at_once_the_others_complete() {
     let cluster = Cluster::new();
     let source = cluster.file("rank1/share/large.bin", 1, SIZE);
     cluster.file("rank2/share/large.bin", 1, SIZE);
-    let mut running = cluster.launch(8, RUN).start();
+    let mut running = cluster.launch(8, slowly()).start();
     running.wait_for_mid_transfer(&cluster, &[3, 4, 5, 6, 7]);
     running.kill_ranks(&[1, 3, 6]);
     let finished = running.finish();
@@ -124,7 +130,7 @@ fn where_an_mpi_ends_the_job_when_a_rank_is_killed_the_next_run_resumes() {
     let source = cluster.file("rank1/share/large.bin", 1, SIZE);
     for doomed in [3, 1, 0] {
         (2..=4).for_each(|rank| drop(std::fs::remove_dir_all(cluster.destination(rank))));
-        let mut running = cluster.launch(5, RUN).start();
+        let mut running = cluster.launch(5, slowly()).start();
         running.wait_for_mid_transfer(&cluster, &[2, 3, 4]);
         running.kill_rank(doomed);
         let finished = running.finish();

@@ -1,15 +1,17 @@
 //! Ranks that hang (SIGSTOP) for longer than the patience of the others, or for shorter.
 
-use e2e::{Cluster, MIB};
+use e2e::{Cluster, MIB, assert_same_file};
 use std::thread::sleep;
 use std::time::Duration;
 
 const RUN: [&str; 5] = ["run", "--share", "rank{rank}/share", "--into", "rank{rank}/into"];
 const NAME: &str = "large.bin";
-const SIZE: u64 = 512 * MIB;
+/// At the rate below a seeder needs some seconds to give it away once.
+const SIZE: u64 = 128 * MIB;
+const RATE: [&str; 2] = ["--limit-upload", "40MB"];
 
 fn with_patience(seconds: &str) -> impl Iterator<Item = &str> {
-    RUN.into_iter().chain(["--patience", seconds])
+    RUN.into_iter().chain(RATE).chain(["--patience", seconds])
 }
 
 #[test]
@@ -60,7 +62,7 @@ fn where_the_only_seeder_hangs_all_else_completes_and_what_is_missing_is_named()
     finished.incomplete(&[2, 3, 4], &["no rank holds all their pieces"]);
     assert_eq!(report.missing, [NAME], "{finished}");
     for rank in [3, 4] {
-        e2e::assert_same_file(&other, &cluster.destination(rank).join("other.bin"));
+        assert_same_file(&other, &cluster.destination(rank).join("other.bin"));
     }
     let finished = cluster.launch(5, RUN).run();
     finished.complete();
@@ -73,6 +75,7 @@ fn the_reader_of_a_cast_hangs_and_another_with_the_same_files_stands_in() {
     let source = cluster.file("rank1/large.bin", 1, SIZE);
     cluster.file("rank3/large.bin", 1, SIZE);
     let args = ["cast", "rank{rank}/large.bin", "rank{rank}/into", "--patience", "3"];
+    let args = args.into_iter().chain(RATE);
     let mut running = cluster.launch(5, args).start();
     running.wait_for_mid_transfer(&cluster, &[0, 2, 4]);
     running.hang_rank(1);
