@@ -1,9 +1,11 @@
 //! Runs the conformance suite over MPI: `mpirun -n 4 target/debug/examples/conformance`.
 
 use mpi::Ending;
+use std::time::Duration;
 
 fn main() {
-    mpi::run(|transport| {
+    let give_up = || println!("MPI_Init takes too long");
+    mpi::run(Duration::from_secs(60), give_up, |transport| {
         let result = node::conformance::run(transport);
         match &result {
             Ok(()) => println!("rank {}: ok ({})", transport.rank(), mpi::library()),

@@ -1,5 +1,6 @@
 //! Ends a job in one of the ways in which jobs end, so that launchers can be watched at it:
-//! `mpirun -n 4 target/debug/examples/ending well 0`, `hang 2`, `kill 2`, `panic 2`.
+//! `mpirun -n 4 target/debug/examples/ending well 0`, `hang 2`, `kill 2`, `panic 2`,
+//! `'die first' 2`, `'sleep first' 2`.
 //!
 //! The number is the exit status for `well`, and the rank that fails for the others.
 
@@ -12,18 +13,40 @@ use swarm::{Channel, Rank};
 
 /// Longer than any MPI here needs to notice a death; then this program gives up with status 4.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than `MPI_Init` takes here.
+const JOINING: Duration = Duration::from_secs(8);
 
 fn main() {
     let mut words = std::env::args().skip(1);
     let how = words.next().expect("a way to end");
     let number: u32 = words.next().and_then(|word| word.parse().ok()).expect("a number");
-    mpi::run(|transport| match how.as_str() {
+    let me = rank_by_launcher();
+    match how.as_str() {
+        "die first" if me == Some(number) => kill_this_process(),
+        "sleep first" if me == Some(number) => std::thread::sleep(PATIENCE),
+        _ => {}
+    }
+    let give_up = move || println!("{me:?} gives up");
+    mpi::run(JOINING, give_up, |transport| match how.as_str() {
+        "die first" | "sleep first" => end(transport, 0, false),
         "well" => end(transport, u8::try_from(number).expect("a status"), false),
         "hang" => hang(transport, Rank(number)),
         "kill" => kill(transport, Rank(number)),
         "panic" => panic_on_a_thread(transport, Rank(number)),
         other => panic!("{other}: no such way to end"),
     })
+}
+
+/// The rank of this process, which MPI knows only later.
+fn rank_by_launcher() -> Option<u32> {
+    let names = ["OMPI_COMM_WORLD_RANK", "PMI_RANK"];
+    names.into_iter().find_map(|name| std::env::var(name).ok()?.parse().ok())
+}
+
+fn kill_this_process() {
+    let id = std::process::id().to_string();
+    std::process::Command::new("kill").args(["-KILL", &id]).status().expect("kill runs");
+    std::thread::sleep(PATIENCE);
 }
 
 fn end(transport: &dyn Transport, status: u8, lost: bool) -> Ending {
@@ -55,9 +78,7 @@ fn hang(transport: &mut dyn Transport, victim: Rank) -> Ending {
 fn kill(transport: &mut dyn Transport, victim: Rank) -> Ending {
     let start = Instant::now();
     if transport.rank() == victim {
-        let id = std::process::id().to_string();
-        std::process::Command::new("kill").args(["-KILL", &id]).status().expect("kill runs");
-        std::thread::sleep(PATIENCE);
+        kill_this_process();
     }
     open_transfers(transport, victim);
     let mut lost = Vec::new();

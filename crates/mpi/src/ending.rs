@@ -7,6 +7,7 @@ use crate::transport::MpiTransport;
 use ferrompi::{Communicator, Mpi, ThreadLevel};
 use node::Transport;
 use std::io::Write;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 use tracing::subscriber::NoSubscriber;
 
@@ -36,15 +37,25 @@ pub struct Ending {
 /// Joins the MPI job, runs `body` with the transport, and ends the process as the body says. A
 /// panic on any thread prints its message and aborts the process: nothing unwinds through MPI.
 ///
+/// Where `MPI_Init` has not returned within `limit`, another thread calls `give_up`, which should
+/// say so, and ends the process with status 3: a rank that dies before it has joined is waited for
+/// by the others for ever under Open MPI 5 with ULFM (tried), and one that hangs is everywhere.
+///
 /// `body` must have told everything to its users when it returns; output is flushed, nothing else
 /// is done.
 ///
 /// # Panics
 ///
 /// Panics, and thus aborts, where MPI cannot be initialized.
-pub fn run(body: impl FnOnce(&mut dyn Transport) -> Ending) -> ! {
+pub fn run(
+    limit: Duration,
+    give_up: impl FnOnce() + Send + 'static,
+    body: impl FnOnce(&mut dyn Transport) -> Ending,
+) -> ! {
     abort_on_panic();
+    let joined = watch_joining(limit, give_up);
     let mpi = Mpi::init_thread(ThreadLevel::Funneled).expect("MPI_Init_thread works");
+    drop(joined);
     assert!(mpi.thread_level() >= ThreadLevel::Funneled, "an MPI that allows no other threads");
     let world = mpi.world();
     let status = ferrompi::scope(|scope| {
@@ -62,6 +73,19 @@ pub fn run(body: impl FnOnce(&mut dyn Transport) -> Ending) -> ! {
     });
     drop(mpi);
     std::process::exit(status.into());
+}
+
+/// Ends the process where what is returned has not been dropped within the limit.
+fn watch_joining(limit: Duration, give_up: impl FnOnce() + Send + 'static) -> Sender<()> {
+    let (joined, joins) = mpsc::channel();
+    // Without the thread there is no limit; that is no reason to fail.
+    let _ = std::thread::Builder::new().spawn(move || {
+        if joins.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            give_up();
+            exit_now(STATUS_LOST)
+        }
+    });
+    joined
 }
 
 /// Returns where nobody was lost and every request has completed; ends the process otherwise.
