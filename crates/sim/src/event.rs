@@ -1,8 +1,6 @@
-//! What is going to happen, in order of time. Equal times: in the order in which they were planned.
+//! What can happen, to a machine or to what is on its way.
 
-use crate::network::{Flight, Micros};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use crate::network::Flight;
 use swarm::message::{Envelope, ToTracker};
 use swarm::peer::{PeerEvent, TransferId};
 
@@ -82,52 +80,5 @@ impl Content {
                 message => message.channel() as u64,
             },
         }
-    }
-}
-
-#[derive(Debug)]
-struct Planned {
-    at: Micros,
-    number: u64,
-    what: Happening,
-}
-
-impl PartialEq for Planned {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl Eq for Planned {}
-
-impl PartialOrd for Planned {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Planned {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
-    }
-}
-
-/// All that is planned.
-#[derive(Debug, Default)]
-pub(crate) struct Future {
-    planned: BinaryHeap<Reverse<Planned>>,
-    next_number: u64,
-}
-
-impl Future {
-    pub(crate) fn plan(&mut self, at: Micros, what: Happening) {
-        let number = self.next_number;
-        self.next_number += 1;
-        self.planned.push(Reverse(Planned { at, number, what }));
-    }
-
-    /// What happens next, and when.
-    pub(crate) fn next(&mut self) -> Option<(Micros, Happening)> {
-        self.planned.pop().map(|Reverse(planned)| (planned.at, planned.what))
     }
 }

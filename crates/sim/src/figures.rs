@@ -3,6 +3,17 @@
 use crate::fault::FaultKind;
 use crate::world::World;
 
+/// The most that one peer had at any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Peaks {
+    /// Pieces on their way to it or not written: buffers.
+    pub receiving: u32,
+    /// Pieces read to be sent, or on their way from it: buffers.
+    pub sending: u32,
+    /// Control messages that waited for it.
+    pub letters: u64,
+}
+
 /// The yardsticks of a run. A round is the time of one piece on a link.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Figures {
@@ -29,6 +40,8 @@ pub struct Figures {
     pub duplicates: u64,
     /// Control messages from and to the tracker, over the peers.
     pub tracker_messages_per_peer: f64,
+    /// The most buffers and messages of one peer.
+    pub peaks: Peaks,
     /// Peers that have all.
     pub peers_complete: u32,
     /// Whether every peer has all.
@@ -72,6 +85,7 @@ impl Figures {
             uplink_copies: uplink_copies(world),
             duplicates: world.duplicates,
             tracker_messages_per_peer: world.tracker_messages as f64 / f64::from(scenario.peers),
+            peaks: world.peaks,
             peers_complete: whole,
             complete: whole == scenario.peers,
         }

@@ -10,6 +10,8 @@ mod disk;
 mod event;
 mod fault;
 mod figures;
+mod future;
+mod limits;
 mod link;
 mod machines;
 mod misfortune;

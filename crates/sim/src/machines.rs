@@ -8,9 +8,16 @@ use content::{Catalogue, EntryIndex};
 use std::sync::Arc;
 use std::time::Duration;
 use swarm::message::{Envelope, FromTracker, Message};
-use swarm::peer::{Fault, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
+use swarm::peer::{Fault, Peer, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
 use swarm::tracker::{TrackerAction, TrackerEvent};
 use swarm::{Instant, Rank};
+
+/// Whose invariants.
+#[derive(Debug, Clone, Copy)]
+enum Due {
+    Tracker,
+    Peer,
+}
 
 impl World<'_> {
     fn instant(&self) -> Instant {
@@ -21,11 +28,17 @@ impl World<'_> {
         if self.tracker.has_ended() {
             return;
         }
-        for action in self.tracker.handle(self.instant(), event) {
+        let actions = self.tracker.handle(self.instant(), event);
+        if self.is_due(Due::Tracker) {
+            self.tracker.check_invariants();
+        }
+        for action in actions {
             match action {
                 TrackerAction::Send { to, message } => {
-                    if matches!(message, FromTracker::Start(_)) {
-                        self.start();
+                    match message {
+                        FromTracker::Start(_) => self.start(),
+                        FromTracker::Finish { .. } => self.all_stopped(),
+                        _ => {}
                     }
                     let message = Message::FromTracker(message);
                     let envelope = Envelope { epoch: self.tracker.epoch(), message };
@@ -37,13 +50,37 @@ impl World<'_> {
         }
     }
 
+    /// Whether a look at a machine's invariants is due.
+    fn is_due(&mut self, of: Due) -> bool {
+        let every = self.scenario.check_every;
+        let until = match of {
+            Due::Tracker => &mut self.until_tracker_check,
+            Due::Peer => &mut self.until_check,
+        };
+        *until = until.saturating_sub(1);
+        let is_due = every > 0 && *until == 0;
+        if is_due {
+            *until = every;
+        }
+        is_due
+    }
+
+    /// FINISH goes out: the last time that all machines have something to be looked at.
+    fn all_stopped(&mut self) {
+        if !self.stopped && self.scenario.check_every > 0 {
+            let live = self.nodes.iter().filter(|node| node.life == Life::Live);
+            live.filter_map(|node| node.peer.as_ref()).for_each(Peer::check_invariants);
+        }
+        self.stopped = true;
+    }
+
     /// START goes out: the clock of the job begins, and with it what goes wrong.
     fn start(&mut self) {
         if self.started.is_some() {
             return;
         }
         self.started = Some(self.now);
-        self.moved = self.now;
+        self.moves();
         for (number, fault) in self.faults.iter().enumerate() {
             let at = self.now + fault.at * self.scenario.round_us;
             self.future.plan(at, Happening::Fault(number));
@@ -71,14 +108,26 @@ impl World<'_> {
             Message::ToTracker(message) => Content::ToTracker(message),
             _ => Content::ToPeer(envelope),
         };
-        self.letters += 1;
-        if self.letters > self.letters_max {
-            self.broken(format!("{} control messages are on their way at once", self.letters));
-        }
+        self.queue(to);
         self.future.plan(at, Happening::Message(Box::new(Letter { from, to, content })));
     }
 
+    /// One more message waits for a rank.
+    fn queue(&mut self, to: u32) {
+        let node = &mut self.nodes[to as usize];
+        node.letters += 1;
+        let letters = node.letters;
+        if to != 0 && node.life == Life::Live {
+            self.peaks.letters = self.peaks.letters.max(letters);
+        }
+        let most = if to == 0 { self.limits.letters_of_tracker } else { self.limits.letters };
+        if letters > most && node.life == Life::Live {
+            self.broken(format!("{letters} messages wait for rank {to}"));
+        }
+    }
+
     pub(crate) fn letter_arrives(&mut self, letter: Letter) {
+        self.nodes[letter.to as usize].letters -= 1;
         let from = Rank(letter.from);
         match letter.content {
             Content::ToTracker(message) => {
@@ -102,12 +151,9 @@ impl World<'_> {
                 return;
             };
             let actions = peer.handle(now, event);
-            if self.scenario.check_every > 0 {
-                self.until_check -= 1;
-                if self.until_check == 0 {
-                    peer.check_invariants();
-                    self.until_check = self.scenario.check_every;
-                }
+            if self.is_due(Due::Peer) {
+                let peer = self.nodes[rank as usize].peer.as_ref();
+                peer.expect("it has just acted").check_invariants();
             }
             for action in actions {
                 self.peer_action(rank, action);
@@ -181,7 +227,9 @@ impl World<'_> {
             }
             PeerAction::Discard { transfer } => {
                 let node = &mut self.nodes[rank as usize];
-                node.loads.remove(&transfer);
+                if node.loads.remove(&transfer).is_none() {
+                    node.receiving -= 1;
+                }
                 node.bad.remove(&transfer);
             }
             PeerAction::Begin { catalogue, .. } => self.begin(rank, catalogue),
@@ -197,7 +245,7 @@ impl World<'_> {
             PeerAction::Exit { .. } => {
                 self.nodes[rank as usize].life = Life::Exited;
                 self.open -= 1;
-                self.moved = self.now;
+                self.moves();
             }
             PeerAction::Prepare(_) | PeerAction::Record(..) | PeerAction::Notice(_) => {}
         }
@@ -217,13 +265,14 @@ impl World<'_> {
     fn load(&mut self, rank: u32, transfer: TransferId, piece: u32) {
         let node = &mut self.nodes[rank as usize];
         node.loads.insert(transfer, piece);
-        let (reads, holds) = (node.loads.len(), node.disk.held().get(piece));
-        let readable = node.disk.is_readable(piece);
+        let (holds, readable) = (node.disk.held().get(piece), node.disk.is_readable(piece));
+        let busy = node.loads.len() as u32 + node.sending;
+        self.peaks.sending = self.peaks.sending.max(busy);
         if !holds {
             self.broken(format!("rank {rank} is to serve piece {piece}, which it has not got"));
         }
-        if reads > self.scenario.upload_window as usize {
-            self.broken(format!("rank {rank} reads {reads} pieces ahead"));
+        if busy > self.limits.sending {
+            self.broken(format!("rank {rank} has {busy} pieces read or on their way"));
         }
         self.at_once.push_back(PeerEvent::Loaded(transfer, readable));
     }
@@ -237,6 +286,7 @@ impl World<'_> {
             self.last_seeded = flight.leaves;
         }
         if cargo != Cargo::Nothing {
+            self.nodes[from as usize].sending += 1;
             self.future.plan(flight.leaves, Happening::Sent { from, to, transfer });
         }
         self.future.plan(next, Happening::Flight(Box::new(flight)));
@@ -259,20 +309,17 @@ impl World<'_> {
     }
 
     fn post(&mut self, rank: u32, from: u32, transfer: TransferId) {
-        if let Some(cargo) = self.nodes[rank as usize].post(from, transfer) {
+        let node = &mut self.nodes[rank as usize];
+        node.receiving += 1;
+        let receiving = node.receiving;
+        self.peaks.receiving = self.peaks.receiving.max(receiving);
+        if let Some(cargo) = node.post(from, transfer) {
             let event = self.received(rank, transfer, cargo);
             self.at_once.push_back(event);
         }
-        let posted = self.nodes[rank as usize].posted();
-        if posted > self.posted_max() {
-            self.broken(format!("rank {rank} has {posted} receives posted"));
+        if receiving > self.limits.receiving {
+            self.broken(format!("rank {rank} receives or writes {receiving} pieces at once"));
         }
-    }
-
-    /// The window, and what of it a fault may make late: that is asked elsewhere a second time.
-    fn posted_max(&self) -> usize {
-        let window = self.scenario.window.max(1) as usize;
-        window * (2 + self.faults.len())
     }
 
     fn received(&mut self, rank: u32, transfer: TransferId, cargo: Cargo) -> PeerEvent {
@@ -289,6 +336,7 @@ impl World<'_> {
     /// A piece that came was hashed, and written where it is good and there is room.
     pub(crate) fn verified(&mut self, rank: u32, transfer: TransferId, piece: u32, good: bool) {
         let node = &mut self.nodes[rank as usize];
+        node.receiving -= 1;
         let result = match (good, node.full) {
             (false, _) => Ok(Stored::Corrupt),
             (true, true) => Err(Fault::Disk("no space left on device".into())),
@@ -299,7 +347,7 @@ impl World<'_> {
                 self.broken(format!("rank {rank} writes piece {piece} twice"));
             }
             self.pieces_have += 1;
-            self.moved = self.now;
+            self.moves();
         }
         self.peer_event(rank, PeerEvent::Stored(transfer, result));
     }
@@ -308,7 +356,10 @@ impl World<'_> {
     /// hands; one to a dead rank stays there until the sender hears of the death.
     pub(crate) fn sent(&mut self, from: u32, to: u32, transfer: TransferId) {
         match self.nodes[to as usize].life {
-            Life::Live | Life::Exited => self.peer_event(from, PeerEvent::Sent(transfer)),
+            Life::Live | Life::Exited => {
+                self.nodes[from as usize].sending -= 1;
+                self.peer_event(from, PeerEvent::Sent(transfer));
+            }
             Life::Hung => {
                 let again = Happening::Sent { from, to, transfer };
                 self.nodes[to as usize].deferred.push(again);
@@ -318,16 +369,15 @@ impl World<'_> {
     }
 
     fn name(&mut self, rank: u32, entry: EntryIndex) {
-        let now = self.now;
+        self.moves();
         let node = &mut self.nodes[rank as usize];
         if !node.disk.may_name(entry) {
             let what = format!("rank {rank} gives file {} a name before it is whole", entry.0);
             return self.broken(what);
         }
         node.disk.name(entry);
-        self.moved = now;
         if node.disk.is_complete() {
-            node.completed = Some(now);
+            node.completed = Some(self.now);
             self.peers_done += 1;
         }
         self.at_once.push_back(PeerEvent::Finished(entry, Ok(())));

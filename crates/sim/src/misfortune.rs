@@ -12,7 +12,7 @@ const TOLD_WITHIN_ROUNDS: u64 = 10;
 impl World<'_> {
     /// A fault begins. Whoever is dead or has left is past all faults.
     pub(crate) fn strike(&mut self, fault: Fault) {
-        self.moved = self.now;
+        self.moves();
         let (rank, round) = (fault.rank, self.scenario.round_us);
         let node = &mut self.nodes[rank as usize];
         if matches!(node.life, Life::Dead | Life::Exited) {
@@ -58,15 +58,10 @@ impl World<'_> {
             return;
         }
         node.life = Life::Live;
-        self.moved = self.now;
-        self.open += 1;
         let waited = std::mem::take(&mut node.deferred);
-        for what in waited {
-            if let Happening::Message(_) = what {
-                self.letters += 1;
-            }
-            self.future.plan(self.now, what);
-        }
+        waited.into_iter().for_each(|what| self.future.plan(self.now, what));
+        self.moves();
+        self.open += 1;
         self.plan_tick(rank, self.now);
     }
 

@@ -38,7 +38,12 @@ pub(crate) struct Node {
     pub(crate) bad: BTreeSet<TransferId>,
     /// Posted receives and early pieces, by sender.
     wires: BTreeMap<u32, Wire>,
-    posted: usize,
+    /// Pieces that it receives or has not written: posted receives, and what came of them.
+    pub(crate) receiving: u32,
+    /// Pieces that are on their way from it.
+    pub(crate) sending: u32,
+    /// Control messages that are on their way to it, or wait while it hangs.
+    pub(crate) letters: u64,
     pub(crate) last_event: Micros,
     pub(crate) tick: Tick,
     /// When all it wanted had its name.
@@ -76,17 +81,14 @@ impl Node {
             loads: BTreeMap::new(),
             bad: BTreeSet::new(),
             wires: BTreeMap::new(),
-            posted: 0,
+            receiving: 0,
+            sending: 0,
+            letters: 0,
             last_event: 0,
             tick: Tick::default(),
             completed: None,
             pieces_sent: 0,
         }
-    }
-
-    /// Receives that are posted and have not met their piece.
-    pub(crate) fn posted(&self) -> usize {
-        self.posted
     }
 
     /// A receive is posted: what it meets, if that is there already.
@@ -97,7 +99,6 @@ impl Node {
             return Some(cargo);
         }
         wire.posted.push_back(transfer);
-        self.posted += 1;
         None
     }
 
@@ -108,7 +109,6 @@ impl Node {
             wire.early.push_back(cargo);
             return None;
         };
-        self.posted -= 1;
         self.clear(from);
         Some(transfer)
     }

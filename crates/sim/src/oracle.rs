@@ -3,15 +3,17 @@
 //!
 //! The promises: a machine's invariants hold after every event (its own assertions; they panic). A
 //! peer serves, and gives a name to, nothing that it has not got. No piece is written twice. Queues
-//! stay within their bounds. A job that has not ended moves on, sooner than its faults excuse. At
-//! the end every live rank that can receive has every piece that any live rank holds, no rank is
-//! called complete that is not, the outcome is what became of the ranks, and no more pieces came
-//! twice than the faults excuse: none without faults.
+//! and buffers stay within their bounds (`limits`). A job that has not ended moves on, sooner than
+//! its faults excuse. At the end every live rank that can receive has every piece that any live rank
+//! holds, no rank is called complete that is not, the outcome is what became of the ranks, and no
+//! more pieces came twice than the faults excuse: none without faults.
+//!
+//! In a big run a look at all invariants of a machine costs more than its event. There they are
+//! looked at after every ten-thousandth event, and those of all machines when all have stopped; all
+//! else is looked at after every event in every run.
 
-use crate::fault::FaultKind;
-use crate::network::Micros;
+use crate::limits::Limits;
 use crate::node::{Life, Node};
-use crate::scenario::Scenario;
 use std::fmt;
 use swarm::{Outcome, PeerState, Report};
 
@@ -30,43 +32,13 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Control messages to one rank that may be on their way at once, besides one from each rank:
-/// START, answers, a few requests of each of the peers that know it.
-const LETTERS_PER_RANK: u64 = 64;
-
-/// The longest nothing may happen that brings a job nearer to its end, as a multiple of the
-/// patience: a silence is noticed, what was asked is asked elsewhere, and what is gone is found
-/// out, each within less than one.
-const SILENCES: u64 = 4;
-
-/// The time within which something must be written, given a name, lost, or ended.
-pub(crate) fn longest_quiet(scenario: &Scenario) -> Micros {
-    let faults = scenario.all_faults();
-    let slowness = faults.iter().filter_map(|fault| match fault.kind {
-        FaultKind::Slow(factor) => Some(factor),
-        _ => None,
-    });
-    let hangs = faults.iter().filter_map(|fault| match fault.kind {
-        FaultKind::Hang(rounds) => Some(rounds),
-        _ => None,
-    });
-    // Everybody waits for all that one slow rank sends to each of the others at once.
-    let queue = u64::from(scenario.peers) * u64::from(scenario.window.max(2 * scenario.batch));
-    let piece = scenario.round_us * slowness.max().unwrap_or(1);
-    let messages = 16 * scenario.latency_us + scenario.disk_us;
-    queue.min(u64::from(scenario.pieces) * 2) * piece
-        + messages
-        + hangs.max().unwrap_or(0) * scenario.round_us
-        + SILENCES * scenario.patience_s * 1_000_000
-}
-
 /// Who has not come to an end, for people.
 pub(crate) fn stuck(nodes: &[Node], reported: bool) -> String {
     let open = nodes.iter().enumerate().skip(1).filter(|(_, node)| node.life == Life::Live);
     let told: Vec<String> = open
         .take(8)
         .map(|(rank, node)| {
-            let (held, posted) = (node.disk.held(), node.posted());
+            let (held, posted) = (node.disk.held(), node.receiving);
             format!("rank {rank} has {} of {} pieces, awaits {posted}", held.count(), held.len())
         })
         .collect();
@@ -74,40 +46,15 @@ pub(crate) fn stuck(nodes: &[Node], reported: bool) -> String {
     format!("{report}; {}", told.join("; "))
 }
 
-/// Control messages that may be on their way at once.
-pub(crate) fn letters_max(scenario: &Scenario) -> u64 {
-    let faults = scenario.all_faults().len() as u64;
-    (u64::from(scenario.peers) + 1) * (LETTERS_PER_RANK + faults)
-}
-
-/// Pieces that may come twice. A rank that hangs, is slow or late, or whose last pieces arrive
-/// after the news of its death, may have been asked for two batches by each of the peers that it
-/// serves at once, and has a window of its own; what is asked elsewhere meanwhile comes twice.
-pub(crate) fn duplicates_max(scenario: &Scenario) -> u64 {
-    let excuse = |kind| !{
-        matches!(
-            kind,
-            FaultKind::Corrupt(_) | FaultKind::Full | FaultKind::Lose | FaultKind::LoseFile(_)
-        )
-    };
-    let excused = scenario.all_faults().into_iter().filter(|fault| excuse(fault.kind)).count();
-    let served = u64::from(scenario.peers.min(SERVED_AT_ONCE));
-    let each = 2 * served * u64::from(scenario.batch) + u64::from(scenario.window);
-    excused as u64 * each
-}
-
-/// Askers that an upload role serves at once, and some that it acknowledged before.
-const SERVED_AT_ONCE: u32 = 16;
-
 /// Looks at everything when the job is over.
 pub(crate) fn at_the_end(
-    scenario: &Scenario,
+    limits: &Limits,
     nodes: &[Node],
     report: Option<&Report>,
     duplicates: u64,
 ) -> Option<String> {
     let Some(report) = report else { return Some("the job ended without a report".into()) };
-    let most = duplicates_max(scenario);
+    let most = limits.duplicates;
     if duplicates > most {
         return Some(format!("{duplicates} pieces came twice, and the faults excuse {most}"));
     }

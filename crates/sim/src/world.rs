@@ -2,9 +2,11 @@
 //! machine wants done, and lets the oracles look.
 
 use crate::disk::Files;
-use crate::event::{Future, Happening};
+use crate::event::Happening;
 use crate::fault::Fault;
-use crate::figures::Figures;
+use crate::figures::{Figures, Peaks};
+use crate::future::Future;
+use crate::limits::Limits;
 use crate::network::{Micros, Network};
 use crate::node::Node;
 use crate::oracle::{self, Finding};
@@ -66,17 +68,21 @@ pub(crate) struct World<'a> {
     /// Events of the peer in hand that follow at once.
     pub(crate) at_once: VecDeque<PeerEvent>,
     pub(crate) started: Option<Micros>,
+    pub(crate) stopped: bool,
     /// Ranks that may still do something.
     pub(crate) open: u32,
-    pub(crate) letters: u64,
-    pub(crate) letters_max: u64,
+    pub(crate) limits: Limits,
     /// When the last message of a pair and channel arrives, where messages may be late.
     pub(crate) last_letter: BTreeMap<(u32, u32, u8), Micros>,
     pub(crate) until_check: u32,
+    pub(crate) until_tracker_check: u32,
     pub(crate) report: Option<Report>,
     pub(crate) finding: Option<Finding>,
     /// When the job last came nearer to its end.
     pub(crate) moved: Micros,
+    /// Events since then.
+    pub(crate) quiet_events: u64,
+    pub(crate) peaks: Peaks,
     pub(crate) duplicates: u64,
     pub(crate) pieces_have: u64,
     pub(crate) peers_done: u32,
@@ -98,16 +104,22 @@ pub(crate) struct World<'a> {
 pub fn run(scenario: &Scenario, watch: &mut dyn FnMut(&Sighting)) -> Run {
     scenario.check().expect("a scenario is checked before it is run");
     let mut world = World::new(scenario);
-    let longest_quiet = oracle::longest_quiet(scenario);
     while !world.is_over() {
         let Some((at, what)) = world.future.next() else {
             let stuck = oracle::stuck(&world.nodes, world.report.is_some());
             world.broken(format!("nothing more happens: {stuck}"));
             break;
         };
-        if at > world.moved + longest_quiet {
+        if at > world.moved + world.limits.quiet {
             let stuck = oracle::stuck(&world.nodes, world.report.is_some());
-            world.broken(format!("nothing moved for {} s: {stuck}", longest_quiet / 1_000_000));
+            world
+                .broken(format!("nothing moved for {} s: {stuck}", world.limits.quiet / 1_000_000));
+            break;
+        }
+        world.quiet_events += 1;
+        if world.quiet_events > world.limits.quiet_events {
+            let stuck = oracle::stuck(&world.nodes, world.report.is_some());
+            world.broken(format!("{} events moved nothing: {stuck}", world.quiet_events));
             break;
         }
         world.now = at;
@@ -153,14 +165,17 @@ impl<'a> World<'a> {
             faults: scenario.all_faults(),
             at_once: VecDeque::new(),
             started: None,
+            stopped: false,
             open: scenario.peers,
-            letters: 0,
-            letters_max: oracle::letters_max(scenario),
+            limits: Limits::of(scenario),
             last_letter: BTreeMap::new(),
             until_check: scenario.check_every,
+            until_tracker_check: scenario.check_every,
             report: None,
             finding: None,
             moved: 0,
+            quiet_events: 0,
+            peaks: Peaks::default(),
             duplicates: 0,
             pieces_have: 0,
             peers_done: 0,
@@ -199,9 +214,6 @@ impl<'a> World<'a> {
         for number in what.digest().into_iter().chain([self.now]) {
             self.trace = mix(self.trace ^ number).wrapping_add(number);
         }
-        if matches!(what, Happening::Message(_)) {
-            self.letters -= 1;
-        }
         let Some(what) = self.defer(what) else { return };
         match what {
             Happening::Message(letter) => self.letter_arrives(*letter),
@@ -230,6 +242,12 @@ impl<'a> World<'a> {
         }
     }
 
+    /// The job came nearer to its end.
+    pub(crate) fn moves(&mut self) {
+        self.moved = self.now;
+        self.quiet_events = 0;
+    }
+
     /// A promise was broken.
     pub(crate) fn broken(&mut self, what: String) {
         if self.finding.is_none() {
@@ -255,7 +273,7 @@ impl<'a> World<'a> {
     fn end(mut self) -> Run {
         if self.finding.is_none() {
             let what = oracle::at_the_end(
-                self.scenario,
+                &self.limits,
                 &self.nodes,
                 self.report.as_ref(),
                 self.duplicates,
