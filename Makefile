@@ -18,7 +18,7 @@ IN_MPI := --test conformance --test ending
 # The black-box tests in which ranks die, hang, or find their disks and shares in trouble.
 FAILURES := --test deaths --test hangs --test disks --test shares --test waiting --test destination
 
-.PHONY: help build demo test test-openmpi test-mpich test-ulfm lint clean \
+.PHONY: help build demo test test-openmpi test-mpich test-ulfm plans lint clean \
         failures-openmpi failures-mpich failures-ulfm
 
 help:  ## list the targets
@@ -54,6 +54,11 @@ test-ulfm:  ## crate mpi and the tests of failures, under PyPI's Open MPI 5 with
 # One round of them, for scripts/repeat; FILTER is a part of a test's name.
 failures-openmpi failures-mpich failures-ulfm: failures-%:
 	$(MPI_$*) cargo test --package shoal-e2e $(FAILURES) --no-fail-fast -- --show-output $(FILTER)
+
+# Each plan is a small simulated job in which a lot goes wrong; `make test` runs two thousand. SEED is the first.
+plans:  ## ten thousand random fault plans in the simulator, on all cores (PLANS=, SEED=)
+	@$(MAKE) --no-print-directory build
+	target/release/shoal simulate --plans $(or $(PLANS),10000) --seed $(or $(SEED),1)
 
 # A toolchain without these components still runs the tests.
 lint:  ## rustfmt and clippy, where the toolchain has them

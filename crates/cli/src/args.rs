@@ -188,6 +188,16 @@ pub struct SimulateArgs {
     /// Unless told otherwise after each in a small run, and now and then in a big one.
     #[arg(verbatim_doc_comment, long, value_name = "N", value_parser = whole)]
     pub check_every: Option<u32>,
+    /// Instead of one job: so many small ones in which a lot goes wrong, drawn from --seed and on
+    ///
+    /// Each is run twice, and printed with the command that replays it where it breaks a promise.
+    #[arg(verbatim_doc_comment, long, value_name = "N", value_parser = whole_u64,
+        conflicts_with_all = [
+            "peers", "pieces", "files", "seeders", "hosts", "racks", "uplink", "link", "round",
+            "latency", "disk", "batch", "window", "upload_window", "patience", "slow_peers",
+            "slow_factor", "kill", "fault", "faults", "check_every", "json",
+        ])]
+    pub plans: Option<u64>,
     /// How progress is shown on standard error
     #[arg(
         long,

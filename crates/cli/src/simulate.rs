@@ -1,37 +1,40 @@
 //! `shoal simulate`: from the options to a scenario, and from the figures of its run to a table and
-//! to JSON.
+//! to JSON; or to many random plans.
+
+mod meter;
+mod plans;
 
 use crate::args::{ProgressArg, SimulateArgs};
 use crate::env::Env;
 use crate::{human, target};
 use anyhow::{Context, Result, anyhow};
+use meter::Meter;
+use plans::Plans;
 use serde::Serialize;
 use sim::{Fault, FaultKind, Figures, Run, Scenario, Sighting};
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::Once;
+use std::time::Duration;
 
 /// The status of a run in which a promise was broken.
 const BROKEN: i32 = 3;
-/// The bar is drawn anew at most so often, ...
-const NEXT_BAR: Duration = Duration::from_millis(100);
-/// ... and a line printed at most so often.
-const NEXT_LINE: Duration = Duration::from_secs(5);
-/// Cells of the bar.
-const BAR_CELLS: u64 = 12;
-/// Back to the line's beginning, and clear it.
-const CLEAR_LINE: &str = "\r\x1b[2K";
-
 /// What `shoal simulate` is to do.
 #[derive(Debug)]
 pub struct Simulation {
-    /// What is simulated.
-    pub scenario: Scenario,
-    /// Where the figures go beside standard output.
-    pub json: Option<PathBuf>,
+    task: Task,
     /// How progress is shown.
-    pub progress: ProgressArg,
+    progress: ProgressArg,
+}
+
+#[derive(Debug)]
+enum Task {
+    /// One job, and where its figures go beside standard output.
+    One { scenario: Box<Scenario>, json: Option<PathBuf> },
+    /// Many small jobs in which a lot goes wrong.
+    Many(Plans),
 }
 
 impl Simulation {
@@ -41,92 +44,137 @@ impl Simulation {
     ///
     /// Names the option that does not fit.
     pub fn new(directory: &Path, args: &SimulateArgs) -> Result<Self> {
-        let json = args.json.as_ref().map(|path| directory.join(path));
-        if let Some(path) = &json {
-            target::check(path)?;
-        }
-        let hosts = args.hosts.unwrap_or(args.peers);
-        let mut scenario = Scenario {
-            seed: args.seed,
-            files: args.files,
-            seeders: args.seeders,
-            hosts,
-            racks: args.racks,
-            uplink: args.uplink.unwrap_or(Scenario::default_uplink(hosts, args.racks)),
-            links: args.link.clone(),
-            round_us: args.round,
-            latency_us: args.latency,
-            disk_us: args.disk,
-            batch: args.batch,
-            window: args.window,
-            upload_window: args.upload_window,
-            patience_s: args.patience,
-            faults: args.fault.clone(),
-            random_faults: args.faults,
-            ..Scenario::new(args.peers, args.pieces)
+        let task = match args.plans {
+            Some(count) => Task::Many(Plans::new(args.seed, count)?),
+            None => {
+                let json = args.json.as_ref().map(|path| directory.join(path));
+                json.as_ref().map_or(Ok(()), |path| target::check(path))?;
+                Task::One { scenario: Box::new(scenario(args)?), json }
+            }
         };
-        scenario.check_every = args.check_every.unwrap_or(scenario.check_every);
-        for kill in &args.kill {
-            scenario.faults.push(format!("kill:{kill}").parse().context("--kill")?);
-        }
-        if args.slow_peers > args.peers {
-            return Err(anyhow!(
-                "--slow-peers {}: there are {} peers",
-                args.slow_peers,
-                args.peers
-            ));
-        }
-        for rank in args.peers - args.slow_peers + 1..=args.peers {
-            scenario.faults.push(Fault { rank, at: 0, kind: FaultKind::Slow(args.slow_factor) });
-        }
-        scenario.check()?;
-        Ok(Self { scenario, json, progress: args.progress })
+        Ok(Self { task, progress: args.progress })
     }
 
     /// Runs it, prints the table, and gives the exit status.
     pub fn run(&self, env: Env) -> i32 {
-        let Env { mut stdout, mut stderr, is_terminal, .. } = env;
-        let replay = self.scenario.to_string();
-        say_how_to_replay_a_panic(replay.clone());
-        let mut meter = Meter::new(self.progress, is_terminal);
-        let run = sim::run(&self.scenario, &mut |sighting| {
-            // Where progress cannot be shown there is no one left to tell.
-            let _ = meter.show(sighting, &mut *stderr);
-        });
-        let _ = meter.finish(&mut *stderr);
-        let written = match &self.json {
-            Some(path) => target::write(path, &json_text(&self.scenario, &run), &mut *stdout),
-            None => Ok(()),
-        };
-        let table = table(&self.scenario, &run);
-        let printed = stdout.write_all(table.as_bytes()).and_then(|()| stdout.flush());
-        let mut say = |text: String| {
-            let _ = stderr.write_all(format!("shoal: {text}\n").as_bytes());
-        };
-        if self.progress != ProgressArg::None {
-            say(cost(meter.began.elapsed(), run.events));
+        let meter = Meter::new(self.progress, env.is_terminal);
+        say_how_to_replay_a_panic();
+        let told = self.progress != ProgressArg::None;
+        match &self.task {
+            Task::One { scenario, json } => run_one(scenario, json.as_deref(), meter, told, env),
+            Task::Many(plans) => plans.run(meter, told, env),
         }
-        let mut status = 0;
-        for why in [written.err(), printed.err().map(anyhow::Error::from)].into_iter().flatten() {
-            say(format!("{why:#}"));
-            status = BROKEN;
-        }
-        if let Some(finding) = &run.finding {
-            say(format!("a promise was broken in {finding}"));
-            say(format!("replay it with: {replay}"));
-            status = BROKEN;
-        }
-        status
     }
 }
 
+/// The scenario that the options describe.
+fn scenario(args: &SimulateArgs) -> Result<Scenario> {
+    let hosts = args.hosts.unwrap_or(args.peers);
+    let mut scenario = Scenario {
+        seed: args.seed,
+        files: args.files,
+        seeders: args.seeders,
+        hosts,
+        racks: args.racks,
+        uplink: args.uplink.unwrap_or(Scenario::default_uplink(hosts, args.racks)),
+        links: args.link.clone(),
+        round_us: args.round,
+        latency_us: args.latency,
+        disk_us: args.disk,
+        batch: args.batch,
+        window: args.window,
+        upload_window: args.upload_window,
+        patience_s: args.patience,
+        faults: args.fault.clone(),
+        random_faults: args.faults,
+        ..Scenario::new(args.peers, args.pieces)
+    };
+    scenario.check_every = args.check_every.unwrap_or(scenario.check_every);
+    for kill in &args.kill {
+        scenario.faults.push(format!("kill:{kill}").parse().context("--kill")?);
+    }
+    if args.slow_peers > args.peers {
+        return Err(anyhow!("--slow-peers {}: there are {} peers", args.slow_peers, args.peers));
+    }
+    for rank in args.peers - args.slow_peers + 1..=args.peers {
+        scenario.faults.push(Fault { rank, at: 0, kind: FaultKind::Slow(args.slow_factor) });
+    }
+    scenario.check()?;
+    Ok(scenario)
+}
+
+/// Runs one scenario, prints its table, and gives the exit status.
+fn run_one(
+    scenario: &Scenario,
+    json: Option<&Path>,
+    mut meter: Meter,
+    told: bool,
+    env: Env,
+) -> i32 {
+    let Env { mut stdout, mut stderr, .. } = env;
+    let run = replayable(scenario, || {
+        sim::run(scenario, &mut |sighting| {
+            let done = (sighting.pieces_have, sighting.pieces_wanted);
+            // Where progress cannot be shown there is no one left to tell.
+            let _ = meter.show(done, || how_far(sighting), &mut *stderr);
+        })
+    });
+    let _ = meter.finish(&mut *stderr);
+    let written = match json {
+        Some(path) => target::write(path, &json_text(scenario, &run), &mut *stdout),
+        None => Ok(()),
+    };
+    let table = table(scenario, &run);
+    let printed = stdout.write_all(table.as_bytes()).and_then(|()| stdout.flush());
+    let mut say = |text: String| {
+        let _ = stderr.write_all(format!("shoal: {text}\n").as_bytes());
+    };
+    if told {
+        say(cost(meter.elapsed(), run.events));
+    }
+    let mut status = 0;
+    for why in [written.err(), printed.err().map(anyhow::Error::from)].into_iter().flatten() {
+        say(format!("{why:#}"));
+        status = BROKEN;
+    }
+    if let Some(finding) = &run.finding {
+        say(format!("a promise was broken in {finding}"));
+        say(format!("replay it with: {scenario}"));
+        status = BROKEN;
+    }
+    status
+}
+
+fn how_far(sighting: &Sighting) -> String {
+    format!("round {}  {} peers done", sighting.round, sighting.peers_done)
+}
+
+thread_local! {
+    /// What replays the run that this thread is at.
+    static REPLAY: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Runs something of a scenario; a panic in it tells what replays it.
+fn replayable<T>(scenario: &Scenario, run: impl FnOnce() -> T) -> T {
+    REPLAY.set(scenario.to_string());
+    let done = run();
+    REPLAY.take();
+    done
+}
+
 /// A machine that breaks an assertion of its own panics; that run, too, is to be replayed.
-fn say_how_to_replay_a_panic(replay: String) {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        hook(panic);
-        eprintln!("shoal: replay it with: {replay}");
-    }));
+fn say_how_to_replay_a_panic() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            hook(panic);
+            let replay = REPLAY.take();
+            if !replay.is_empty() {
+                eprintln!("shoal: replay it with: {replay}");
+            }
+        }));
+    });
 }
 
 /// What the run cost the machine that it ran on.
@@ -224,53 +272,8 @@ fn rows(scenario: &Scenario, figures: &Figures) -> Vec<(&'static str, String)> {
     rows.push(("duplicates", human::count(figures.duplicates as usize, "piece")));
     let messages = figures.tracker_messages_per_peer;
     rows.push(("tracker messages", format!("{messages:.1} a peer")));
+    let sim::Peaks { receiving, sending, letters } = figures.peaks;
+    let buffers = format!("{receiving} pieces in, {sending} out, {letters} messages");
+    rows.push(("most at a peer at once", buffers));
     rows
-}
-
-/// Shows how far the run is, on a clock of this world.
-struct Meter {
-    began: Instant,
-    due: Duration,
-    style: ProgressArg,
-    shown: bool,
-}
-
-impl Meter {
-    fn new(progress: ProgressArg, is_terminal: bool) -> Self {
-        let style = match (progress, is_terminal) {
-            (ProgressArg::Auto, true) => ProgressArg::Bar,
-            (ProgressArg::Auto, false) => ProgressArg::Plain,
-            (style, _) => style,
-        };
-        let due = if style == ProgressArg::Bar { Duration::ZERO } else { NEXT_LINE };
-        Self { began: Instant::now(), due, style, shown: false }
-    }
-
-    fn show(&mut self, sighting: &Sighting, stderr: &mut dyn Write) -> std::io::Result<()> {
-        let elapsed = self.began.elapsed();
-        if self.style == ProgressArg::None || elapsed < self.due {
-            return Ok(());
-        }
-        let Sighting { round, pieces_have: have, pieces_wanted: wanted, peers_done } = *sighting;
-        let percent = (have * 100).checked_div(wanted).unwrap_or(100);
-        let text = format!("{percent:3}%  round {round}  {peers_done} peers done");
-        if self.style == ProgressArg::Bar {
-            self.due = elapsed + NEXT_BAR;
-            self.shown = true;
-            let full = (BAR_CELLS * percent / 100) as usize;
-            let bar = "#".repeat(full) + &".".repeat(BAR_CELLS as usize - full);
-            write!(stderr, "{CLEAR_LINE}[{bar}]  {text}")?;
-        } else {
-            self.due = elapsed + NEXT_LINE;
-            writeln!(stderr, "shoal: {text}")?;
-        }
-        stderr.flush()
-    }
-
-    fn finish(&mut self, stderr: &mut dyn Write) -> std::io::Result<()> {
-        if std::mem::take(&mut self.shown) {
-            write!(stderr, "{CLEAR_LINE}")?;
-        }
-        stderr.flush()
-    }
 }

@@ -70,7 +70,13 @@ fn sentence(error: &clap::Error, kind: ErrorKind, command: Option<&str>) -> Stri
         ErrorKind::InvalidUtf8 => {
             "an argument that must be text (a --want pattern, a number) is not UTF-8".to_owned()
         }
-        ErrorKind::ArgumentConflict => format!("{arg} is given twice"),
+        ErrorKind::ArgumentConflict => match context(ContextKind::PriorArg) {
+            Some(other) if other != arg => {
+                let name = |arg: &str| arg.split(' ').next().unwrap_or_default().to_owned();
+                format!("{} and {} do not go together", name(&arg), name(&other))
+            }
+            _ => format!("{arg} is given twice"),
+        },
         _ => first_paragraph(&error.render().to_string(), &arg, &value),
     }
 }

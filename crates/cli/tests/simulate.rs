@@ -48,6 +48,28 @@ fn faults_are_planned_in_three_ways_and_told() {
 }
 
 #[test]
+fn many_plans_are_run_by_one_command_and_told_in_one_way() {
+    let run = |cores| {
+        let mut world = World::new("simulate --progress none --plans 12 --seed 5");
+        world.cores = cores;
+        world.without_launcher().end()
+    };
+    let (status, stdout, stderr) = run(4);
+    assert_eq!((status, stderr.as_str()), (0, ""), "{stdout}");
+    assert!(stdout.starts_with("12 random plans, seeds 5 to 16\n"), "{stdout}");
+    assert!(stdout.ends_with("0 plans broke a promise\n"), "{stdout}");
+    assert_eq!(run(1), (status, stdout, stderr), "whoever runs which");
+}
+
+#[test]
+fn links_of_another_rate_change_the_bound() {
+    let world = World::new(&format!("{SMALL} --link 3=1/0.5"));
+    let (status, stdout, _) = world.without_launcher().end();
+    assert_eq!(status, 0);
+    assert!(stdout.contains("bound                     80 rounds\n"), "{stdout}");
+}
+
+#[test]
 fn under_a_launcher_one_rank_simulates() {
     assert_eq!(World::new(SMALL).rank(1, 3).end(), (0, String::new(), String::new()));
     assert!(World::new(SMALL).rank(0, 3).end().1.contains("makespan"));

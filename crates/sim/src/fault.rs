@@ -57,7 +57,8 @@ pub enum FaultError {
 }
 
 impl FaultKind {
-    fn word(self) -> &'static str {
+    /// The word that it is written with.
+    pub fn word(self) -> &'static str {
         match self {
             Self::Kill => "kill",
             Self::Vanish => "vanish",
@@ -68,6 +69,11 @@ impl FaultKind {
             Self::Lose | Self::LoseFile(_) => "lose",
             Self::Late(_) => "late",
         }
+    }
+
+    /// Whether a rank may fall silent with it.
+    pub(crate) fn silences(self) -> bool {
+        matches!(self, Self::Kill | Self::Vanish | Self::Hang(_) | Self::Late(_))
     }
 
     fn value(self) -> Option<u64> {

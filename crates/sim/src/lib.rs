@@ -24,9 +24,9 @@ mod scenario;
 mod world;
 
 pub use fault::{Fault, FaultError, FaultKind};
-pub use figures::Figures;
+pub use figures::{Figures, Peaks};
 pub use link::{Link, LinkError};
 pub use oracle::Finding;
-pub use plan::random_plan;
+pub use plan::{random_plan, run_twice};
 pub use scenario::{Scenario, ScenarioError};
 pub use world::{Run, Sighting, run};

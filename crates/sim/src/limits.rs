@@ -90,27 +90,25 @@ fn delays(kind: FaultKind) -> bool {
 }
 
 /// Ranks whose links are so slow that what they ask for, or are asked for, takes longer than
-/// anybody waits before he asks elsewhere: those of a host, or of a rack, wait for each other.
+/// anybody waits before he asks elsewhere: those of a host wait for each other, and where all that
+/// is asked comes out of one rack, everybody waits for its uplink.
 fn strained(scenario: &Scenario) -> u64 {
     let (soonest, latest) = STALL_MICROS;
     let stall = (scenario.patience_s * 1_000_000 / STALL_FRACTION).clamp(soonest, latest);
+    let (peers, window) = (u64::from(scenario.peers), u64::from(scenario.window));
+    if peers * window * scenario.round_us / u64::from(scenario.uplink) > stall && scenario.racks > 1
+    {
+        return peers;
+    }
     let time = |milli: u32| scenario.round_us * 1000 / u64::from(milli);
     let links = scenario.links_of_ranks();
-    let (mut asked_of_host, mut in_rack) = (vec![0; scenario.hosts as usize], Vec::new());
-    in_rack.resize(scenario.racks as usize, 0);
-    let window = u64::from(scenario.window);
+    let mut asked_of_host = vec![0; scenario.hosts as usize];
     for rank in 1..=scenario.peers {
         let (up, down) = links[rank as usize];
-        let sent = time(up) * SERVED_AT_ONCE.min(u64::from(scenario.peers));
+        let sent = time(up) * SERVED_AT_ONCE.min(peers);
         asked_of_host[scenario.host_of(rank) as usize] += sent.max(time(down) * window);
-        in_rack[scenario.rack_of(rank) as usize] += window;
     }
-    let enters = |rack: usize| in_rack[rack] * scenario.round_us / u64::from(scenario.uplink);
-    let is_strained = |rank: &u32| {
-        let rack = scenario.rack_of(*rank) as usize;
-        let across = scenario.racks > 1 && enters(rack) > stall;
-        across || asked_of_host[scenario.host_of(*rank) as usize] > stall
-    };
+    let is_strained = |rank: &u32| asked_of_host[scenario.host_of(*rank) as usize] > stall;
     (1..=scenario.peers).filter(is_strained).count() as u64
 }
 

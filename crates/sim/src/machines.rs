@@ -67,11 +67,11 @@ impl World<'_> {
 
     /// FINISH goes out: the last time that all machines have something to be looked at.
     fn all_stopped(&mut self) {
-        if !self.stopped && self.scenario.check_every > 0 {
+        if self.stopped.is_none() && self.scenario.check_every > 0 {
             let live = self.nodes.iter().filter(|node| node.life == Life::Live);
             live.filter_map(|node| node.peer.as_ref()).for_each(Peer::check_invariants);
         }
-        self.stopped = true;
+        self.stopped.get_or_insert(self.now);
     }
 
     /// START goes out: the clock of the job begins, and with it what goes wrong.

@@ -4,16 +4,19 @@
 //! The promises: a machine's invariants hold after every event (its own assertions; they panic). A
 //! peer serves, and gives a name to, nothing that it has not got. No piece is written twice. Queues
 //! and buffers stay within their bounds (`limits`). A job that has not ended moves on, sooner than
-//! its faults excuse. At the end every live rank that can receive has every piece that any live rank
-//! holds, no rank is called complete that is not, the outcome is what became of the ranks, and no
-//! more pieces came twice than the faults excuse: none without faults.
+//! its faults excuse. At the end every live rank that can receive has every piece that any live
+//! rank holds, no rank is called complete that is not, or lost that nothing ailed, the outcome is
+//! what became of the ranks, and no more pieces came twice than the faults excuse: none without
+//! faults.
 //!
 //! In a big run a look at all invariants of a machine costs more than its event. There they are
 //! looked at after every ten-thousandth event, and those of all machines when all have stopped; all
 //! else is looked at after every event in every run.
 
-use crate::limits::Limits;
+use crate::network::Micros;
 use crate::node::{Life, Node};
+use crate::scenario::Scenario;
+use content::Bitfield;
 use std::fmt;
 use swarm::{Outcome, PeerState, Report};
 
@@ -46,72 +49,103 @@ pub(crate) fn stuck(nodes: &[Node], reported: bool) -> String {
     format!("{report}; {}", told.join("; "))
 }
 
+/// What is known when the job is over.
+pub(crate) struct Ended<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) nodes: &'a [Node],
+    pub(crate) report: Option<&'a Report>,
+    /// When FINISH was said.
+    pub(crate) stopped: Option<Micros>,
+    pub(crate) duplicates: u64,
+    pub(crate) duplicates_max: u64,
+}
+
+/// A rank at the end.
+struct Rank<'a> {
+    number: usize,
+    node: &'a Node,
+    /// What the report says of it.
+    state: PeerState,
+}
+
+impl Rank<'_> {
+    /// Whether it lived to the end, by all accounts.
+    fn is_live(&self) -> bool {
+        self.node.life == Life::Exited && self.state != PeerState::Lost
+    }
+}
+
 /// Looks at everything when the job is over.
-pub(crate) fn at_the_end(
-    limits: &Limits,
-    nodes: &[Node],
-    report: Option<&Report>,
-    duplicates: u64,
-) -> Option<String> {
-    let Some(report) = report else { return Some("the job ended without a report".into()) };
-    let most = limits.duplicates;
+pub(crate) fn at_the_end(ended: &Ended<'_>) -> Option<String> {
+    let Some(report) = ended.report else { return Some("the job ended without a report".into()) };
+    let (duplicates, most) = (ended.duplicates, ended.duplicates_max);
     if duplicates > most {
         return Some(format!("{duplicates} pieces came twice, and the faults excuse {most}"));
     }
-    missing(nodes, report).or_else(|| lies(nodes, report)).or_else(|| wrong_outcome(nodes, report))
+    let mut states = vec![None; ended.nodes.len()];
+    report.peers.iter().for_each(|row| states[row.rank.index()] = Some(row.state));
+    let mut ranks = Vec::new();
+    for (number, node) in ended.nodes.iter().enumerate().skip(1) {
+        let Some(state) = states[number] else {
+            return Some(format!("the report has no row for rank {number}"));
+        };
+        ranks.push(Rank { number, node, state });
+    }
+    missing(&ranks)
+        .or_else(|| ranks.iter().find_map(lies))
+        .or_else(|| ranks.iter().find_map(|rank| lost(ended, rank)))
+        .or_else(|| wrong_outcome(&ranks, report))
 }
 
-fn state(report: &Report, rank: usize) -> Option<PeerState> {
-    report.peers.iter().find(|row| row.rank.index() == rank).map(|row| row.state)
-}
-
-/// Peers that lived to the end, by all accounts.
-fn live<'a>(nodes: &'a [Node], report: &'a Report) -> impl Iterator<Item = (usize, &'a Node)> + 'a {
-    let live = move |(rank, node): &(usize, &Node)| {
-        node.life == Life::Live && state(report, *rank) != Some(PeerState::Lost)
-    };
-    nodes.iter().enumerate().skip(1).filter(live)
-}
-
-/// A live rank that lacks what another has.
-fn missing(nodes: &[Node], report: &Report) -> Option<String> {
-    let begun = || live(nodes, report).filter(|(_, node)| node.disk.has_begun());
-    let mut there = begun().next()?.1.disk.readable();
-    begun().for_each(|(_, node)| there.union_with(&node.disk.readable()));
-    for (rank, node) in begun().filter(|(_, node)| !node.full) {
+/// A live rank that lacks what another has. Who sends corrupt pieces is soon asked for none.
+fn missing(ranks: &[Rank<'_>]) -> Option<String> {
+    let live = || ranks.iter().filter(|rank| rank.is_live() && rank.node.disk.has_begun());
+    let mut there = Bitfield::new(live().next()?.node.disk.held().len());
+    for rank in live().filter(|rank| rank.node.corrupt_percent == 0) {
+        there.union_with(&rank.node.disk.readable());
+    }
+    for rank in live().filter(|rank| !rank.node.full) {
         let mut lacks = there.clone();
-        lacks.subtract(node.disk.held());
+        lacks.subtract(rank.node.disk.held());
         if !lacks.is_empty() {
-            return Some(format!("rank {rank} lacks {lacks:?}, which others hold"));
+            return Some(format!("rank {} lacks {lacks:?}, which others hold", rank.number));
         }
     }
     None
 }
 
 /// A rank that is called complete and is not, or the other way round.
-fn lies(nodes: &[Node], report: &Report) -> Option<String> {
-    for (rank, node) in nodes.iter().enumerate().skip(1) {
-        let Some(row) = report.peers.iter().find(|row| row.rank.index() == rank) else {
-            return Some(format!("the report has no row for rank {rank}"));
-        };
-        let whole = node.disk.is_complete();
-        match row.state {
-            PeerState::Complete if !whole => {
-                return Some(format!("rank {rank} is called complete, and is not"));
-            }
-            PeerState::Incomplete if whole && node.life == Life::Live => {
-                return Some(format!("rank {rank} is complete, and is not called so"));
-            }
-            _ => {}
+fn lies(rank: &Rank<'_>) -> Option<String> {
+    let whole = rank.node.disk.is_complete();
+    let number = rank.number;
+    match rank.state {
+        PeerState::Complete if !whole => {
+            Some(format!("rank {number} is called complete, and is not"))
         }
+        PeerState::Incomplete if whole && rank.node.life == Life::Exited => {
+            Some(format!("rank {number} is complete, and is not called so"))
+        }
+        _ => None,
     }
-    None
+}
+
+/// A rank that is called lost without a reason, or is not called so and died before the others had
+/// stopped.
+fn lost(ended: &Ended<'_>, rank: &Rank<'_>) -> Option<String> {
+    let number = rank.number;
+    let mut faults = ended.scenario.all_faults().into_iter();
+    let mut excused = || faults.any(|fault| fault.rank as usize == number && fault.kind.silences());
+    if rank.state == PeerState::Lost {
+        return (!excused()).then(|| format!("rank {number} is called lost, and nothing ailed it"));
+    }
+    let died = rank.node.died.zip(ended.stopped).is_some_and(|(died, stopped)| died < stopped);
+    died.then(|| format!("rank {number} died, and is not called lost"))
 }
 
 /// An outcome that is not what became of the ranks.
-fn wrong_outcome(nodes: &[Node], report: &Report) -> Option<String> {
-    let all = nodes.iter().skip(1).all(|node| node.disk.is_complete());
-    let lost = report.peers.iter().any(|row| row.state == PeerState::Lost);
+fn wrong_outcome(ranks: &[Rank<'_>], report: &Report) -> Option<String> {
+    let all = ranks.iter().all(|rank| rank.node.disk.is_complete());
+    let lost = ranks.iter().any(|rank| rank.state == PeerState::Lost);
     let word = report.outcome.word();
     match report.outcome {
         Outcome::Complete if !all => Some(format!("the outcome is {word}, and files are missing")),
@@ -125,3 +159,6 @@ fn wrong_outcome(nodes: &[Node], report: &Report) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,11 @@
-//! Random plans: small jobs in which a lot goes wrong.
+//! Random plans: small jobs in which a lot goes wrong, and what it takes to pass one.
 
 use crate::fault::Fault;
 use crate::link::Link;
+use crate::oracle::Finding;
 use crate::random::Random;
 use crate::scenario::Scenario;
+use crate::world::{Run, run};
 
 /// A job drawn from a seed, with up to five faults, all of them written out: what replays it says
 /// what it is.
@@ -36,6 +38,22 @@ pub fn random_plan(seed: u64) -> Scenario {
     let faults = random.below(6);
     scenario.faults = (0..faults).map(|_| Fault::random(&mut random, &scenario)).collect();
     scenario
+}
+
+/// Runs a scenario twice, the second time without looking at the machines' invariants, which must
+/// not change a thing: that the two runs are equal to the letter is one more promise.
+///
+/// # Panics
+///
+/// Panics as [`run`] does.
+pub fn run_twice(scenario: &Scenario) -> Run {
+    let mut first = run(scenario, &mut |_| ());
+    let second = run(&Scenario { check_every: 0, ..scenario.clone() }, &mut |_| ());
+    if first.finding.is_none() && first != second {
+        let what = format!("two runs differ: traces {:x} and {:x}", first.trace, second.trace);
+        first.finding = Some(Finding { round: 0, what });
+    }
+    first
 }
 
 /// Some ranks whose links are faster or slower than the others, each way.

@@ -6,10 +6,10 @@ use crate::event::Happening;
 use crate::fault::Fault;
 use crate::figures::{Figures, Peaks};
 use crate::future::Future;
-use crate::limits::Limits;
+use crate::limits;
 use crate::network::{Micros, Network};
 use crate::node::Node;
-use crate::oracle::{self, Finding};
+use crate::oracle::{self, Ended, Finding};
 use crate::random::{Random, mix};
 use crate::scenario::{PIECE_BYTES, Scenario};
 use content::Bitfield;
@@ -68,10 +68,11 @@ pub(crate) struct World<'a> {
     /// Events of the peer in hand that follow at once.
     pub(crate) at_once: VecDeque<PeerEvent>,
     pub(crate) started: Option<Micros>,
-    pub(crate) stopped: bool,
+    /// When FINISH was first said.
+    pub(crate) stopped: Option<Micros>,
     /// Ranks that may still do something.
     pub(crate) open: u32,
-    pub(crate) limits: Limits,
+    pub(crate) limits: limits::Limits,
     /// When the last message of a pair and channel arrives, where messages may be late.
     pub(crate) last_letter: BTreeMap<(u32, u32, u8), Micros>,
     pub(crate) until_check: u32,
@@ -104,35 +105,12 @@ pub(crate) struct World<'a> {
 pub fn run(scenario: &Scenario, watch: &mut dyn FnMut(&Sighting)) -> Run {
     scenario.check().expect("a scenario is checked before it is run");
     let mut world = World::new(scenario);
-    while !world.is_over() {
-        let Some((at, what)) = world.future.next() else {
-            let stuck = oracle::stuck(&world.nodes, world.report.is_some());
-            world.broken(format!("nothing more happens: {stuck}"));
-            break;
-        };
-        if at > world.moved + world.limits.quiet {
-            let stuck = oracle::stuck(&world.nodes, world.report.is_some());
-            world
-                .broken(format!("nothing moved for {} s: {stuck}", world.limits.quiet / 1_000_000));
-            break;
-        }
-        world.quiet_events += 1;
-        if world.quiet_events > world.limits.quiet_events {
-            let stuck = oracle::stuck(&world.nodes, world.report.is_some());
-            world.broken(format!("{} events moved nothing: {stuck}", world.quiet_events));
-            break;
-        }
-        world.now = at;
-        world.happen(what);
-        if world.events.is_multiple_of(SIGHTING_EVERY) {
-            watch(&world.sighting());
-        }
-    }
+    world.drive(watch);
     world.end()
 }
 
 impl<'a> World<'a> {
-    fn new(scenario: &'a Scenario) -> Self {
+    pub(crate) fn new(scenario: &'a Scenario) -> Self {
         let ranks = scenario.peers + 1;
         let patience = Duration::from_secs(scenario.patience_s);
         let config = TrackerConfig {
@@ -165,9 +143,9 @@ impl<'a> World<'a> {
             faults: scenario.all_faults(),
             at_once: VecDeque::new(),
             started: None,
-            stopped: false,
+            stopped: None,
             open: scenario.peers,
-            limits: Limits::of(scenario),
+            limits: limits::Limits::of(scenario),
             last_letter: BTreeMap::new(),
             until_check: scenario.check_every,
             until_tracker_check: scenario.check_every,
@@ -202,6 +180,38 @@ impl<'a> World<'a> {
             self.future.plan(at, Happening::Own(rank, Box::new(hello)));
             self.future.plan(at, Happening::Own(rank, Box::new(PeerEvent::Offered(offered))));
         }
+    }
+
+    /// Takes one thing after the other until all is over or a promise is broken.
+    pub(crate) fn drive(&mut self, watch: &mut dyn FnMut(&Sighting)) {
+        while !self.is_over() {
+            self.step();
+            if self.events.is_multiple_of(SIGHTING_EVERY) {
+                watch(&self.sighting());
+            }
+        }
+    }
+
+    /// Takes what happens next.
+    pub(crate) fn step(&mut self) {
+        let Some((at, what)) = self.future.next() else {
+            return self.stands_still("nothing more happens");
+        };
+        self.quiet_events += 1;
+        if at > self.moved + self.limits.quiet {
+            let quiet_s = self.limits.quiet / 1_000_000;
+            return self.stands_still(&format!("nothing moved for {quiet_s} s"));
+        }
+        if self.quiet_events > self.limits.quiet_events {
+            return self.stands_still(&format!("{} events moved nothing", self.quiet_events));
+        }
+        self.now = at;
+        self.happen(what);
+    }
+
+    fn stands_still(&mut self, what: &str) {
+        let stuck = oracle::stuck(&self.nodes, self.report.is_some());
+        self.broken(format!("{what}: {stuck}"));
     }
 
     fn is_over(&self) -> bool {
@@ -270,14 +280,17 @@ impl<'a> World<'a> {
         }
     }
 
-    fn end(mut self) -> Run {
+    /// The last look, and what the run came to.
+    pub(crate) fn end(mut self) -> Run {
         if self.finding.is_none() {
-            let what = oracle::at_the_end(
-                &self.limits,
-                &self.nodes,
-                self.report.as_ref(),
-                self.duplicates,
-            );
+            let what = oracle::at_the_end(&Ended {
+                scenario: self.scenario,
+                nodes: &self.nodes,
+                report: self.report.as_ref(),
+                stopped: self.stopped,
+                duplicates: self.duplicates,
+                duplicates_max: self.limits.duplicates,
+            });
             what.into_iter().for_each(|what| self.broken(what));
         }
         Run {
