@@ -18,7 +18,7 @@ IN_MPI := --test conformance --test ending
 # The black-box tests in which ranks die, hang, or find their disks and shares in trouble.
 FAILURES := --test deaths --test hangs --test disks --test shares --test waiting --test destination
 
-.PHONY: help build demo test test-openmpi test-mpich test-ulfm plans lint clean \
+.PHONY: help build demo test test-openmpi test-mpich test-ulfm plans test-fuzz fuzz lint clean \
         failures-openmpi failures-mpich failures-ulfm
 
 help:  ## list the targets
@@ -38,6 +38,7 @@ test:  ## install what is missing, then everything, under Open MPI, under MPICH,
 	@$(MAKE) --no-print-directory test-openmpi
 	@$(MAKE) --no-print-directory test-mpich
 	@$(MAKE) --no-print-directory test-ulfm
+	@$(MAKE) --no-print-directory test-fuzz
 
 test-openmpi:  ## all crates, under Debian's Open MPI
 	$(MPI_openmpi) cargo test --workspace --no-fail-fast
@@ -60,9 +61,19 @@ plans:  ## ten thousand random fault plans in the simulator, on all cores (PLANS
 	@$(MAKE) --no-print-directory build
 	target/release/shoal simulate --plans $(or $(PLANS),10000) --seed $(or $(SEED),1)
 
+# The corpus and mutations of it as tests, then the same targets guided by coverage, where a C++
+# compiler lets libFuzzer be built. FUZZ_SECONDS is for each target; they run side by side.
+test-fuzz:  ## hostile bytes and hostile messages, for about half a minute
+	cd fuzz && $(MPI_openmpi) CARGO_TARGET_DIR=../target/fuzz cargo test --locked --no-default-features
+	@$(MPI_openmpi) CARGO_TARGET_DIR=../target/fuzz FUZZ_PROFILE=dev scripts/fuzz $${FUZZ_SECONDS:-10}
+
+fuzz:  ## the same for long: FUZZ_SECONDS=600 each, or as told; findings in fuzz/artifacts
+	@$(MPI_openmpi) CARGO_TARGET_DIR=../target/fuzz scripts/fuzz $${FUZZ_SECONDS:-600}
+
 # A toolchain without these components still runs the tests.
 lint:  ## rustfmt and clippy, where the toolchain has them
 	@if cargo fmt --version >/dev/null 2>&1; then set -x; cargo fmt --all --check; \
+	cargo fmt --manifest-path fuzz/Cargo.toml --check; \
 	else echo "lint: no rustfmt here, skipped (rustup component add rustfmt)"; fi
 	@if cargo clippy --version >/dev/null 2>&1; then set -x; \
 	$(MPI_openmpi) cargo clippy --workspace --all-targets -- -D warnings; \

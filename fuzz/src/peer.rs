@@ -14,6 +14,10 @@ const PIECE: u64 = 16 * 1024;
 /// More receives than a window of bytes is ever worth, with what of it may come late.
 const MAX_POSTED: usize = 64;
 
+/// What one event may set off: all that is acknowledged to as many askers as are served at once, two
+/// requests each for everything, is withdrawn; and a little.
+const MAX_ACTIONS: usize = 8 * 2 * 628 + 1000;
+
 struct World {
     peer: Peer,
     driver: Driver,
@@ -115,7 +119,7 @@ impl World {
     fn event(&mut self, event: PeerEvent) {
         let actions: Vec<PeerAction> = self.peer.handle(self.now, event);
         self.peer.check_invariants();
-        assert!(actions.len() < 3000, "{} actions at once", actions.len());
+        assert!(actions.len() < MAX_ACTIONS, "{} actions at once", actions.len());
         for action in actions {
             self.driver.carry_out(action);
         }

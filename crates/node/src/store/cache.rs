@@ -124,3 +124,39 @@ impl Cache {
         Some(directory.join(fingerprint(&key).to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn stamp() -> Stamp {
+        let long_ago = Timestamp { seconds: 1, nanoseconds: 0 };
+        Stamp { device: 1, inode: 2, len: 9 << 20, modified: long_ago, changed: long_ago }
+    }
+
+    proptest! {
+        /// With the right checksum before them, so that they are decoded.
+        #[test]
+        fn what_is_no_record_of_this_file_is_not_used(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            kept in 0usize..200,
+        ) {
+            let home = tempfile::tempdir().unwrap();
+            let cache = Cache::new(Some(home.path()));
+            let cut = Geometry::with_default_pieces(stamp().len);
+            let path = Path::new("/data/large");
+            let hashes = vec![Hash([7; 32]); cut.piece_count() as usize];
+            cache.keep(path, &stamp(), cut, &hashes, SystemTime::now());
+            prop_assert_eq!(cache.find(path, &stamp(), cut), Some(hashes));
+            let place = cache.place(path, cut).unwrap();
+            // The beginning of a record that is good, and then anything.
+            let good = fs::read(&place).unwrap();
+            let mut record = good[Cache::CHECKSUM_LEN..][..kept].to_vec();
+            record.extend(bytes);
+            fs::write(&place, [&fingerprint(&record).0[..], &record].concat()).unwrap();
+            let found = cache.find(path, &stamp(), cut);
+            prop_assert!(found.is_none_or(|found| found.len() == cut.piece_count() as usize));
+        }
+    }
+}

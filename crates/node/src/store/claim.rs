@@ -136,7 +136,9 @@ fn is_in_place(shoal: &OwnedFd, file: &File) -> io::Result<bool> {
 
 fn parse_number(text: &str) -> Option<u128> {
     let text = text.trim_end();
-    (text.len() == 32).then(|| u128::from_str_radix(text, 16).ok())?
+    // A sign is no digit, though a number may have one.
+    let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    digits.then(|| u128::from_str_radix(text, 16).ok())?
 }
 
 fn open(shoal: &OwnedFd, name: &str, flags: OFlags) -> rustix::io::Result<File> {
@@ -159,4 +161,21 @@ fn read(shoal: &OwnedFd, name: &str) -> io::Result<Option<String>> {
     let mut bytes = Vec::new();
     file.take(1024).read_to_end(&mut bytes)?;
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_identity_is_thirty_two_hexadecimal_digits(text in ".{0,40}", id in any::<u128>()) {
+            let digits = text.trim_end();
+            let is_one = digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+            prop_assert_eq!(parse_number(&text).is_some(), is_one);
+            prop_assert_eq!(parse_number(&format!("{id:032x}\n")), Some(id));
+            prop_assert_eq!(parse_number(&format!("+{:031x}", id >> 4)), None);
+        }
+    }
 }

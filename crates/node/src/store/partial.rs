@@ -233,3 +233,35 @@ pub(super) fn list(shoal: &OwnedFd) -> rustix::io::Result<Vec<String>> {
     }
     Ok(names)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn records_of_any_bytes_are_read_or_refused(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            len in any::<u32>(),
+        ) {
+            prop_assert!(read_record::<Header>(&mut bytes.as_slice()).is_none());
+            let mut framed = (bytes.len() as u32).to_le_bytes().to_vec();
+            framed.extend(checksum(&bytes));
+            framed.extend(&bytes);
+            let _ = read_record::<Header>(&mut framed.as_slice());
+            let _ = read_record::<HashRange>(&mut framed.as_slice());
+            // A length is believed only as far as a record may be long, and bytes are there.
+            framed[..4].copy_from_slice(&len.to_le_bytes());
+            let read = read_record::<HashRange>(&mut framed.as_slice());
+            prop_assert!(read.is_none() || len as usize == bytes.len());
+        }
+
+        #[test]
+        fn a_file_in_the_stores_directory_has_a_name_of_the_store_or_none(name in ".{0,60}") {
+            if let Some((parsed, part)) = PartName::parse(&name) {
+                prop_assert_eq!(parsed.file(part), name);
+            }
+        }
+    }
+}
