@@ -6,7 +6,7 @@ use crate::words::{self, RANKS};
 use content::Span;
 use std::time::Duration;
 use swarm::message::{Envelope, Epoch, FromTracker, Message, Start, ToTracker};
-use swarm::peer::{Offered, Peer, PeerAction, PeerConfig, PeerEvent};
+use swarm::peer::{Limits, Offered, Peer, PeerAction, PeerConfig, PeerEvent};
 use swarm::{Held, Instant, Offer, Rank};
 
 const PIECE: u64 = 16 * 1024;
@@ -17,6 +17,9 @@ const MAX_POSTED: usize = 64;
 /// What one event may set off: all that is acknowledged to as many askers as are served at once, two
 /// requests each for everything, is withdrawn; and a little.
 const MAX_ACTIONS: usize = 8 * 2 * 628 + 1000;
+
+/// Six pieces a second each way.
+const CAPPED: Limits = Limits { upload: Some(6 * PIECE), download: Some(6 * PIECE) };
 
 struct World {
     peer: Peer,
@@ -36,6 +39,7 @@ pub fn peer(data: &[u8]) {
         batch: 4,
         window_bytes: 12 * PIECE,
         upload_window_bytes: 6 * PIECE,
+        limits: if opening & 32 == 0 { Limits::default() } else { CAPPED },
         patience: Duration::from_secs(30),
     };
     let peer = Peer::new(config, Instant::ZERO);

@@ -85,7 +85,8 @@ fn any_entry(input: &mut Input<'_>) -> Entry {
             let root = input.flag().then_some(Hash([9; 32]));
             // Whoever claims more pieces than fit is refused; whoever claims many is believed, and
             // would only make this slow.
-            if geometry.piece_count_wide() < 5000 || input.byte() == 255 {
+            let pieces = geometry.piece_count_wide();
+            if pieces < 5000 || pieces > Catalogue::MAX_PIECES {
                 entry.kind = Kind::File(FileContent { geometry, root });
             }
         }

@@ -1,0 +1,290 @@
+//! Stories about a peer.
+//!
+//! ```text
+//! peer RANK of RANKS [batch N] [window PIECES] [files f:6 g:1 d/]   pieces are 16 KiB
+//! offers [NAME] [NAME:PIECES]       all of an entry, or an earlier run's part of it
+//! START wants ENTRIES [pending]     all three messages
+//! surveyed ENTRY nothing|complete|candidate|partial PIECES
+//! salvaged PIECE reused|copied|absent
+//! received PIECE from RANK [BYTES]  stored PIECE from RANK written|corrupt|full
+//! loaded PIECE [unreadable]         sent PIECE to RANK
+//! finished ENTRY                    sealed, closed
+//! lost RANK                         the transport knows
+//! wait SECONDS                      time passes, and a tick
+//! tracker: MESSAGE                  RANK: MESSAGE
+//! ```
+
+use super::words::{PIECE, catalogue, layer, number, runs, sent, set, spans, value};
+use content::{Catalogue, EntryIndex, PieceId, PieceLayer};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use swarm::message::{Ack, Between, Envelope, Epoch, FromTracker, HolderPieces, Message};
+use swarm::message::{PieceSet, RequestNumber, Start};
+use swarm::peer::{Fault, Limits, Offered, Peer, PeerAction, PeerConfig, PeerEvent};
+use swarm::peer::{Salvaged, Stored, Surveyed, TransferId};
+use swarm::{Held, Instant, Offer, Outcome, Rank};
+
+const KEYS: [&str; 9] =
+    ["batch", "window", "files", "follows", "refused", "gained", "has", "gone", "wants"];
+
+pub struct PeerBench {
+    peer: Peer,
+    now: Instant,
+    catalogue: Catalogue,
+    /// Transfers by what the story calls them: the piece and the other rank.
+    transfers: BTreeMap<(u32, u32), TransferId>,
+    pieces: BTreeMap<TransferId, (u32, u32)>,
+}
+
+impl PeerBench {
+    pub fn new(text: &str) -> Self {
+        let (rank, rest) = text.split_once(" of ").expect("peer RANK of RANKS");
+        let ranks = rest.split_whitespace().next().unwrap();
+        let window: u64 = value(rest, "window", &KEYS).map_or(64, number);
+        let config = PeerConfig {
+            rank: Rank(number(rank)),
+            ranks: number(ranks),
+            tracker: Rank::TRACKER,
+            batch: value(rest, "batch", &KEYS).map_or(10, number),
+            window_bytes: window * PIECE,
+            upload_window_bytes: 64 * PIECE,
+            limits: Limits::default(),
+            patience: Duration::from_secs(30),
+        };
+        Self {
+            peer: Peer::new(config, Instant::ZERO),
+            now: Instant::ZERO,
+            catalogue: catalogue(value(rest, "files", &KEYS).unwrap_or("")),
+            transfers: BTreeMap::new(),
+            pieces: BTreeMap::new(),
+        }
+    }
+
+    pub fn event(&mut self, text: &str) -> Option<Vec<String>> {
+        if let Some((who, message)) = text.split_once(": ") {
+            return self.message(who, message);
+        }
+        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let event = match word {
+            "offers" => {
+                PeerEvent::Offered(rest.split_whitespace().map(|it| self.offer(it)).collect())
+            }
+            "START" => return Some(self.start(rest)),
+            "surveyed" => self.surveyed(rest)?,
+            "salvaged" => {
+                let (piece, found) = rest.split_once(' ')?;
+                let found = match found {
+                    "reused" => Salvaged::Reused,
+                    "copied" => Salvaged::Copied,
+                    "absent" => Salvaged::Absent,
+                    _ => return None,
+                };
+                PeerEvent::Salvaged(PieceId(number(piece)), Ok(found))
+            }
+            "received" | "stored" | "loaded" | "sent" => self.moved(word, rest)?,
+            "finished" => PeerEvent::Finished(EntryIndex(number(rest)), Ok(())),
+            "sealed" => PeerEvent::Sealed(Ok(())),
+            "closed" => PeerEvent::Closed,
+            "lost" => PeerEvent::Lost(Rank(number(rest))),
+            "wait" => {
+                self.now = self.now + Duration::from_secs_f64(number(rest));
+                PeerEvent::Tick
+            }
+            _ => return None,
+        };
+        Some(self.handle(event))
+    }
+
+    fn handle(&mut self, event: PeerEvent) -> Vec<String> {
+        let actions = self.peer.handle(self.now, event);
+        self.peer.check_invariants();
+        actions.into_iter().map(|action| self.show(action)).collect()
+    }
+
+    fn layer(&self, entry: EntryIndex) -> PieceLayer {
+        layer(self.catalogue.geometry(entry).piece_count(), 0)
+    }
+
+    fn offer(&self, text: &str) -> Offered {
+        let (name, part) = text.split_once(':').map_or((text, None), |(n, part)| (n, Some(part)));
+        let (index, entry) =
+            self.catalogue.iter().find(|(_, entry)| entry.name.to_string() == name).unwrap();
+        let layer = entry.file().map(|_| self.layer(index).prove());
+        let held = part.map_or(Held::Whole, |part| {
+            Held::Pieces(set(part, self.catalogue.pieces_of(index).len() as u32))
+        });
+        Offered { offer: Offer { entry: entry.clone(), held }, layer }
+    }
+
+    fn start(&mut self, text: &str) -> Vec<String> {
+        let pending = text.ends_with(" pending");
+        let wanted = text.trim_end_matches(" pending").trim_start_matches("wants");
+        let entry_count = self.catalogue.entry_count();
+        [
+            FromTracker::Entries(self.catalogue.entries().to_vec()),
+            FromTracker::Wanted(spans(wanted)),
+            FromTracker::Start(Start { entry_count, admitted: !pending }),
+        ]
+        .into_iter()
+        .flat_map(|message| self.hear(Rank::TRACKER, Message::FromTracker(message)))
+        .collect()
+    }
+
+    fn surveyed(&self, text: &str) -> Option<PeerEvent> {
+        let (entry, found) = text.split_once(' ')?;
+        let entry = EntryIndex(number(entry));
+        let pieces = self.catalogue.pieces_of(entry).len() as u32;
+        let found = match found.split_once(' ').unwrap_or((found, "")) {
+            ("nothing", _) => Surveyed::Nothing,
+            ("candidate", _) => Surveyed::Candidate,
+            ("complete", _) => Surveyed::Complete(Some(self.layer(entry).prove())),
+            ("partial", held) => Surveyed::Partial(set(held, pieces)),
+            _ => return None,
+        };
+        Some(PeerEvent::Surveyed(entry, Ok(found)))
+    }
+
+    /// A piece on its way in or out.
+    fn moved(&self, word: &str, text: &str) -> Option<PeerEvent> {
+        let mut words = text.split_whitespace();
+        let piece: u32 = number(words.next()?);
+        let rank: u32 = if word == "loaded" { u32::MAX } else { number(words.nth(1)?) };
+        let transfer = *self.transfers.get(&(piece, rank))?;
+        let how = words.next();
+        Some(match (word, how) {
+            ("received", how) => PeerEvent::Received(transfer, how.map_or(PIECE as u32, number)),
+            ("stored", Some("written")) => PeerEvent::Stored(transfer, Ok(Stored::Written)),
+            ("stored", Some("corrupt")) => PeerEvent::Stored(transfer, Ok(Stored::Corrupt)),
+            ("stored", Some("full")) => {
+                PeerEvent::Stored(transfer, Err(Fault::Disk("the disk is full".into())))
+            }
+            ("loaded", how) => PeerEvent::Loaded(transfer, how.is_none()),
+            ("sent", _) => PeerEvent::Sent(transfer),
+            _ => return None,
+        })
+    }
+
+    fn message(&mut self, who: &str, text: &str) -> Option<Vec<String>> {
+        let (from, message) = match who {
+            "tracker" => (Rank::TRACKER, Message::FromTracker(from_tracker(text)?)),
+            rank => (Rank(number(rank)), Message::Between(self.between(text)?)),
+        };
+        Some(self.hear(from, message))
+    }
+
+    fn hear(&mut self, from: Rank, message: Message) -> Vec<String> {
+        let envelope = Envelope { epoch: Epoch::FIRST, message };
+        self.handle(PeerEvent::Message { from, envelope })
+    }
+
+    fn between(&self, text: &str) -> Option<Between> {
+        let (word, rest) = text.split_once(' ')?;
+        let runs = |key| value(rest, key, &KEYS).map(spans).unwrap_or_default();
+        let first = || rest.split_whitespace().next().map(number::<u32>);
+        Some(match word {
+            "request" => {
+                let (number_text, pieces) = rest.split_once(' ')?;
+                let number = RequestNumber(number(number_text));
+                Between::Request { number, pieces: spans(pieces) }
+            }
+            "cancel" => Between::Cancel(RequestNumber(number(rest))),
+            "ack" => Between::Ack(Ack {
+                request: RequestNumber(first()?),
+                follows: runs("follows"),
+                refused: runs("refused"),
+                gained: runs("gained"),
+            }),
+            "asks-hashes" => Between::AskHashes { entry: EntryIndex(first()?), range: 0 },
+            "hashes" => {
+                let entry = EntryIndex(first()?);
+                let range = self.layer(entry).prove().range(0).cloned();
+                Between::Hashes { entry, index: 0, range }
+            }
+            "no-hashes" => Between::Hashes { entry: EntryIndex(first()?), index: 0, range: None },
+            _ => return None,
+        })
+    }
+
+    fn name(&mut self, transfer: TransferId, piece: PieceId, rank: Rank) {
+        self.transfers.insert((piece.0, rank.0), transfer);
+        self.pieces.insert(transfer, (piece.0, rank.0));
+    }
+
+    fn show(&mut self, action: PeerAction) -> String {
+        let pieces =
+            |bench: &Self, transfer| bench.pieces.get(&transfer).copied().unwrap_or((0, 0));
+        match action {
+            PeerAction::Send { to, message } => sent(to, &message),
+            PeerAction::Prepare(positions) => format!("read shares {positions:?}"),
+            PeerAction::Begin { wanted, .. } => {
+                format!("begin; to write: {}", runs(wanted.spans()))
+            }
+            PeerAction::Survey(entry) => format!("survey file {}", entry.0),
+            PeerAction::Salvage(piece, _) => format!("look here for piece {}", piece.0),
+            PeerAction::Record(entry, _) => format!("record hashes of file {}", entry.0),
+            PeerAction::Receive { from, transfer, piece } => {
+                self.name(transfer, piece, from);
+                format!("await piece {} from {from}", piece.0)
+            }
+            PeerAction::Store { piece, .. } => format!("verify and write piece {}", piece.0),
+            PeerAction::Discard { transfer } => {
+                format!("drop piece {}", pieces(self, transfer).0)
+            }
+            PeerAction::Load { transfer, piece } => {
+                // For whom it is read shows when it is sent.
+                self.name(transfer, piece, Rank(u32::MAX));
+                format!("read piece {}", piece.0)
+            }
+            PeerAction::SendPiece { to, transfer } => {
+                let (piece, _) = pieces(self, transfer);
+                self.name(transfer, PieceId(piece), to);
+                format!("PIECE to {to}: piece {piece}")
+            }
+            PeerAction::Withdraw { to, .. } => format!("PIECE to {to}: nothing (withdrawn)"),
+            PeerAction::Finish(entry) => format!("give file {} its name", entry.0),
+            PeerAction::Seal => "make directories and links".into(),
+            PeerAction::Close(outcome) => format!("close the store: {}", outcome.word()),
+            PeerAction::Exit { outcome, .. } => format!("exit: {}", outcome.word()),
+            PeerAction::Notice(text) => format!("notice: {text}"),
+        }
+    }
+}
+
+/// The words of the tracker.
+fn from_tracker(text: &str) -> Option<FromTracker> {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    Some(match word {
+        "alive" => FromTracker::Alive,
+        "admitted" => FromTracker::Admission(Ok(())),
+        "not-admitted" => FromTracker::Admission(Err(rest.to_owned())),
+        "settle" => FromTracker::Settle(number(rest)),
+        "lost" => FromTracker::Lost(Rank(number(rest))),
+        "FINISH" => FromTracker::Finish { outcome: outcome(rest)?, lost: false },
+        "END" => FromTracker::End,
+        "answer" => answer(rest)?,
+        _ => return None,
+    })
+}
+
+fn outcome(word: &str) -> Option<Outcome> {
+    let all = [Outcome::Complete, Outcome::Refused, Outcome::Degraded, Outcome::Failed];
+    all.into_iter().find(|outcome| outcome.word() == word)
+}
+
+/// `1; 2 has 0-5; 3 has 1; gone 6`
+fn answer(text: &str) -> Option<FromTracker> {
+    let mut parts = text.split("; ");
+    let question = number(parts.next()?);
+    let (mut holders, mut gone) = (Vec::new(), Vec::new());
+    for part in parts {
+        let set = |text: &str| PieceSet::Runs(spans(text));
+        match part.split_once(" has ") {
+            Some((rank, pieces)) => {
+                let rank = Rank(number(rank));
+                holders.push(HolderPieces { rank, near: false, pieces: set(pieces) });
+            }
+            None => gone.push(set(part.strip_prefix("gone ")?)),
+        }
+    }
+    Some(FromTracker::Holders { question, holders, gone, last: true })
+}

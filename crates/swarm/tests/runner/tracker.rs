@@ -1,0 +1,161 @@
+//! Stories about a tracker.
+//!
+//! ```text
+//! tracker of RANKS [colocated]
+//! RANK: INIT [shares PATH[!]...] [wants GLOB...] [into ID] [free BYTES] [on HOST]   ! is missing
+//! RANK: offers [f:6] [f:6 has 0-3]...   f:6:x is another content of the same length
+//! RANK: introduced                      RANK: trouble SENTENCE
+//! RANK: asks NUMBER ENTRIES             RANK: shuns RANK
+//! RANK: surveyed BYTES                  RANK: settled NUMBER
+//! RANK: update [gained PIECES] [complete ENTRIES] [lost PIECES] [have BYTES]
+//! RANK: STOP UPDATES [SENTENCE]         RANK: counters RECEIVED SENT
+//! lost RANK                             wait SECONDS
+//! ```
+
+use super::words::{entry, number, sent, spans, value};
+use content::EntryIndex;
+use std::time::Duration;
+use swarm::message::{Gains, Hello, Message, PieceSet, Stop, ToTracker, WireOffer};
+use swarm::tracker::{Tracker, TrackerAction, TrackerConfig, TrackerEvent};
+use swarm::{Counters, Destination, Instant, Lock, Rank, Report};
+
+const KEYS: [&str; 9] =
+    ["shares", "wants", "into", "free", "on", "gained", "complete", "lost", "have"];
+
+pub struct TrackerBench {
+    tracker: Tracker,
+    now: Instant,
+}
+
+impl TrackerBench {
+    pub fn new(text: &str) -> Self {
+        let ranks = text.strip_prefix("of ").expect("tracker of RANKS");
+        let config = TrackerConfig {
+            rank: Rank::TRACKER,
+            ranks: number(ranks.trim_end_matches("colocated")),
+            colocated: ranks.ends_with("colocated"),
+            patience: Duration::from_secs(30),
+            seed: 1,
+        };
+        Self { tracker: Tracker::new(config, Instant::ZERO), now: Instant::ZERO }
+    }
+
+    pub fn event(&mut self, text: &str) -> Option<Vec<String>> {
+        let event = match text.split_once(": ") {
+            Some((rank, said)) => {
+                let from = number(rank);
+                TrackerEvent::Message { from: Rank(from), message: to_tracker(from, said)? }
+            }
+            None => match text.split_once(' ')? {
+                ("lost", rank) => TrackerEvent::Lost(Rank(number(rank))),
+                ("wait", seconds) => {
+                    self.now = self.now + Duration::from_secs_f64(number(seconds));
+                    TrackerEvent::Tick
+                }
+                _ => return None,
+            },
+        };
+        let actions = self.tracker.handle(self.now, event);
+        self.tracker.check_invariants();
+        Some(actions.into_iter().flat_map(show).collect())
+    }
+}
+
+fn show(action: TrackerAction) -> Vec<String> {
+    match action {
+        TrackerAction::Send { to, message } => vec![sent(to, &Message::FromTracker(message))],
+        TrackerAction::Notice(text) => vec![format!("notice: {text}")],
+        TrackerAction::Report(report) => rows(&report),
+    }
+}
+
+fn rows(report: &Report) -> Vec<String> {
+    let mut rows = vec![format!("report: {}", report.outcome.word())];
+    rows.extend(report.reasons.iter().map(|why| format!("  because {why}")));
+    for row in &report.peers {
+        let why = row.reason.as_ref().map_or(String::new(), |why| format!(": {why}"));
+        rows.push(format!(
+            "  rank {}: {}, {} of {} files, {} bytes received, {} sent{why}",
+            row.rank,
+            row.state.word(),
+            row.files_complete,
+            row.files_wanted,
+            row.counters.bytes_received,
+            row.counters.bytes_sent
+        ));
+    }
+    rows.extend(report.missing.iter().map(|name| format!("  missing: {name}")));
+    rows
+}
+
+fn to_tracker(rank: u32, text: &str) -> Option<ToTracker> {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    Some(match word {
+        "INIT" => ToTracker::Hello(Box::new(hello(rank, text))),
+        "offers" => ToTracker::Offers(rest.split("; ").map(offer).collect()),
+        "introduced" => ToTracker::Introduced,
+        "trouble" => ToTracker::Trouble(rest.to_owned()),
+        "asks" => {
+            let (question, entries) = rest.split_once(' ')?;
+            let span = *spans(entries).first()?;
+            let (question, first) = (number(question), EntryIndex(span.first));
+            ToTracker::Ask { question, first, count: span.count }
+        }
+        "shuns" => ToTracker::Shun(Rank(number(rest))),
+        "surveyed" => ToTracker::Surveyed { need_bytes: number(rest) },
+        "settled" => ToTracker::Settled(number(rest)),
+        "update" => {
+            let runs = |key| value(text, key, &KEYS).map(spans).unwrap_or_default();
+            ToTracker::Update(Gains {
+                lost: runs("lost"),
+                pieces: runs("gained"),
+                entries: runs("complete"),
+                have_bytes: value(text, "have", &KEYS).map_or(0, number),
+            })
+        }
+        "STOP" => {
+            let (updates, why) = rest.split_once(' ').unwrap_or((rest, ""));
+            let cannot_receive = (!why.is_empty()).then(|| why.to_owned());
+            let counters = Counters::default();
+            ToTracker::Stop(Stop { cannot_receive, counters, updates: number(updates) })
+        }
+        "counters" => {
+            let (received, sent) = rest.split_once(' ')?;
+            let (bytes_received, bytes_sent) = (number(received), number(sent));
+            let bytes_delivered = bytes_received;
+            ToTracker::Counters(Counters {
+                bytes_received,
+                bytes_sent,
+                bytes_delivered,
+                ..Counters::default()
+            })
+        }
+        _ => return None,
+    })
+}
+
+fn hello(rank: u32, text: &str) -> Hello {
+    let words = |key| value(text, key, &KEYS).unwrap_or("").split_whitespace();
+    let there = |path: &str| (path.trim_end_matches('!').to_owned(), !path.ends_with('!'));
+    let wants: Vec<String> = words("wants").map(str::to_owned).collect();
+    let destination = Destination {
+        id: value(text, "into", &KEYS).map_or(u128::from(rank), number),
+        path: "/into".into(),
+        lock: Lock::Held { nonce: rank.into() },
+        file_system: 0,
+        free_bytes: value(text, "free", &KEYS).map_or(u64::MAX, number),
+    };
+    Hello {
+        host: value(text, "on", &KEYS).map_or_else(|| format!("host{rank}"), str::to_owned),
+        shares: words("shares").map(there).collect(),
+        waits_for_read: false,
+        wants_own: false,
+        destination: (!wants.is_empty()).then_some(Ok(destination)),
+        wants,
+    }
+}
+
+fn offer(text: &str) -> WireOffer {
+    let (file, part) = text.split_once(" has ").map_or((text, None), |(f, part)| (f, Some(part)));
+    WireOffer { entry: entry(file), pieces: part.map(|part| PieceSet::Runs(spans(part))) }
+}
