@@ -61,18 +61,19 @@ plans:  ## ten thousand random fault plans in the simulator, on all cores (PLANS
 	@$(MAKE) --no-print-directory build
 	target/release/shoal simulate --plans $(or $(PLANS),10000) --seed $(or $(SEED),1)
 
-# The corpus and mutations of it as tests, then the same targets guided by coverage, where a C++
-# compiler lets libFuzzer be built. FUZZ_SECONDS is for each target; they run side by side.
-test-fuzz:  ## hostile bytes and hostile messages, for about half a minute
-	cd fuzz && $(MPI_openmpi) CARGO_TARGET_DIR=../target/fuzz cargo test --locked --no-default-features
-	@$(MPI_openmpi) CARGO_TARGET_DIR=../target/fuzz FUZZ_PROFILE=dev scripts/fuzz $${FUZZ_SECONDS:-10}
+# The corpus and mutations of it as tests, then what decodes and what decides guided by coverage, where
+# a C++ compiler lets libFuzzer be built. FUZZ_SECONDS is for each target; they run side by side.
+test-fuzz:  ## hostile bytes and hostile messages, for some seconds
+	$(MPI_openmpi) cargo test --manifest-path fuzz/Cargo.toml --locked --no-default-features --features text
+	@CARGO_TARGET_DIR=../target/fuzz FUZZ_PROFILE=dev scripts/fuzz $${FUZZ_SECONDS:-5} \
+	    message hashes sidecar peer tracker
 
-fuzz:  ## the same for long: FUZZ_SECONDS=600 each, or as told; findings in fuzz/artifacts
-	@$(MPI_openmpi) CARGO_TARGET_DIR=../target/fuzz scripts/fuzz $${FUZZ_SECONDS:-600}
+fuzz:  ## the same for long: FUZZ_SECONDS (600) each, all or TARGETS; findings in fuzz/artifacts
+	@$(MPI_openmpi) CARGO_TARGET_DIR=../target/fuzz scripts/fuzz $${FUZZ_SECONDS:-600} $(TARGETS)
 
 # A toolchain without these components still runs the tests.
 lint:  ## rustfmt and clippy, where the toolchain has them
-	@if cargo fmt --version >/dev/null 2>&1; then set -x; cargo fmt --all --check; \
+	@if cargo fmt --version >/dev/null 2>&1; then set -ex; cargo fmt --all --check; \
 	cargo fmt --manifest-path fuzz/Cargo.toml --check; \
 	else echo "lint: no rustfmt here, skipped (rustup component add rustfmt)"; fi
 	@if cargo clippy --version >/dev/null 2>&1; then set -x; \

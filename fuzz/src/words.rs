@@ -86,7 +86,7 @@ fn any_entry(input: &mut Input<'_>) -> Entry {
             // Whoever claims more pieces than fit is refused; whoever claims many is believed, and
             // would only make this slow.
             let pieces = geometry.piece_count_wide();
-            if pieces < 5000 || pieces > Catalogue::MAX_PIECES {
+            if !(5000..=Catalogue::MAX_PIECES).contains(&pieces) {
                 entry.kind = Kind::File(FileContent { geometry, root });
             }
         }
