@@ -64,7 +64,7 @@ plans:  ## ten thousand random fault plans in the simulator, on all cores (PLANS
 # The corpus and mutations of it as tests, then what decodes and what decides guided by coverage, where
 # a C++ compiler lets libFuzzer be built. FUZZ_SECONDS is for each target; they run side by side.
 test-fuzz:  ## hostile bytes and hostile messages, for some seconds
-	$(MPI_openmpi) cargo test --manifest-path fuzz/Cargo.toml --locked --no-default-features --features text
+	$(MPI_openmpi) cargo test --manifest-path fuzz/Cargo.toml --no-default-features --features text
 	@CARGO_TARGET_DIR=../target/fuzz FUZZ_PROFILE=dev scripts/fuzz $${FUZZ_SECONDS:-5} \
 	    message hashes sidecar peer tracker
 
