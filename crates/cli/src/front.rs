@@ -126,7 +126,7 @@ fn launch(
     }
 }
 
-fn orders(env: &Env, launcher: &Launcher, common: &Common, job: Job) -> Result<Action> {
+fn orders(env: &Env, launcher: &Launcher, common: &Common, mut job: Job) -> Result<Action> {
     let json = match &common.json {
         Some(template) => {
             let here = job::surroundings(env, launcher);
@@ -135,9 +135,11 @@ fn orders(env: &Env, launcher: &Launcher, common: &Common, job: Job) -> Result<A
         None => None,
     };
     // Only the tracker's host need have the directory, and a mistake is better told now than after
-    // the job.
-    if let Some(json) = json.as_deref().filter(|_| launcher.rank == Rank::TRACKER) {
-        target::check(json)?;
+    // the job. The job is refused with it: rank 0 alone cannot end the others before MPI begins.
+    if let Some(json) = json.as_deref().filter(|_| launcher.rank == Rank::TRACKER)
+        && let Err(why) = target::check(json)
+    {
+        job.problem.get_or_insert(format!("{why:#}"));
     }
     let verbosity = common.verbose;
     Ok(Action::Run(Orders { job, progress: common.progress, json, verbosity }))

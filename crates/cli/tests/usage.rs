@@ -188,13 +188,14 @@ fn ranks_that_were_told_different_things_speak_for_themselves() {
 fn a_report_that_could_not_be_written_is_found_before_the_job_by_the_tracker() {
     let dir = tempfile::tempdir().unwrap();
     let world = |json: &str| World::new("run --into x --json").arg(json).dir(dir.path());
-    let message = world("no/report.json").rank(0, 3).usage_error();
+    let problem = |json: &str| world(json).rank(0, 3).orders().job.problem;
+    let message = problem("no/report.json").unwrap();
     let shown = dir.path().display();
     assert_eq!(message, format!("--json {shown}/no/report.json: there is no directory {shown}/no"));
-    let message = world(".").rank(0, 3).usage_error();
+    let message = problem(".").unwrap();
     assert!(message.ends_with("it is a directory; name a file"), "{message}");
-    assert!(world("no/report.json").rank(1, 3).decide().is_ok());
-    assert!(world("report.json").rank(0, 3).decide().is_ok());
+    assert_eq!(world("no/report.json").rank(1, 3).orders().job.problem, None);
+    assert_eq!(problem("report.json"), None);
 }
 
 #[test]
