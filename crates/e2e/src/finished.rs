@@ -84,7 +84,9 @@ impl Finished {
     ///
     /// Panics where there is none, it is no whole report, or the job did not end as failed.
     pub fn interrupted(&self) -> Report {
-        assert!([1, 3].contains(&self.status), "{self}");
+        // Open MPI says 1. Hydra says 3, but once in thirty times 0: ranks that end while it still
+        // passes the signal on lose their status. Where only ranks were told, tests want 3.
+        assert!([0, 1, 3].contains(&self.status), "{self}");
         let Some(json) = &self.json else { panic!("no report was written\n{self}") };
         let report: Report =
             serde_json::from_str(json).unwrap_or_else(|error| panic!("{error} in\n{json}\n{self}"));
