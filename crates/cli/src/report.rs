@@ -3,7 +3,7 @@
 use crate::human;
 use std::fmt::Write;
 use std::time::Duration;
-use swarm::{Outcome, PeerRow, PeerState, Report};
+use swarm::{Counters, Outcome, PeerRow, PeerState, Report};
 
 /// With more ranks than this only totals, what is lost or incomplete, and the slowest are shown.
 const ROWS_MAX: usize = 64;
@@ -89,14 +89,17 @@ fn long_job(text: &mut String, report: &Report) {
 
 fn cells(row: &PeerRow) -> Cells {
     let counters = &row.counters;
+    // Whoever was lost before it could tell what it had moved: 0 would be a lie.
+    let never_told = row.state == PeerState::Lost && *counters == Counters::default();
+    let bytes = |count| if never_told { "?".to_owned() } else { human::bytes(count) };
     [
         row.rank.to_string(),
         if row.host.is_empty() { "?".to_owned() } else { human::safe(&row.host) },
         row.state.word().to_owned(),
         format!("{}/{}", row.files_complete, row.files_wanted),
-        human::bytes(counters.bytes_received),
-        human::bytes(counters.bytes_sent),
-        human::bytes(counters.bytes_reused),
+        bytes(counters.bytes_received),
+        bytes(counters.bytes_sent),
+        bytes(counters.bytes_reused),
         human::time(row.elapsed),
         human::rate(counters.bytes_delivered, row.elapsed),
     ]

@@ -90,6 +90,14 @@ fn reasons_and_missing_files_stand_under_the_table() {
 }
 
 #[test]
+fn of_a_rank_that_was_lost_before_it_told_nothing_is_claimed() {
+    let lost = PeerRow { counters: Counters::default(), ..row(3, PeerState::Lost) };
+    let table = report::table(&sample(Outcome::Degraded, vec![lost]));
+    let line = table.lines().nth(1).unwrap();
+    assert_eq!(line.matches(" ?").count(), 3, "{table}");
+}
+
+#[test]
 fn a_long_job_shows_totals_what_is_unfinished_and_the_slowest() {
     let state = |rank| match rank {
         17 => PeerState::Lost,

@@ -87,6 +87,11 @@ impl Running {
         }
     }
 
+    /// Kills the launcher with SIGKILL, and no rank.
+    pub fn kill_launcher(&mut self) {
+        self.child.kill().expect("a child can be killed");
+    }
+
     /// Lets a rank hang (SIGSTOP). Where it still does when the launcher has ended, `finish` wakes
     /// it, and it must end by itself.
     pub fn hang_rank(&mut self, rank: u32) {

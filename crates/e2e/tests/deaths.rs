@@ -149,3 +149,20 @@ fn where_an_mpi_ends_the_job_when_a_rank_is_killed_the_next_run_resumes() {
         assert!(report.bytes_reused() > 0, "{finished}");
     }
 }
+
+#[test]
+fn where_the_launcher_is_killed_no_rank_is_left_and_the_next_run_resumes() {
+    let cluster = Cluster::new();
+    let source = cluster.file("rank1/share/large.bin", 1, SIZE);
+    let mut running = cluster.launch(4, slowly()).start();
+    running.wait_for_mid_transfer(&cluster, &[2, 3]);
+    running.kill_launcher();
+    let finished = running.finish();
+    assert!(!finished.has_report(), "{finished}");
+    [2, 3].iter().for_each(|rank| has_a_part_only(&cluster, *rank, NAME));
+
+    let finished = cluster.launch(4, RUN).run();
+    let report = finished.complete();
+    finished.complete_at(&cluster, &[2, 3], &[(NAME, &source)]);
+    assert!(report.bytes_reused() > 0, "{finished}");
+}
