@@ -35,10 +35,10 @@ demo:  ## one tracker and four peers under mpirun, with real files, checked with
 test:  ## install what is missing, then everything, under Open MPI, under MPICH, and under ULFM
 	@scripts/install-deps test
 	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test-fuzz
 	@$(MAKE) --no-print-directory test-openmpi
 	@$(MAKE) --no-print-directory test-mpich
 	@$(MAKE) --no-print-directory test-ulfm
-	@$(MAKE) --no-print-directory test-fuzz
 
 test-openmpi:  ## all crates, under Debian's Open MPI
 	$(MPI_openmpi) cargo test --workspace --no-fail-fast
@@ -64,9 +64,9 @@ plans:  ## ten thousand random fault plans in the simulator, on all cores (PLANS
 # The corpus and mutations of it as tests, then what decodes and what decides guided by coverage, where
 # a C++ compiler lets libFuzzer be built. FUZZ_SECONDS is for each target; they run side by side.
 test-fuzz:  ## hostile bytes and hostile messages, for some seconds
-	$(MPI_openmpi) cargo test --manifest-path fuzz/Cargo.toml --no-default-features --features text
 	@CARGO_TARGET_DIR=../target/fuzz FUZZ_PROFILE=dev scripts/fuzz $${FUZZ_SECONDS:-5} \
 	    message hashes sidecar peer tracker
+	$(MPI_openmpi) cargo test --manifest-path fuzz/Cargo.toml --no-default-features --features text
 
 fuzz:  ## the same for long: FUZZ_SECONDS (600) each, all or TARGETS; findings in fuzz/artifacts
 	@$(MPI_openmpi) CARGO_TARGET_DIR=../target/fuzz scripts/fuzz $${FUZZ_SECONDS:-600} $(TARGETS)
