@@ -14,11 +14,17 @@ const SILENCES: u64 = 4;
 /// holders of many entries.
 const LETTERS_OF_A_PEER: u64 = 64;
 /// Messages from one rank that may wait for another: a request and its cancellation, an answer or
-/// two, news.
+/// two, news; ...
 const LETTERS_OF_A_PAIR: u64 = 8;
+/// ... and so many more for each round that messages take.
+const LETTERS_OF_A_ROUND: u64 = 2;
 
 /// Askers that an upload role serves at once, and some that it acknowledged before.
 const SERVED_AT_ONCE: u64 = 16;
+
+/// Of so many pieces that are wanted one may come twice though nothing is wrong: it waited in so
+/// long a queue that it was asked elsewhere, too.
+const DUPLICATE_OF: u64 = 10_000;
 
 /// What is asked of one and does not come is asked elsewhere after this part of the patience, but
 /// neither sooner than the first of these times nor later than the second.
@@ -55,6 +61,14 @@ impl Limits {
         let delaying = faults.iter().filter(|fault| delays(fault.kind)).count() as u64;
         let excused = delaying + strained(scenario);
         let quiet = quiet(scenario, &faults);
+        let late_rounds = faults.iter().filter_map(|fault| match fault.kind {
+            FaultKind::Late(rounds) => Some(rounds),
+            _ => None,
+        });
+        let late_rounds = late_rounds.max().unwrap_or(0) + scenario.latency_us / scenario.round_us;
+        let letters_of_a_pair = LETTERS_OF_A_PAIR + LETTERS_OF_A_ROUND * late_rounds;
+        let leechers = u64::from(scenario.peers - scenario.seeders);
+        let wanted = leechers * u64::from(scenario.pieces);
         let ranks = u64::from(scenario.peers) + 1;
         let batch = scenario.batch.min(scenario.window);
         // What is asked elsewhere while its acknowledgement is on its way comes all the same, and
@@ -65,13 +79,13 @@ impl Limits {
         Self {
             quiet,
             quiet_events: (quiet / crate::world::TICK + 1000) * ranks * EVENTS_A_TICK,
-            letters: LETTERS_OF_A_PEER + LETTERS_OF_A_PAIR * ranks,
+            letters: LETTERS_OF_A_PEER + letters_of_a_pair * ranks,
             letters_of_tracker: LETTERS_OF_A_PEER * ranks,
             receiving: scenario.window + batch.saturating_mul(late),
             sending: scenario.upload_window.saturating_mul(late),
             // It may have been asked for two batches by each of the peers that it serves at once,
             // and has a window of its own; what is asked elsewhere meanwhile comes twice.
-            duplicates: excused * each,
+            duplicates: excused * each + wanted / DUPLICATE_OF,
         }
     }
 }

@@ -6,8 +6,8 @@
 //! and buffers stay within their bounds (`limits`). A job that has not ended moves on, sooner than
 //! its faults excuse. At the end every live rank that can receive has every piece that any live
 //! rank holds, no rank is called complete that is not, or lost that nothing ailed, the outcome is
-//! what became of the ranks, and no more pieces came twice than the faults excuse: none without
-//! faults.
+//! what became of the ranks, and no more pieces came twice than the faults excuse: without any,
+//! one in ten thousand.
 //!
 //! In a big run a look at all invariants of a machine costs more than its event. There they are
 //! looked at after every ten-thousandth event, and those of all machines when all have stopped; all
