@@ -251,7 +251,7 @@ fn whoever_names_the_same_pieces_over_and_over_does_not_keep_a_rank_busy() {
     assert_eq!(Span::all_checked(&all, Catalogue::MAX_PIECES as u32).count(), 1);
     let mut peer = started(4096);
     let pieces = vec![Span { first: 0, count: 4096 }; 8000];
-    let request = Between::Request { number: RequestNumber(0), pieces };
+    let request = Between::Request { number: RequestNumber(0), pieces, gained: vec![] };
     let actions = to_peer(&mut peer, 2, over_the_wire(Message::Between(request)));
     let acknowledged = actions.iter().find_map(|action| match action {
         PeerAction::Send { message: Message::Between(Between::Ack(ack)), .. } => Some(ack),
@@ -267,7 +267,7 @@ fn a_flood_of_requests_is_refused_beyond_a_few() {
     // A slow asker: its lane is full, and nothing of it leaves.
     let request = |number| {
         let pieces = vec![Span { first: 0, count: 64 }];
-        Message::Between(Between::Request { number: RequestNumber(number), pieces })
+        Message::Between(Between::Request { number: RequestNumber(number), pieces, gained: vec![] })
     };
     let answered: usize =
         (0..1000).map(|number| sent(to_peer(&mut peer, 2, request(number))).len()).sum();
@@ -281,6 +281,7 @@ fn ranks_that_are_none_are_neither_heard_nor_answered() {
         let ask = Between::Request {
             number: RequestNumber(0),
             pieces: vec![Span { first: 0, count: 1 }],
+            gained: vec![],
         };
         assert_eq!(to_peer(&mut peer, from, Message::Between(ask)), []);
         let lost = FromTracker::Lost(Rank(from));

@@ -17,6 +17,8 @@ pub enum Between {
         number: RequestNumber,
         /// Runs of pieces, in the order in which they are wanted.
         pieces: Vec<Span>,
+        /// What the asker gained since it last told this holder.
+        gained: Vec<Span>,
     },
     /// Send me a range of the piece hashes of an entry.
     AskHashes {
@@ -29,6 +31,13 @@ pub enum Between {
     Cancel(RequestNumber),
     /// The answer to a request.
     Ack(Ack),
+    /// What this peer gained since it last told, unasked: to a neighbour.
+    Gained {
+        /// Runs of pieces.
+        pieces: Vec<Span>,
+        /// Pieces that this peer has to send to others.
+        backlog: u32,
+    },
     /// The answer to a question for hashes; none where the range is not known here.
     Hashes {
         /// The entry.
@@ -53,6 +62,11 @@ pub struct Ack {
     pub refused: Vec<Span>,
     /// What the holder gained since its last acknowledgement to this peer.
     pub gained: Vec<Span>,
+    /// Pieces that the holder sent to others since its last acknowledgement to this peer, of those
+    /// that it has had from the beginning: they are about to be had elsewhere.
+    pub sent: Vec<Span>,
+    /// Pieces that the holder has to send to others.
+    pub backlog: u32,
 }
 
 impl Between {
@@ -60,7 +74,7 @@ impl Between {
     pub fn channel(&self) -> Channel {
         match self {
             Self::Request { .. } | Self::AskHashes { .. } | Self::Cancel(_) => Channel::DthUth,
-            Self::Ack(_) | Self::Hashes { .. } => Channel::Ack,
+            Self::Ack(_) | Self::Gained { .. } | Self::Hashes { .. } => Channel::Ack,
         }
     }
 }

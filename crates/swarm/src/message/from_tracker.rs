@@ -19,6 +19,8 @@ pub enum FromTracker {
     Entries(Vec<Entry>),
     /// START, some of the entries that this peer is to write.
     Wanted(Vec<Span>),
+    /// START, the peers that this one is to tell of its gains unasked, as they tell it of theirs.
+    Neighbours(Vec<Neighbour>),
     /// START, the end: the job begins.
     Start(Start),
     /// Whether what a peer surveyed fits its destination, and if not why.
@@ -62,6 +64,15 @@ pub struct Start {
     pub admitted: bool,
 }
 
+/// A peer that is told of another's gains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// Who.
+    pub rank: Rank,
+    /// Whether it runs on the same host.
+    pub near: bool,
+}
+
 /// A holder, and some of the pieces that it has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HolderPieces {
@@ -77,9 +88,11 @@ impl FromTracker {
     /// The channel on which it travels.
     pub fn channel(&self) -> Channel {
         match self {
-            Self::Read { .. } | Self::Entries(_) | Self::Wanted(_) | Self::Start(_) => {
-                Channel::Init
-            }
+            Self::Read { .. }
+            | Self::Entries(_)
+            | Self::Wanted(_)
+            | Self::Neighbours(_)
+            | Self::Start(_) => Channel::Init,
             Self::Holders { .. } => Channel::TrackerDth,
             Self::Admission(_) | Self::Alive | Self::Settle(_) | Self::Lost(_) => Channel::Update,
             Self::Finish { .. } | Self::End => Channel::Finish,

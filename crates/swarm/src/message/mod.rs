@@ -14,7 +14,7 @@ mod show;
 mod to_tracker;
 
 pub use between::{Ack, Between, RequestNumber};
-pub use from_tracker::{FromTracker, HolderPieces, Start};
+pub use from_tracker::{FromTracker, HolderPieces, Neighbour, Start};
 pub use hello::{Hello, HelloPart};
 pub(crate) use parts::cut;
 pub use parts::{PART_BYTES, parts};

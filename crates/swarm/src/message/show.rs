@@ -93,6 +93,7 @@ impl fmt::Display for FromTracker {
             Self::Read { positions, .. } => write!(f, "read shares {}", Runs(positions)),
             Self::Entries(entries) => write!(f, "START: {} files", entries.len()),
             Self::Wanted(spans) => write!(f, "START: yours are files {}", Runs(spans)),
+            Self::Neighbours(all) => write!(f, "START: {} neighbours", all.len()),
             Self::Start(_) => f.write_str("START"),
             Self::Admission(Ok(())) => f.write_str("admitted"),
             Self::Admission(Err(why)) => write!(f, "not admitted: {why}"),
@@ -114,7 +115,7 @@ impl fmt::Display for FromTracker {
 impl fmt::Display for Between {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Request { number, pieces } => {
+            Self::Request { number, pieces, .. } => {
                 write!(f, "request {}: pieces {}", number.0, Runs(pieces))
             }
             Self::AskHashes { entry, range } => {
@@ -132,6 +133,7 @@ impl fmt::Display for Between {
                     write!(f, "; gained {}", Runs(&ack.gained))
                 }
             }
+            Self::Gained { pieces, .. } => write!(f, "gained {}", Runs(pieces)),
             Self::Hashes { entry, index, range } => match range {
                 Some(range) => {
                     write!(f, "{} hashes of file {}, range {index}", range.hashes.len(), entry.0)

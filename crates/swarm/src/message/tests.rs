@@ -17,6 +17,7 @@ fn samples() -> Vec<Message> {
         Message::Between(Between::Request {
             number: RequestNumber(9),
             pieces: vec![Span { first: 5, count: 10 }],
+            gained: vec![],
         }),
         Message::Between(Between::Hashes {
             entry: EntryIndex(1),

@@ -3,16 +3,12 @@
 
 use super::session::Session;
 use super::{Fault, PeerAction, Stored, TransferId};
-use crate::message::{Ack, Between, Message, RequestNumber, ToTracker};
+use crate::message::{Ack, RequestNumber, ToTracker};
 use crate::peer::holders::Standing;
 use crate::{Instant, Rank};
 use content::{Catalogue, EntryIndex, HashRange, PieceId, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-
-/// With requests under way at fewer holders than this, more are looked for: whoever knows only the
-/// seeder makes it a star.
-const FEW_HOLDERS: usize = 4;
 
 /// Requests and transfers under way.
 #[derive(Debug, Default)]
@@ -20,10 +16,10 @@ pub(super) struct Download {
     pub(super) requests: BTreeMap<RequestNumber, Request>,
     pub(super) transfers: BTreeMap<TransferId, Transfer>,
     /// Pieces that a live request or transfer is about.
-    fetching: BTreeSet<PieceId>,
+    pub(super) fetching: BTreeSet<PieceId>,
     /// Bytes asked for, on their way, or not yet written.
     pub(super) used_bytes: u64,
-    next_request: u32,
+    pub(super) next_request: u32,
     next_transfer: u64,
 }
 
@@ -38,6 +34,8 @@ pub(super) struct Request {
     pub(super) acknowledged: bool,
     /// Nothing of it is wanted any more: what comes is dropped.
     pub(super) cancelled: bool,
+    /// It is taken back unless it was acknowledged meanwhile: another holder is less busy.
+    pub(super) retracted: bool,
     /// Transfers that have not ended.
     pub(super) open: usize,
     pub(super) progress: Instant,
@@ -76,105 +74,8 @@ impl Download {
 }
 
 impl Session {
-    /// Asks for as much as the window lets it, and the tracker for holders where none is known.
-    pub(super) fn pump(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
-        self.tell_need(actions);
-        self.salvage_more(actions);
-        if !self.entries.is_halted() {
-            self.ask_hashes(now, actions);
-            if self.admitted {
-                self.ask_pieces(now, actions);
-            }
-        }
-        self.ask_tracker(now, actions);
-    }
-
-    fn ask_hashes(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
-        let (catalogue, holders) = (&self.catalogue, &self.holders);
-        let knowing = |(entry, range), before| {
-            holders.knowing(pieces_of_range(catalogue, entry, range), before)
-        };
-        for ((entry, range), to) in self.hashes.ask(now, knowing) {
-            let message = Message::Between(Between::AskHashes { entry, range });
-            actions.push(PeerAction::Send { to, message });
-        }
-    }
-
-    fn ask_pieces(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
-        loop {
-            let mut room = self.config.window_bytes.saturating_sub(self.download.used_bytes);
-            let mut paid = self.pace.available();
-            let nothing_used = self.download.used_bytes == 0;
-            if room == 0 && !nothing_used {
-                return;
-            }
-            let Some(holder) = self.holders.next(&self.picker) else { return };
-            let pieces = &self.holders.get(holder).expect("just chosen").pieces;
-            let mut first = true;
-            let catalogue = &self.catalogue;
-            let (picked, cut) = self.picker.choose(pieces, self.batch, |piece| {
-                let bytes = u64::from(catalogue.piece_size(PieceId(piece)));
-                // A window smaller than a piece still takes one.
-                let fits = bytes <= paid && (bytes <= room || (nothing_used && first));
-                first = false;
-                room = room.saturating_sub(bytes);
-                paid = paid.saturating_sub(bytes);
-                fits
-            });
-            if picked.is_empty() || (cut && !nothing_used) {
-                // Part of a batch would make many small requests: wait for more room.
-                return;
-            }
-            self.picker.take(&picked);
-            self.request(now, holder, picked, actions);
-        }
-    }
-
-    fn request(&mut self, now: Instant, to: Rank, pieces: Vec<u32>, actions: &mut Vec<PeerAction>) {
-        let number = RequestNumber(self.download.next_request);
-        self.download.next_request += 1;
-        let spans = Span::join(pieces.iter().copied());
-        let asked: Vec<PieceId> = pieces.into_iter().map(PieceId).collect();
-        let bytes = self.bytes_of(&asked);
-        self.pace.spend(bytes);
-        self.download.used_bytes += bytes;
-        self.download.fetching.extend(&asked);
-        let request = Request {
-            holder: to,
-            asked,
-            superseded: Vec::new(),
-            acknowledged: false,
-            cancelled: false,
-            open: 0,
-            progress: now,
-        };
-        self.download.requests.insert(number, request);
-        let holder = self.holders.get_mut(to).expect("only holders are asked");
-        holder.requests += 1;
-        holder.unacknowledged += 1;
-        let message = Message::Between(Between::Request { number, pieces: spans });
-        actions.push(PeerAction::Send { to, message });
-    }
-
     pub(super) fn bytes_of(&self, pieces: &[PieceId]) -> u64 {
         pieces.iter().map(|&piece| u64::from(self.catalogue.piece_size(piece))).sum()
-    }
-
-    /// Asks the tracker where pieces are missing that no known holder can be asked for.
-    fn ask_tracker(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
-        let idle_window = self.download.used_bytes < self.config.window_bytes / 2;
-        let few = self.holders.busy_count() < FEW_HOLDERS;
-        let starving = !self.picker.pickable().is_empty() || self.hashes.any_needed();
-        if !((idle_window || few) && starving)
-            || self.entries.is_halted()
-            || !self.questions.may_ask(now)
-        {
-            return;
-        }
-        let Some(missing) = self.entries.missing() else { return };
-        let question = self.questions.next(now);
-        let (first, count) = (EntryIndex(missing.start), missing.end - missing.start);
-        self.say(ToTracker::Ask { question, first, count }, actions);
     }
 
     /// A holder acknowledged a request: its pieces are on their way.
@@ -202,6 +103,11 @@ impl Session {
         if let Some(holder) = self.holders.get_mut(from) {
             holder.unacknowledged -= 1;
             holder.progress = now;
+            holder.backlog = ack.backlog;
+            self.picker.changed = true;
+        }
+        for piece in Span::all_checked(&ack.sent, limit).flatten() {
+            self.picker.promise(piece);
         }
         let mut open: BTreeSet<PieceId> = asked.iter().chain(&superseded).copied().collect();
         let follows = Span::all_checked(&ack.follows, limit).flatten().map(PieceId);
@@ -266,7 +172,7 @@ impl Session {
         }
         let holder = request.holder;
         self.download.requests.remove(&number);
-        self.news.batch_ended();
+        self.picker.changed = true;
         if let Some(holder) = self.holders.get_mut(holder) {
             holder.requests -= 1;
             if holder.requests == 0 && holder.standing == Standing::Stalled {
@@ -279,6 +185,7 @@ impl Session {
     pub(super) fn end_transfer(&mut self, transfer: TransferId) {
         let Some(record) = self.download.transfers.remove(&transfer) else { return };
         self.download.used_bytes -= record.bytes;
+        self.picker.changed = true;
         if let Some(request) = self.download.requests.get_mut(&record.request) {
             request.open -= 1;
         }
@@ -300,8 +207,10 @@ impl Session {
             (record.piece, record.holder, record.state == TransferState::Late);
         let whole = u64::from(len) == record.bytes;
         self.counters.bytes_received += u64::from(len);
+        let mut retracted = false;
         if let Some(request) = self.download.requests.get_mut(&record.request) {
             request.progress = now;
+            retracted = request.retracted;
         }
         if let Some(holder) = self.holders.get_mut(holder) {
             holder.progress = now;
@@ -318,9 +227,9 @@ impl Session {
         self.counters.bytes_wasted += u64::from(len);
         actions.push(PeerAction::Discard { transfer });
         if !late {
-            if len == 0 {
+            if len == 0 && !retracted {
                 self.holders.unlearn(holder, piece.0, &mut self.picker);
-            } else if !whole {
+            } else if len > 0 && !whole {
                 self.punish(holder, actions);
             }
             self.release(piece);

@@ -12,9 +12,9 @@ pub(super) const MAX_HOLDERS: usize = 64;
 /// Pieces of one holder that may fail to verify before it is not asked again.
 const MAX_STRIKES: u8 = 3;
 
-/// Requests under way at a holder that is the only one of use: the next is there when the first
+/// Requests under way at a holder that is the only one of use: the next are there when the first
 /// ends.
-const MAX_REQUESTS_AT_ONE: usize = 2;
+const MAX_REQUESTS_AT_ONE: usize = 4;
 
 /// Requests under way at each of several: a window full of requests at the seeder would leave no
 /// room for those who got its pieces.
@@ -41,8 +41,24 @@ pub(super) struct Holder {
     pub(super) requests: usize,
     /// Of those, the ones it has not acknowledged.
     pub(super) unacknowledged: usize,
+    /// Pieces that it has to send to others, as it last said.
+    pub(super) backlog: u32,
+    /// It had nothing to pick when the picker had taken in so many pieces, and got none since.
+    barren: Option<u64>,
     /// When it last acknowledged or sent anything.
     pub(super) progress: Instant,
+}
+
+impl Holder {
+    /// Whether it has something to pick. That it has not is remembered: looking costs.
+    fn is_useful(&mut self, picker: &Picker) -> bool {
+        if self.barren == Some(picker.taken_in()) {
+            return false;
+        }
+        let useful = self.pieces.intersects(picker.pickable());
+        self.barren = (!useful).then(|| picker.taken_in());
+        useful
+    }
 }
 
 /// All known holders.
@@ -112,6 +128,8 @@ impl Holders {
                 standing: Standing::Good,
                 requests: 0,
                 unacknowledged: 0,
+                backlog: 0,
+                barren: None,
                 progress: Instant::ZERO,
             };
             self.holders.insert(rank, holder);
@@ -120,6 +138,7 @@ impl Holders {
         let mut news = false;
         for piece in ranges.iter().cloned().flatten() {
             if holder.pieces.insert(piece) {
+                holder.barren = None;
                 picker.gained(piece);
                 news = true;
             }
@@ -178,29 +197,39 @@ impl Holders {
         self.holders.values().filter(|holder| holder.requests > 0).count()
     }
 
-    /// The holder to ask next: one that has something to pick, near ones first, then those with the
-    /// fewest requests under way, in turn.
-    pub(super) fn next(&mut self, picker: &Picker) -> Option<Rank> {
+    /// The holder to ask next, and among how many the window is to be shared: one that has
+    /// something to pick, those with the fewest requests under way first, near ones, those with the
+    /// least to send to others, in turn.
+    pub(super) fn next(&mut self, picker: &Picker) -> Option<(Rank, usize)> {
         if picker.pickable().is_empty() {
             return None;
         }
-        let useful = |holder: &&Holder| {
-            holder.standing == Standing::Good && holder.pieces.intersects(picker.pickable())
-        };
-        let several = self.holders.values().filter(useful).nth(1).is_some();
-        let most = if several { MAX_REQUESTS_EACH } else { MAX_REQUESTS_AT_ONE };
-        let open = |holder: &Holder| {
-            holder.unacknowledged == 0 && holder.requests < most && useful(&holder)
-        };
         let turn = self.turn;
-        let best = self
-            .holders
-            .iter()
-            .filter(|(_, holder)| open(holder))
-            .min_by_key(|(rank, holder)| (holder.requests, !holder.near, **rank <= turn, **rank))
-            .map(|(&rank, _)| rank)?;
-        self.turn = best;
-        Some(best)
+        let mut sharing = 0;
+        let mut best: Option<((usize, bool, u32, bool), Rank)> = None;
+        let good = |holder: &Holder| holder.standing == Standing::Good;
+        for (&rank, holder) in self.holders.iter_mut().filter(|(_, holder)| good(holder)) {
+            let key = (holder.requests, !holder.near, holder.backlog, rank <= turn);
+            let open = holder.unacknowledged == 0 && holder.requests < MAX_REQUESTS_AT_ONE;
+            let better = best.is_none_or(|(least, _)| key < least);
+            // Looking at pieces is what costs: of those that are no better it is not asked.
+            if !(open && better) {
+                sharing += 1;
+            } else if holder.is_useful(picker) {
+                sharing += 1;
+                best = Some((key, rank));
+            }
+        }
+        let ((requests, ..), rank) = best?;
+        if requests >= MAX_REQUESTS_EACH {
+            let all = self.holders.values_mut();
+            let mut useful = all.map(|h| good(h) && h.is_useful(picker)).filter(|&useful| useful);
+            if useful.nth(1).is_some() {
+                return None;
+            }
+        }
+        self.turn = rank;
+        Some((rank, sharing))
     }
 
     /// A holder that surely knows the hashes of these pieces, for it serves one of them; another
@@ -229,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_new_holder_takes_the_place_of_one_with_nothing_to_pick() {
-        let mut picker = Picker::new(4, 0);
+        let mut picker = Picker::new(4, 0, 1);
         let mut holders = Holders::new(4, Rank(0));
         picker.add(1);
         for rank in 0..MAX_HOLDERS as u32 {
@@ -248,7 +277,7 @@ mod tests {
 
     #[test]
     fn strikes_are_remembered_where_a_holder_loses_its_place() {
-        let mut picker = Picker::new(4, 0);
+        let mut picker = Picker::new(4, 0, 1);
         let mut holders = Holders::new(4, Rank(0));
         learn(&mut holders, &mut picker, 1, 0..4);
         assert!(!holders.strike(Rank(1), &mut picker));
@@ -262,7 +291,7 @@ mod tests {
 
     #[test]
     fn hashes_are_asked_of_the_next_holder_where_one_does_not_answer() {
-        let mut picker = Picker::new(4, 0);
+        let mut picker = Picker::new(4, 0, 1);
         let mut holders = Holders::new(4, Rank(0));
         for rank in 1..4 {
             learn(&mut holders, &mut picker, rank, 0..4);

@@ -9,14 +9,17 @@
 //! The peer never sees the bytes of a piece. It says what is to be received, verified, written,
 //! read and sent; its driver does so and says how it went.
 
+mod asking;
 mod download;
 mod entries;
 mod event;
 mod gone;
+mod gossip;
 mod hashes;
 mod holders;
 mod interrupt;
 mod invariants;
+mod lane;
 mod news;
 mod opening;
 mod pace;
@@ -268,6 +271,7 @@ impl Peer {
             return self.trouble(sentence.to_owned(), actions);
         };
         let offered = std::mem::take(&mut opening.offered);
+        let neighbours = std::mem::take(&mut opening.neighbours);
         let early = std::mem::take(&mut opening.early);
         let early_updates = opening.updates;
         actions
@@ -275,7 +279,7 @@ impl Peer {
         let mut session =
             Box::new(Session::new(self.config.clone(), now, catalogue, wanted, offered, admitted));
         session.updates = early_updates;
-        session.begin(actions);
+        session.begin(&neighbours, actions);
         for rank in early.lost {
             session.on_lost(rank, actions);
         }
@@ -398,7 +402,13 @@ impl Peer {
 
 /// Whether a message asks for something, and so may come before START does.
 fn asks(message: &Between) -> bool {
-    matches!(message, Between::Request { .. } | Between::AskHashes { .. } | Between::Cancel(_))
+    matches!(
+        message,
+        Between::Request { .. }
+            | Between::Gained { .. }
+            | Between::AskHashes { .. }
+            | Between::Cancel(_)
+    )
 }
 
 #[cfg(test)]

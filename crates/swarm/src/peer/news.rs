@@ -9,8 +9,8 @@ use std::time::Duration;
 /// News wait for the end of a batch, but no longer than this.
 const MAX_WAIT: Duration = Duration::from_millis(200);
 
-/// The first pause between two questions to the tracker; it doubles while answers bring nothing
-/// new.
+/// The first pause between two questions to the tracker. It doubles with every question; for a peer
+/// that has nothing under way only while answers bring nothing new.
 const FIRST_PAUSE: Duration = Duration::from_millis(40);
 
 /// The longest pause between two questions.
@@ -27,17 +27,27 @@ pub(super) struct News {
     pieces: Vec<u32>,
     entries: Vec<u32>,
     since: Option<Instant>,
+    /// Pieces in a batch.
+    batch: usize,
     /// The batch is over: tell now.
     due: bool,
 }
 
 impl News {
-    pub(super) fn new() -> Self {
-        Self { lost: Vec::new(), pieces: Vec::new(), entries: Vec::new(), since: None, due: false }
+    pub(super) fn new(batch: usize) -> Self {
+        Self {
+            lost: Vec::new(),
+            pieces: Vec::new(),
+            entries: Vec::new(),
+            since: None,
+            batch,
+            due: false,
+        }
     }
 
     pub(super) fn piece(&mut self, now: Instant, piece: u32) {
         self.pieces.push(piece);
+        self.due |= self.pieces.len() >= self.batch;
         self.since.get_or_insert(now);
     }
 
@@ -51,11 +61,6 @@ impl News {
     pub(super) fn entry(&mut self, now: Instant, entry: u32) {
         self.entries.push(entry);
         self.since.get_or_insert(now);
-    }
-
-    /// A batch ended.
-    pub(super) fn batch_ended(&mut self) {
-        self.due = self.since.is_some();
     }
 
     /// The updates that are due.
@@ -108,28 +113,32 @@ pub(super) struct Questions {
     number: u32,
     asked: Option<Instant>,
     pause: Duration,
-    not_before: Instant,
+    idle_pause: Duration,
+    answered_at: Option<Instant>,
     /// Whether the answer under way brought news.
     news: bool,
     answered: u32,
 }
 
 impl Questions {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             number: 0,
             asked: None,
             pause: FIRST_PAUSE,
-            not_before: now,
+            idle_pause: FIRST_PAUSE,
+            answered_at: None,
             news: false,
             answered: 0,
         }
     }
 
-    /// Whether a question may be asked now: none is under way, and it is not too early.
-    pub(super) fn may_ask(&self, now: Instant) -> bool {
+    /// Whether a question may be asked now: none is under way, and it is not too early; `idle`:
+    /// nothing is asked of any holder.
+    pub(super) fn may_ask(&self, now: Instant, idle: bool) -> bool {
         let unanswered = self.asked.is_some_and(|at| now.since(at) < ANSWER_WITHIN);
-        !unanswered && now >= self.not_before
+        let pause = if idle { self.idle_pause } else { self.pause };
+        !unanswered && self.answered_at.is_none_or(|at| now.since(at) >= pause)
     }
 
     /// The number of a question that is asked now.
@@ -159,8 +168,10 @@ impl Questions {
         if last {
             self.asked = None;
             self.answered = number;
-            self.pause = if self.news { FIRST_PAUSE } else { (self.pause * 2).min(MAX_PAUSE) };
-            self.not_before = now + self.pause;
+            let longer = |pause: Duration| (pause * 2).min(MAX_PAUSE);
+            self.pause = longer(self.pause);
+            self.idle_pause = if self.news { FIRST_PAUSE } else { longer(self.idle_pause) };
+            self.answered_at = Some(now);
         }
     }
 }

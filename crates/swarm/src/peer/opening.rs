@@ -1,7 +1,9 @@
 //! A peer before START: it has said what it offers, and collects the catalogue.
 
 use super::Offered;
-use crate::message::{Between, FromTracker, PieceSet, Start, ToTracker, WireOffer, parts};
+use crate::message::{
+    Between, FromTracker, Neighbour, PieceSet, Start, ToTracker, WireOffer, parts,
+};
 use crate::{Held, Offer, Rank};
 use content::{Bitfield, Catalogue, Entry, Span};
 use std::collections::BTreeSet;
@@ -12,6 +14,9 @@ const MAX_EARLY: usize = 1 << 16;
 /// ... and runs of pieces in all of them; more come from no peers of ours. Whoever asked for what
 /// was left out hears nothing, and asks elsewhere.
 const MAX_EARLY_RUNS: usize = 1 << 20;
+
+/// Neighbours kept; our tracker names fewer.
+const MAX_NEIGHBOURS: usize = 128;
 
 /// What is known before START.
 #[derive(Debug, Default)]
@@ -25,6 +30,7 @@ pub(super) struct Opening {
     reads_told: bool,
     entries: Vec<Entry>,
     wanted: Vec<Span>,
+    pub(super) neighbours: Vec<Neighbour>,
     start: Option<Start>,
     /// Updates sent so far: signs of life.
     pub(super) updates: u32,
@@ -77,6 +83,9 @@ impl Opening {
             FromTracker::Wanted(spans) if self.wanted.len() <= Catalogue::MAX_ENTRIES => {
                 self.wanted.extend(spans);
             }
+            FromTracker::Neighbours(all) if self.neighbours.len() <= MAX_NEIGHBOURS => {
+                self.neighbours.extend(all);
+            }
             FromTracker::Start(start) => return Some(*self.start.insert(start)),
             FromTracker::Lost(rank) => self.on_lost(rank),
             FromTracker::Settle(number) => self.early.settle = Some(number),
@@ -94,7 +103,8 @@ impl Opening {
     pub(super) fn on_request(&mut self, from: Rank, request: Between) {
         let early = &mut self.early;
         let runs = match &request {
-            Between::Request { pieces, .. } => pieces.len(),
+            Between::Request { pieces, gained, .. } => pieces.len() + gained.len(),
+            Between::Gained { pieces, .. } => pieces.len(),
             _ => 0,
         };
         if early.requests.len() < MAX_EARLY && early.runs + runs <= MAX_EARLY_RUNS {

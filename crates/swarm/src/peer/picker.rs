@@ -1,10 +1,12 @@
 //! Chooses which piece to ask from whom: rarest first, ties broken differently on every rank.
 //!
-//! Each rank begins at its own place in the row of all pieces and goes round, so that at the start
-//! every rank pulls a different part from the only seeder, and neighbours in the row are read and
-//! written together. Pieces lie in one bitfield for each number of known holders; a choice is an
-//! intersection of bitfields, 64 pieces a step.
+//! Each rank begins at its own place in the row of all pieces, so that at the start every rank
+//! pulls
+//! a different part from the only seeder, and then at random places, so that ranks that have pulled
+//! alike do not go on in step. Pieces lie in one bitfield for each number of known holders; a
+//! choice is an intersection of bitfields, 64 pieces a step.
 
+use crate::random::Random;
 use content::Bitfield;
 
 /// Pieces with this many known holders, or more, are equally common.
@@ -20,21 +22,44 @@ pub(super) struct Picker {
     availability: Vec<u16>,
     /// Where the next choice begins.
     cursor: u32,
+    /// Pieces that were sent to others, as their holders said; they count as one holder more.
+    promised: Bitfield,
+    /// Whether a choice that could not be made may be possible now.
+    pub(super) changed: bool,
+    /// How often a piece became one that may be chosen.
+    taken_in: u64,
+    random: Random,
 }
 
 impl Picker {
-    /// A picker over `pieces` pieces without any that is wanted; choices begin at `cursor`.
-    pub(super) fn new(pieces: u32, cursor: u32) -> Self {
+    /// A picker over `pieces` pieces without any that is wanted; the first choice begins at
+    /// `cursor`, the
+    /// others where `seed` says.
+    pub(super) fn new(pieces: u32, cursor: u32, seed: u64) -> Self {
         Self {
             levels: vec![Bitfield::new(pieces); COMMON + 1],
             pickable: Bitfield::new(pieces),
             availability: vec![0; pieces as usize],
+            promised: Bitfield::new(pieces),
+            changed: true,
+            taken_in: 0,
+            random: Random::new(seed),
             cursor: if pieces == 0 { 0 } else { cursor % pieces },
         }
     }
 
     fn level(&self, piece: u32) -> usize {
         usize::from(self.availability[piece as usize]).min(COMMON)
+    }
+
+    /// How often a piece became one that may be chosen.
+    pub(super) fn taken_in(&self) -> u64 {
+        self.taken_in
+    }
+
+    /// How many known holders have a piece.
+    pub(super) fn availability(&self, piece: u32) -> u16 {
+        self.availability[piece as usize]
     }
 
     /// The pieces that may be chosen.
@@ -44,6 +69,8 @@ impl Picker {
 
     /// Lets a piece be chosen.
     pub(super) fn add(&mut self, piece: u32) {
+        self.changed = true;
+        self.taken_in += 1;
         self.pickable.insert(piece);
         let level = self.level(piece);
         self.levels[level].insert(piece);
@@ -62,6 +89,14 @@ impl Picker {
         let slot = &mut self.availability[piece as usize];
         *slot = slot.checked_add(1).expect("fewer holders are known than u16 counts");
         self.moved(piece, was);
+        self.changed |= self.pickable.get(piece);
+    }
+
+    /// A piece is on its way to another rank: it is about to have one holder more.
+    pub(super) fn promise(&mut self, piece: u32) {
+        if self.promised.insert(piece) {
+            self.gained(piece);
+        }
     }
 
     /// One known holder fewer has a piece.
@@ -108,14 +143,12 @@ impl Picker {
         (picked, refused)
     }
 
-    /// Takes what was chosen: it can no longer be, and the next choice begins behind it.
+    /// Takes what was chosen: it can no longer be, and the next choice begins elsewhere.
     pub(super) fn take(&mut self, chosen: &[u32]) {
         for &piece in chosen {
             self.remove(piece);
         }
-        if let Some(&last) = chosen.last() {
-            self.cursor = (last + 1) % self.pickable.len();
-        }
+        self.cursor = self.random.below(self.pickable.len() as usize) as u32;
     }
 
     /// What must always hold; for tests and the simulator.
@@ -145,7 +178,7 @@ mod tests {
     }
 
     fn picker(pieces: u32, cursor: u32) -> Picker {
-        let mut picker = Picker::new(pieces, cursor);
+        let mut picker = Picker::new(pieces, cursor, 1);
         (0..pieces).for_each(|piece| picker.add(piece));
         picker
     }
@@ -163,11 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn ties_begin_at_each_ranks_own_place_and_go_round() {
+    fn ties_begin_at_each_ranks_own_place_and_then_anywhere() {
         let mut picker = picker(10, 8);
         (0..10).for_each(|piece| picker.gained(piece));
         assert_eq!(pick(&mut picker, &all(10), 4), vec![8, 9, 0, 1]);
-        assert_eq!(pick(&mut picker, &all(10), 2), vec![2, 3], "and goes on from there");
+        let mut rest: Vec<u32> = (0..6).flat_map(|_| pick(&mut picker, &all(10), 1)).collect();
+        assert_ne!(rest, [2, 3, 4, 5, 6, 7], "ranks that began alike do not go on in step");
+        rest.sort_unstable();
+        assert_eq!(rest, [2, 3, 4, 5, 6, 7]);
     }
 
     #[test]
@@ -199,7 +235,7 @@ mod tests {
         fn levels_and_counts_never_disagree(
             ops in prop::collection::vec((0u8..5, 0u32..40), 0..200),
         ) {
-            let mut picker = Picker::new(40, 7);
+            let mut picker = Picker::new(40, 7, 1);
             let mut holders = [0u32; 40];
             for (op, piece) in ops {
                 match op {

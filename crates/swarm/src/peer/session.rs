@@ -4,6 +4,7 @@
 use super::download::Download;
 use super::entries::{Entries, Sealing};
 use super::gone::Settling;
+use super::gossip::Gossip;
 use super::hashes::Hashes;
 use super::holders::Holders;
 use super::news::{News, Questions};
@@ -11,12 +12,15 @@ use super::pace::Pace;
 use super::picker::Picker;
 use super::upload::{MAX_BATCH, Upload};
 use super::{Fault, Offered, PeerAction, PeerConfig, PeerEvent};
-use crate::message::{Between, FromTracker, Gains, Message, Stop, ToTracker, cut};
+use crate::message::{Between, FromTracker, Gains, Message, Neighbour, Stop, ToTracker, cut};
 use crate::{Counters, Held, Instant, Rank};
-use content::{Bitfield, Catalogue, EntryIndex, HashRange, Kind, Name, PieceId};
+use content::{Bitfield, Catalogue, EntryIndex, HashRange, Kind, Name, PieceId, Span};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+
+/// A gain with at most so many known holders is told to the neighbours at once.
+const RARE: u16 = 2;
 
 /// Everything that a peer knows after START.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub(super) struct Session {
     pub(super) batch: usize,
     /// What this rank's cap lets it ask for.
     pub(super) pace: Pace,
+    /// The bytes of the longest piece.
+    pub(super) longest_piece: u64,
     /// Whether writing may begin: the tracker knows that there is room.
     pub(super) admitted: bool,
     pub(super) stopped: bool,
@@ -90,28 +96,29 @@ impl Session {
         let longest = longest.map(|content| {
             u64::from(content.geometry.piece_len().bytes()).min(content.geometry.len())
         });
-        let longest = longest.max().unwrap_or(1).max(1);
-        let fitting = config.window_bytes / 2 / longest;
+        let longest_piece = longest.max().unwrap_or(1).max(1);
+        let fitting = config.window_bytes / 2 / longest_piece;
         let batch = u64::from(config.batch).min(fitting).clamp(1, MAX_BATCH as u64) as usize;
         let limits = config.limits;
-        let batch = Pace::batch(limits.download, batch, longest);
-        let request_bytes = longest * batch as u64;
+        let batch = Pace::batch(limits.download, batch, longest_piece);
+        let request_bytes = longest_piece * batch as u64;
         config.window_bytes = Pace::window(limits.download, config.window_bytes, request_bytes);
-        let upload_pace = Pace::new(limits.upload, longest, now);
+        let upload_pace = Pace::new(limits.upload, longest_piece, now);
         Self {
             batch,
             pace: Pace::new(limits.download, request_bytes, now),
             upload: Upload::new(Arc::clone(&catalogue), config.upload_window_bytes, upload_pace),
             holders: Holders::new(pieces, config.rank),
-            picker: Picker::new(pieces, cursor as u32),
+            picker: Picker::new(pieces, cursor as u32, u64::from(config.rank.0)),
             entries: Entries::new(&catalogue, wanted),
             download: Download::default(),
-            news: News::new(),
-            questions: Questions::new(now),
+            news: News::new(config.batch as usize),
+            questions: Questions::new(),
             counters: Counters::default(),
             stopped: false,
             settling: None,
             updates: 0,
+            longest_piece,
             config,
             catalogue,
             serving,
@@ -121,7 +128,9 @@ impl Session {
     }
 
     /// Begins with a look at what stands at the destination.
-    pub(super) fn begin(&mut self, actions: &mut Vec<PeerAction>) {
+    pub(super) fn begin(&mut self, neighbours: &[Neighbour], actions: &mut Vec<PeerAction>) {
+        self.upload.gossip = Gossip::new(&self.serving, neighbours);
+        self.upload.gossip.begin(&self.serving, actions);
         self.entries.survey_more(actions);
     }
 
@@ -193,8 +202,10 @@ impl Session {
             // It woke. What would go to it might never leave, and it is told to end.
             return;
         }
+        self.upload.gossip.heard(from);
         match message {
-            Between::Request { number, pieces } => {
+            Between::Request { number, pieces, gained } => {
+                self.on_gained(from, &gained, None, actions);
                 self.upload.request(from, number, &pieces, &self.serving, actions);
             }
             Between::Cancel(number) => self.upload.cancel(from, number, &self.serving, actions),
@@ -204,11 +215,34 @@ impl Session {
                     Message::Between(Between::Hashes { entry, index: range, range: known });
                 actions.push(PeerAction::Send { to: from, message });
             }
+            Between::Gained { pieces, backlog } => {
+                self.on_gained(from, &pieces, Some(backlog), actions);
+            }
             Between::Ack(ack) => self.on_ack(now, from, &ack, actions),
             Between::Hashes { entry, index, range } => {
                 self.on_hashes(now, from, entry, index, range, actions);
             }
         }
+    }
+
+    /// A peer tells of its gains.
+    fn on_gained(
+        &mut self,
+        from: Rank,
+        pieces: &[Span],
+        backlog: Option<u32>,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        let limit = self.catalogue.piece_count();
+        let pieces: Vec<_> = Span::all_checked(pieces, limit).collect();
+        if pieces.is_empty() {
+            return;
+        }
+        self.learn(from, self.upload.gossip.is_near(from), &pieces);
+        if let (Some(holder), Some(backlog)) = (self.holders.get_mut(from), backlog) {
+            holder.backlog = backlog;
+        }
+        self.retract(from, actions);
     }
 
     /// A rank is gone, for this peer's both roles.
@@ -223,7 +257,8 @@ impl Session {
     pub(super) fn gain(&mut self, now: Instant, piece: PieceId) {
         let known = self.hashes.expected(&self.catalogue, piece).is_some();
         if known && self.serving.insert(piece.0) {
-            self.upload.gained(piece);
+            let rare = self.picker.availability(piece.0) <= RARE;
+            self.upload.gossip.gained(piece.0, rare);
             self.news.piece(now, piece.0);
         }
     }
@@ -261,6 +296,8 @@ impl Session {
     /// What belongs to a time of its own: timeouts, updates that waited long enough.
     pub(super) fn on_tick(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
         self.hashes.wake();
+        self.picker.changed = true;
+        self.upload.gossip.urgent = true;
         self.expire(now, actions);
     }
 
@@ -270,6 +307,9 @@ impl Session {
             self.pump(now, actions);
             self.seal_when_done(actions);
         }
+        let Self { upload, holders, .. } = self;
+        let has = |rank, piece| holders.get(rank).is_some_and(|h| h.pieces.get(piece));
+        upload.push_gains(has, actions);
         for update in self.news.take_due(now, self.entries.have_bytes()) {
             self.say(update, actions);
         }

@@ -5,6 +5,8 @@
 //! exactly that order, one PIECE each: its bytes, or nothing where it was withdrawn. Reads run
 //! ahead within a window of bytes.
 
+use super::gossip::Gossip;
+use super::lane::{Lane, Slot, SlotState};
 use super::pace::Pace;
 use super::{PeerAction, TransferId};
 use crate::message::{Ack, Between, Message, RequestNumber};
@@ -15,7 +17,11 @@ use std::sync::Arc;
 
 /// Askers that are served at once. Few enough that each gets its batch soon and becomes a holder
 /// itself; enough to keep a fat link busy while some askers are slow.
-const MAX_LANES: usize = 8;
+const MAX_LANES: usize = 32;
+
+/// This part of the window may be acknowledged and not have left: what waits longer may find
+/// another holder meanwhile.
+const AHEAD_SHARE: u64 = 4;
 
 /// Requests of one asker that are acknowledged at once: the next is ready when the first ends.
 const MAX_ACKED: usize = 2;
@@ -29,39 +35,12 @@ const MAX_WAITING: usize = 8;
 /// cut, which no peer of ours ever sends.
 pub(super) const MAX_BATCH: usize = 2048;
 
-/// Gains told in one acknowledgement.
-const MAX_TOLD: usize = 2048;
-
 /// A request that waits for its acknowledgement.
 #[derive(Debug)]
 struct Waiting {
     from: Rank,
     number: RequestNumber,
     pieces: Vec<u32>,
-}
-
-/// What is acknowledged to one asker and has not been sent.
-#[derive(Debug, Default)]
-struct Lane {
-    slots: VecDeque<Slot>,
-}
-
-#[derive(Debug)]
-struct Slot {
-    request: RequestNumber,
-    piece: PieceId,
-    transfer: TransferId,
-    state: SlotState,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SlotState {
-    /// Not read yet.
-    Idle,
-    Loading,
-    Loaded,
-    /// Is to be answered with nothing.
-    Withdrawn,
 }
 
 /// A piece that is being read or sent: it has a buffer.
@@ -89,10 +68,7 @@ pub(super) struct Upload {
     busy: BTreeMap<TransferId, Busy>,
     /// For each asker, the bytes of what is read for it or on its way to it.
     busy_for: BTreeMap<Rank, u64>,
-    /// Every piece that this rank came to hold, in that order.
-    gains: Vec<u32>,
-    /// For each asker, how many of the gains it was told.
-    told: BTreeMap<Rank, usize>,
+    pub(super) gossip: Gossip,
     next_transfer: u64,
     bytes_sent: u64,
 }
@@ -110,8 +86,7 @@ impl Upload {
             turns: VecDeque::new(),
             busy: BTreeMap::new(),
             busy_for: BTreeMap::new(),
-            gains: Vec::new(),
-            told: BTreeMap::new(),
+            gossip: Gossip::default(),
             // Uploads and downloads number their transfers apart: odd here, even there.
             next_transfer: 1,
             bytes_sent: 0,
@@ -126,11 +101,6 @@ impl Upload {
     /// Whether nothing is being read or sent, and nothing waits.
     pub(super) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.lanes.is_empty() && self.busy.is_empty()
-    }
-
-    /// This rank holds one more piece.
-    pub(super) fn gained(&mut self, piece: PieceId) {
-        self.gains.push(piece.0);
     }
 
     /// Time has passed: what waits for the cap may go on.
@@ -187,8 +157,10 @@ impl Upload {
         actions: &mut Vec<PeerAction>,
     ) {
         if let Some(at) = self.waiting.iter().position(|w| w.from == from && w.number == number) {
-            let waiting = self.take_waiting(at);
-            self.acknowledge(&waiting, &Bitfield::new(serving.len()), actions);
+            let mut waiting = self.take_waiting(at);
+            // All of it is given back.
+            waiting.pieces.clear();
+            self.acknowledge(&waiting, serving, actions);
         }
         self.withdraw_slots(|to, slot| to == from && slot.request == number, actions);
         self.advance(serving, actions);
@@ -239,7 +211,7 @@ impl Upload {
     pub(super) fn lost(&mut self, rank: Rank, serving: &Bitfield, actions: &mut Vec<PeerAction>) {
         self.waiting.retain(|waiting| waiting.from != rank);
         self.waits.remove(&rank);
-        self.told.remove(&rank);
+        self.gossip.lost(rank);
         self.withdraw_slots(|to, _| to == rank, actions);
         self.lanes.remove(&rank);
         self.turns.retain(|&turn| turn != rank);
@@ -298,9 +270,8 @@ impl Upload {
     /// Acknowledges the next waiting request that may be; says whether there was one.
     fn admit(&mut self, serving: &Bitfield, actions: &mut Vec<PeerAction>) -> bool {
         let full = |lane: &&Lane| lane.requests() >= MAX_ACKED;
-        let full_lanes = self.lanes.values().filter(full).count();
-        if self.lanes.len() == MAX_LANES && full_lanes == MAX_LANES {
-            // The usual case under load, and there may be many that wait.
+        let ahead = self.ahead_bytes();
+        if self.waiting.is_empty() || (ahead > 0 && ahead >= self.window_bytes / AHEAD_SHARE) {
             return false;
         }
         let may = |waiting: &Waiting| match self.lanes.get(&waiting.from) {
@@ -313,14 +284,45 @@ impl Upload {
         true
     }
 
+    /// Bytes that are acknowledged and did not leave.
+    fn ahead_bytes(&self) -> u64 {
+        let idle = self.lanes.values().flat_map(Lane::idle);
+        self.busy_bytes + idle.map(|piece| u64::from(self.catalogue.piece_size(piece))).sum::<u64>()
+    }
+
+    /// Pieces that are to be sent to others than a rank.
+    fn backlog_beside(&self, rank: Rank) -> u32 {
+        let lanes = self.lanes.iter().filter(|(to, _)| **to != rank);
+        let acked: usize = lanes.map(|(_, lane)| lane.slots.len()).sum();
+        let waiting = self.waiting.iter().filter(|waiting| waiting.from != rank);
+        let waiting: usize = waiting.map(|waiting| waiting.pieces.len()).sum();
+        let sending = self.busy.values().filter(|busy| busy.sending).count();
+        (acked + waiting + sending) as u32
+    }
+
+    /// Tells neighbours of gains.
+    pub(super) fn push_gains(
+        &mut self,
+        has: impl Fn(Rank, u32) -> bool,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        if self.gossip.is_due() {
+            let backlog = self.backlog_beside(Rank::TRACKER);
+            self.gossip.push(backlog, has, actions);
+        }
+    }
+
     fn acknowledge(
         &mut self,
         waiting: &Waiting,
         serving: &Bitfield,
         actions: &mut Vec<PeerAction>,
     ) {
+        // What was sent to another is given back: the asker will find it there.
+        let pieces = waiting.pieces.iter().copied();
+        let pieces = pieces.filter(|&piece| !self.gossip.is_early(waiting.from, piece));
         let (mut follows, refused): (Vec<u32>, Vec<u32>) =
-            waiting.pieces.iter().copied().partition(|&piece| serving.get(piece));
+            pieces.partition(|&piece| serving.get(piece));
         follows.truncate(self.promised_soon(&follows));
         if !follows.is_empty() && !self.lanes.contains_key(&waiting.from) {
             self.turns.push_back(waiting.from);
@@ -336,14 +338,18 @@ impl Upload {
             };
             self.lanes.entry(waiting.from).or_default().slots.push_back(slot);
         }
-        let told = self.told.entry(waiting.from).or_default();
-        let news = &self.gains[*told..self.gains.len().min(*told + MAX_TOLD)];
-        *told += news.len();
+        let sent = self.gossip.sent_news_for(waiting.from);
+        for &piece in &follows {
+            self.gossip.goes(piece);
+        }
+        let backlog = self.backlog_beside(waiting.from);
         let ack = Ack {
             request: waiting.number,
             follows: Span::join(follows),
             refused: Span::join(refused),
-            gained: Span::join(news.iter().copied()),
+            gained: self.gossip.news_for(waiting.from),
+            sent,
+            backlog,
         };
         actions.push(PeerAction::Send {
             to: waiting.from,
@@ -358,8 +364,7 @@ impl Upload {
             return pieces.len();
         }
         let size = |piece: PieceId| u64::from(self.catalogue.piece_size(piece));
-        let slots = self.lanes.values().flat_map(|lane| &lane.slots);
-        let idle = slots.filter(|slot| slot.state == SlotState::Idle).map(|slot| size(slot.piece));
+        let idle = self.lanes.values().flat_map(Lane::idle).map(size);
         let mut room = self.pace.promises(idle.sum());
         let fits = |piece: &&u32| match room.checked_sub(size(PieceId(**piece))) {
             Some(rest) => {
@@ -461,17 +466,5 @@ impl Upload {
                 SlotState::Withdrawn => {}
             }
         }
-    }
-}
-
-impl Lane {
-    /// How many acknowledged requests have pieces left.
-    fn requests(&self) -> usize {
-        let mut count = 0;
-        let mut last = None;
-        for slot in &self.slots {
-            count += usize::from(last.replace(slot.request) != Some(slot.request));
-        }
-        count
     }
 }

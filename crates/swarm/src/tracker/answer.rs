@@ -20,8 +20,15 @@ use std::ops::Range;
 /// the asker's tables do not depend on the number of peers.
 const SAMPLE: usize = 16;
 
-/// Holders looked at for one answer before the tracker settles for what it has found.
+/// Holders looked at for the answer to a rank's first question; twice as many for each further one.
 const MAX_LOOKS: usize = 256;
+
+/// A holder is named so often in answers to first questions; twice as often for each further one.
+/// Its neighbours hand on what it has: were it named to all, all would wait in its row.
+const MAX_NAMED: u32 = 8;
+
+/// Questions after which these bounds do not grow any more.
+const MAX_DOUBLINGS: u32 = 20;
 
 /// One thing to tell. A part of an answer takes as many as fit a message.
 #[derive(Debug, Serialize)]
@@ -48,7 +55,7 @@ impl Tracker {
         let last = EntryIndex(end - 1);
         let range = job.catalogue.pieces_of(first).start..job.catalogue.pieces_of(last).end;
         let lacking = lacking(job, &self.members[asker.index()], first.0..end);
-        let sample = self.sample(asker, &lacking);
+        let sample = self.sample(asker, question, &lacking);
         let holders = sample.into_iter().flat_map(|rank| self.holder_pieces(asker, rank, &range));
         let mut items: Vec<Item> = holders.map(Item::Holder).collect();
         let gone = self.gone(asker, lacking, actions);
@@ -70,28 +77,31 @@ impl Tracker {
 
     /// Some live ranks that have what the asker lacks, and that it still asks: first those on its
     /// host, then others from a random place on.
-    fn sample(&mut self, asker: Rank, lacking: &Bitfield) -> Vec<Rank> {
+    fn sample(&mut self, asker: Rank, question: u32, lacking: &Bitfield) -> Vec<Rank> {
         let Phase::Serving(job) = &self.phase else { return Vec::new() };
         if job.holders.is_empty() || lacking.is_empty() {
             return Vec::new();
         }
         let Member { host, shunned, .. } = &self.members[asker.index()];
+        let doublings = question.saturating_sub(1).min(MAX_DOUBLINGS);
         let start = self.random.below(job.holders.len());
         let (before, after) = job.holders.split_at(start);
         let mut near = Vec::new();
         let mut far = Vec::new();
         for (looks, &rank) in after.iter().chain(before).enumerate() {
             let found = near.len() + far.len();
-            if found >= SAMPLE || (looks >= MAX_LOOKS && found > 0) {
+            if found >= SAMPLE || looks >= MAX_LOOKS << doublings {
                 break;
             }
             let member = &self.members[rank.index()];
             let asked = rank != asker && !shunned.contains(&rank);
+            let asked = asked && (member.named < MAX_NAMED << doublings || member.host == *host);
             if asked && member.holdings.intersects(lacking) {
                 if member.host == *host { near.push(rank) } else { far.push(rank) }
             }
         }
         near.extend(far);
+        near.iter().for_each(|rank| self.members[rank.index()].named += 1);
         near
     }
 

@@ -2,6 +2,7 @@
 
 use super::job::{FileSystem, Job};
 use super::member::Member;
+use super::neighbours::neighbours;
 use super::{Phase, RollCall, Tracker, TrackerAction, resolve};
 use crate::message::{FromTracker, Start, parts};
 use crate::{Instant, Rank};
@@ -100,11 +101,23 @@ impl Tracker {
         self.number_hosts();
         (job.pending, job.free_bytes) = self.scarce();
         let entries = parts(catalogue.entries().iter().cloned());
+        let takes_part = |member: &Member| !member.wanted.is_empty() || !member.holdings.is_empty();
+        let mut ring: Vec<(u32, Rank)> = plan
+            .ranks
+            .iter()
+            .map(|&rank| (rank, &self.members[rank.index()]))
+            .filter(|(_, member)| takes_part(member))
+            .map(|(rank, member)| (member.host, rank))
+            .collect();
+        ring.sort_unstable();
         for &to in &plan.ranks {
             let mut say = |message| actions.push(TrackerAction::Send { to, message });
             entries.iter().for_each(|part| say(FromTracker::Entries(part.clone())));
             let wanted: Vec<Span> = self.members[to.index()].assigned.spans().collect();
             parts(wanted).into_iter().for_each(|part| say(FromTracker::Wanted(part)));
+            if let Ok(at) = ring.binary_search(&(self.members[to.index()].host, to)) {
+                say(FromTracker::Neighbours(neighbours(&ring, at)));
+            }
             let admitted = !job.pending.contains_key(&to);
             say(FromTracker::Start(Start { entry_count: catalogue.entry_count(), admitted }));
         }

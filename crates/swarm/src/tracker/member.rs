@@ -54,6 +54,8 @@ pub(super) struct Member {
     pub(super) need_bytes: Option<u64>,
     /// Updates that came.
     pub(super) updates: u32,
+    /// How often it was named to somebody who asked for holders.
+    pub(super) named: u32,
     /// Ranks that it asks no more, for what they send does not verify.
     pub(super) shunned: BTreeSet<Rank>,
     /// The last call to settle that it answered.
@@ -92,6 +94,7 @@ impl Member {
             have_bytes: 0,
             need_bytes: None,
             updates: 0,
+            named: 0,
             shunned: BTreeSet::new(),
             settled: 0,
             stop: None,

@@ -14,6 +14,7 @@ mod gather;
 mod interrupt;
 mod job;
 mod member;
+mod neighbours;
 mod report;
 mod resolve;
 

@@ -185,7 +185,7 @@ impl PeerBench {
             "request" => {
                 let (number_text, pieces) = rest.split_once(' ')?;
                 let number = RequestNumber(number(number_text));
-                Between::Request { number, pieces: spans(pieces) }
+                Between::Request { number, pieces: spans(pieces), gained: Vec::new() }
             }
             "cancel" => Between::Cancel(RequestNumber(number(rest))),
             "ack" => Between::Ack(Ack {
@@ -193,7 +193,10 @@ impl PeerBench {
                 follows: runs("follows"),
                 refused: runs("refused"),
                 gained: runs("gained"),
+                sent: runs("sent"),
+                backlog: 0,
             }),
+            "gained" => Between::Gained { pieces: spans(rest), backlog: 0 },
             "asks-hashes" => Between::AskHashes { entry: EntryIndex(first()?), range: 0 },
             "hashes" => {
                 let entry = EntryIndex(first()?);

@@ -18,7 +18,7 @@ fn seeder_with(upload: Option<u64>) -> Bench {
 
 fn ask(bench: &mut Bench, rank: u32, number: u32, first: u32, count: u32) {
     let pieces = span(first, count);
-    bench.from(rank, Between::Request { number: RequestNumber(number), pieces });
+    bench.from(rank, Between::Request { number: RequestNumber(number), pieces, gained: vec![] });
 }
 
 #[test]
@@ -73,7 +73,14 @@ fn a_piece_that_was_refused_is_not_asked_again_of_its_holder() {
     let mut bench = Bench::new(3, false);
     bench.holder(7, span(0, 3));
     let (_, request, _) = bench.take_request().unwrap();
-    let ack = Ack { request, follows: span(0, 1), refused: span(1, 1), gained: vec![] };
+    let ack = Ack {
+        request,
+        follows: span(0, 1),
+        refused: span(1, 1),
+        gained: vec![],
+        sent: vec![],
+        backlog: 0,
+    };
     bench.from(7, Between::Ack(ack));
     let (_, _, pieces) = bench.take_request().unwrap();
     assert_eq!(pieces, span(2, 1));

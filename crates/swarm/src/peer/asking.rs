@@ -1,0 +1,151 @@
+//! What a download role asks for: batches of pieces of holders within the window, hashes, and
+//! holders of the tracker.
+
+use super::PeerAction;
+use super::download::{Request, pieces_of_range};
+use super::holders::Standing;
+use super::session::Session;
+use crate::message::{Between, Message, RequestNumber, ToTracker};
+use crate::{Instant, Rank};
+use content::{EntryIndex, PieceId, Span};
+
+/// With requests under way at fewer holders than this, more are looked for: whoever knows only the
+/// seeder makes it a star.
+const FEW_HOLDERS: usize = 4;
+
+/// A holder is less busy than another with so many pieces fewer to send to others.
+const LESS_BUSY: u32 = 2;
+
+impl Session {
+    /// Asks for as much as the window lets it, and the tracker for holders where none is known.
+    pub(super) fn pump(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
+        self.tell_need(actions);
+        self.salvage_more(actions);
+        if !self.entries.is_halted() {
+            self.ask_hashes(now, actions);
+            if self.admitted {
+                self.ask_pieces(now, actions);
+            }
+        }
+        self.ask_tracker(now, actions);
+    }
+
+    fn ask_hashes(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
+        let (catalogue, holders) = (&self.catalogue, &self.holders);
+        let knowing = |(entry, range), before| {
+            holders.knowing(pieces_of_range(catalogue, entry, range), before)
+        };
+        for ((entry, range), to) in self.hashes.ask(now, knowing) {
+            let message = Message::Between(Between::AskHashes { entry, range });
+            actions.push(PeerAction::Send { to, message });
+        }
+    }
+
+    fn ask_pieces(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
+        if !std::mem::take(&mut self.picker.changed) && !self.pace.is_limited() {
+            return;
+        }
+        loop {
+            let mut room = self.config.window_bytes.saturating_sub(self.download.used_bytes);
+            let mut paid = self.pace.available();
+            let nothing_used = self.download.used_bytes == 0;
+            if room == 0 && !nothing_used {
+                return;
+            }
+            let Some((holder, useful)) = self.holders.next(&self.picker) else { return };
+            let known = self.holders.get(holder).expect("just chosen");
+            let quota = self.quota(useful, known.backlog);
+            let mut first = true;
+            let catalogue = &self.catalogue;
+            let (picked, cut) = self.picker.choose(&known.pieces, quota, |piece| {
+                let bytes = u64::from(catalogue.piece_size(PieceId(piece)));
+                // A window smaller than a piece still takes one.
+                let fits = bytes <= paid && (bytes <= room || (nothing_used && first));
+                first = false;
+                room = room.saturating_sub(bytes);
+                paid = paid.saturating_sub(bytes);
+                fits
+            });
+            if picked.is_empty() || (cut && !nothing_used) {
+                // Part of a batch would make many small requests: wait for more room.
+                return;
+            }
+            self.picker.take(&picked);
+            self.request(now, holder, picked, actions);
+        }
+    }
+
+    /// How many pieces to ask of a holder.
+    fn quota(&self, useful: usize, backlog: u32) -> usize {
+        let window = (self.config.window_bytes / self.longest_piece) as usize;
+        let spare = (window / 4).saturating_sub(backlog as usize) / useful.max(1);
+        spare.min(window / 16).clamp(1, self.batch)
+    }
+
+    /// Takes back what waits at busy holders and can be had of one that is less busy.
+    pub(super) fn retract(&mut self, better: Rank, actions: &mut Vec<PeerAction>) {
+        let Some(known) = self.holders.get(better) else { return };
+        if known.requests > 0 || known.standing != Standing::Good {
+            return;
+        }
+        let (backlog, pieces) = (known.backlog, &known.pieces);
+        let open = self.download.requests.iter_mut();
+        let open = open.filter(|(_, r)| !r.acknowledged && !r.retracted && !r.cancelled);
+        for (&number, request) in open {
+            let Some(at) = self.holders.get(request.holder) else { continue };
+            if at.backlog < backlog + LESS_BUSY || !request.asked.iter().all(|p| pieces.get(p.0)) {
+                continue;
+            }
+            request.retracted = true;
+            let message = Message::Between(Between::Cancel(number));
+            actions.push(PeerAction::Send { to: request.holder, message });
+            return;
+        }
+    }
+
+    fn request(&mut self, now: Instant, to: Rank, pieces: Vec<u32>, actions: &mut Vec<PeerAction>) {
+        let number = RequestNumber(self.download.next_request);
+        self.download.next_request += 1;
+        let spans = Span::join(pieces.iter().copied());
+        let asked: Vec<PieceId> = pieces.into_iter().map(PieceId).collect();
+        let bytes = self.bytes_of(&asked);
+        self.pace.spend(bytes);
+        self.download.used_bytes += bytes;
+        self.download.fetching.extend(&asked);
+        let request = Request {
+            holder: to,
+            asked,
+            superseded: Vec::new(),
+            acknowledged: false,
+            cancelled: false,
+            retracted: false,
+            open: 0,
+            progress: now,
+        };
+        self.download.requests.insert(number, request);
+        let holder = self.holders.get_mut(to).expect("only holders are asked");
+        holder.requests += 1;
+        holder.unacknowledged += 1;
+        let gained = self.upload.gossip.news_for(to);
+        let message = Message::Between(Between::Request { number, pieces: spans, gained });
+        actions.push(PeerAction::Send { to, message });
+    }
+
+    /// Asks the tracker where pieces are missing that no known holder can be asked for.
+    fn ask_tracker(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
+        let used_bytes = self.download.used_bytes;
+        let starving = !self.picker.pickable().is_empty() || self.hashes.any_needed();
+        if !starving
+            || self.entries.is_halted()
+            || !self.questions.may_ask(now, used_bytes == 0)
+            || (used_bytes >= self.config.window_bytes / 2
+                && self.holders.busy_count() >= FEW_HOLDERS)
+        {
+            return;
+        }
+        let Some(missing) = self.entries.missing() else { return };
+        let question = self.questions.next(now);
+        let (first, count) = (EntryIndex(missing.start), missing.end - missing.start);
+        self.say(ToTracker::Ask { question, first, count }, actions);
+    }
+}

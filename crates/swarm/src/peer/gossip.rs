@@ -1,0 +1,252 @@
+//! What this peer tells others of what it holds: its gains, and which of its own it has sent.
+//!
+//! Gains travel with whatever is said to an asker or a holder anyway; neighbours are told unasked
+//! once they lag behind. Of the pieces that it held from the beginning a peer tells whom it answers
+//! which it has sent to others: those are about to be had elsewhere, and a seeder should not send a
+//! piece twice before it has sent each once.
+
+use super::PeerAction;
+use crate::Rank;
+use crate::message::{Between, Message, Neighbour};
+use content::{Bitfield, Span};
+use std::collections::BTreeMap;
+
+/// Pieces told in one message.
+const MAX_TOLD: usize = 1024;
+
+/// A neighbour that was not told of so many gains is told.
+const LAG: usize = 4;
+
+/// A neighbour that says nothing is told no more after so many times: it may hang.
+const MAX_UNHEARD: u32 = 8;
+
+/// A piece held at START that was not sent yet.
+const UNSENT: u32 = u32::MAX;
+
+/// A piece that was not held at START.
+const GAINED: u32 = u32::MAX - 1;
+
+/// What a rank was told: so many of the gains, so many of the pieces sent.
+#[derive(Debug, Default, Clone, Copy)]
+struct Told {
+    gains: usize,
+    sent: usize,
+    /// How often it was told unasked since it last said anything.
+    unheard: u32,
+}
+
+/// What was gained and sent, and who was told of it.
+#[derive(Debug, Default)]
+pub(super) struct Gossip {
+    /// Who is told unasked, and whether it runs on this host.
+    neighbours: BTreeMap<Rank, bool>,
+    /// Every piece that this rank came to hold after START, in that order.
+    gains: Vec<u32>,
+    /// How many gains there were when the neighbours were last told.
+    pushed: usize,
+    told: BTreeMap<Rank, Told>,
+    /// Pieces held at START that went out, in that order.
+    sent: Vec<u32>,
+    /// For each piece, its place among those; empty once each piece held at START went out.
+    sent_at: Vec<u32>,
+    /// Pieces held at START that did not go out yet.
+    unsent: u32,
+    /// The neighbours are to be told at once, of however little.
+    pub(super) urgent: bool,
+}
+
+impl Gossip {
+    /// A peer that holds these pieces at START, and these neighbours.
+    pub(super) fn new(serving: &Bitfield, neighbours: &[Neighbour]) -> Self {
+        let unsent = serving.count();
+        let own = if unsent == 0 { 0 } else { serving.len() as usize };
+        Self {
+            neighbours: neighbours.iter().map(|near| (near.rank, near.near)).collect(),
+            sent_at: (0..own as u32)
+                .map(|p| if serving.get(p) { UNSENT } else { GAINED })
+                .collect(),
+            unsent,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a rank runs on this host, as far as is known.
+    pub(super) fn is_near(&self, rank: Rank) -> bool {
+        self.neighbours.get(&rank).copied().unwrap_or(false)
+    }
+
+    /// Tells the neighbours what is held at START.
+    pub(super) fn begin(&self, serving: &Bitfield, actions: &mut Vec<PeerAction>) {
+        let spans: Vec<Span> = serving.spans().collect();
+        for &to in self.neighbours.keys() {
+            for part in spans.chunks(MAX_TOLD) {
+                say(to, part.to_vec(), 0, actions);
+            }
+        }
+    }
+
+    /// This rank holds one more piece.
+    pub(super) fn gained(&mut self, piece: u32, rare: bool) {
+        self.urgent |= rare;
+        self.gains.push(piece);
+    }
+
+    /// A rank said something.
+    pub(super) fn heard(&mut self, rank: Rank) {
+        if let Some(told) = self.told.get_mut(&rank) {
+            told.unheard = 0;
+        }
+    }
+
+    /// A rank is gone.
+    pub(super) fn lost(&mut self, rank: Rank) {
+        self.told.remove(&rank);
+        self.neighbours.remove(&rank);
+    }
+
+    /// What a rank was not told yet of the gains; now it is.
+    pub(super) fn news_for(&mut self, rank: Rank) -> Vec<Span> {
+        let told = self.told.entry(rank).or_default();
+        let news = &self.gains[told.gains..self.gains.len().min(told.gains + MAX_TOLD)];
+        told.gains += news.len();
+        let mut news = news.to_vec();
+        news.sort_unstable();
+        Span::join(news)
+    }
+
+    /// What a rank was not told yet of what was sent; now it is.
+    pub(super) fn sent_news_for(&mut self, rank: Rank) -> Vec<Span> {
+        if self.unsent == 0 {
+            return Vec::new();
+        }
+        let told = self.told.entry(rank).or_default();
+        let news = &self.sent[told.sent..self.sent.len().min(told.sent + MAX_TOLD)];
+        told.sent += news.len();
+        let mut news = news.to_vec();
+        news.sort_unstable();
+        Span::join(news)
+    }
+
+    /// Whether a rank asks too early for a piece: it was sent to another, the asker does not know
+    /// that yet, and others were not sent to anybody.
+    pub(super) fn is_early(&self, asker: Rank, piece: u32) -> bool {
+        if self.unsent == 0 {
+            return false;
+        }
+        let at = self.sent_at[piece as usize];
+        let told = self.told.get(&asker).map_or(0, |told| told.sent);
+        (at as usize) < self.sent.len() && at as usize >= told
+    }
+
+    /// A piece goes out.
+    pub(super) fn goes(&mut self, piece: u32) {
+        if self.unsent > 0 && self.sent_at[piece as usize] == UNSENT {
+            self.sent_at[piece as usize] = self.sent.len() as u32;
+            self.sent.push(piece);
+            self.unsent -= 1;
+        }
+    }
+
+    /// Whether neighbours are to be told of gains now.
+    pub(super) fn is_due(&self) -> bool {
+        let lag = self.gains.len() - self.pushed;
+        lag >= LAG || (lag > 0 && self.urgent)
+    }
+
+    /// Tells all neighbours what they were not told yet, but for what they have: `has` says whether
+    /// a rank is known to have a piece.
+    pub(super) fn push(
+        &mut self,
+        backlog: u32,
+        has: impl Fn(Rank, u32) -> bool,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        self.urgent = false;
+        self.pushed = self.gains.len();
+        for &to in self.neighbours.keys() {
+            let told = self.told.entry(to).or_default();
+            if told.unheard >= MAX_UNHEARD {
+                continue;
+            }
+            let news = &self.gains[told.gains..self.gains.len().min(told.gains + MAX_TOLD)];
+            told.gains += news.len();
+            let mut news: Vec<u32> = news.iter().copied().filter(|&p| !has(to, p)).collect();
+            if news.is_empty() {
+                continue;
+            }
+            told.unheard += 1;
+            news.sort_unstable();
+            say(to, Span::join(news), backlog, actions);
+        }
+    }
+}
+
+fn say(to: Rank, pieces: Vec<Span>, backlog: u32, actions: &mut Vec<PeerAction>) {
+    let message = Message::Between(Between::Gained { pieces, backlog });
+    actions.push(PeerAction::Send { to, message });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(gossip: &mut Gossip, has: impl Fn(Rank, u32) -> bool) -> Vec<(u32, Vec<Span>)> {
+        let mut actions = Vec::new();
+        if gossip.is_due() {
+            gossip.push(0, has, &mut actions);
+        }
+        let gained = actions.into_iter().map(|action| match action {
+            PeerAction::Send { to, message: Message::Between(Between::Gained { pieces, .. }) } => {
+                (to.0, pieces)
+            }
+            other => panic!("{other:?}"),
+        });
+        gained.collect()
+    }
+
+    fn gossip(held: u32) -> Gossip {
+        let mut serving = Bitfield::new(20);
+        serving.insert_range(0..held);
+        let neighbours = [2, 3].map(|rank| Neighbour { rank: Rank(rank), near: false });
+        Gossip::new(&serving, &neighbours)
+    }
+
+    fn span(first: u32, count: u32) -> Vec<Span> {
+        vec![Span { first, count }]
+    }
+
+    #[test]
+    fn neighbours_hear_of_common_pieces_four_at_a_time_and_of_rare_ones_at_once() {
+        let mut gossip = gossip(0);
+        (0..3).for_each(|piece| gossip.gained(piece, false));
+        assert_eq!(told(&mut gossip, |_, _| false), []);
+        gossip.gained(3, false);
+        assert_eq!(told(&mut gossip, |_, _| false), [(2, span(0, 4)), (3, span(0, 4))]);
+        gossip.gained(9, true);
+        assert_eq!(told(&mut gossip, |_, _| false), [(2, span(9, 1)), (3, span(9, 1))]);
+    }
+
+    #[test]
+    fn nobody_is_told_twice_or_of_what_it_has() {
+        let mut gossip = gossip(0);
+        (0..4).for_each(|piece| gossip.gained(piece, false));
+        assert_eq!(gossip.news_for(Rank(2)), span(0, 4), "with an acknowledgement");
+        assert_eq!(told(&mut gossip, |_, piece| piece == 0), [(3, span(1, 3))]);
+        assert_eq!(gossip.news_for(Rank(3)), []);
+    }
+
+    #[test]
+    fn a_piece_that_went_to_another_is_early_until_the_asker_knows_or_each_went_out() {
+        let mut gossip = gossip(2);
+        gossip.gained(7, false);
+        gossip.goes(0);
+        assert!(gossip.is_early(Rank(5), 0));
+        assert!(!gossip.is_early(Rank(5), 1), "nobody was sent it");
+        assert!(!gossip.is_early(Rank(5), 7), "what was gained is for everyone");
+        assert_eq!(gossip.sent_news_for(Rank(5)), span(0, 1));
+        assert!(!gossip.is_early(Rank(5), 0), "it asks knowing that, so it has nobody else to ask");
+        assert!(gossip.is_early(Rank(6), 0));
+        gossip.goes(1);
+        assert!(!gossip.is_early(Rank(6), 0));
+    }
+}
