@@ -16,6 +16,8 @@ const OUTPUT_DRAINS: Duration = Duration::from_millis(300);
 /// How long the other ranks stay: a rank that leaves before the tracker has aborted gets the
 /// tracker killed.
 const OTHERS_LEAVE: Duration = Duration::from_secs(1);
+/// How long the tracker waits for them to be gone, where MPI tells it.
+const OTHERS_GONE: Duration = Duration::from_secs(4);
 /// How long transfers may take to end after the body of a job that lost nobody.
 const LEFT_OVER: Duration = Duration::from_secs(5);
 /// How long `MPI_Finalize` may take. Where a rank dies in it, others never return.
@@ -109,6 +111,14 @@ fn leave(transport: &mut MpiTransport<'_, '_>, world: &Communicator, ending: End
     let status = if ending.status == 0 { STATUS_LOST } else { ending.status };
     if ending.is_tracker {
         poll_for(transport, OUTPUT_DRAINS, |_| false);
+        if transport.has_lost() {
+            // This MPI outlives its dead, and its launcher now and then hangs in MPI_Abort after a
+            // death (tried). Where no rank is left that could hang, none needs to be aborted.
+            poll_for(transport, OTHERS_GONE, MpiTransport::is_alone);
+            if transport.is_alone() {
+                exit_now(status);
+            }
+        }
         world.abort(status.into());
     }
     poll_for(transport, OTHERS_LEAVE, |_| false);

@@ -103,6 +103,11 @@ impl<'s, 'env> MpiTransport<'s, 'env> {
         self.lost.contains(&true)
     }
 
+    /// Whether all other ranks are known to be lost.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.lost.iter().filter(|lost| **lost).count() + 1 >= self.lost.len()
+    }
+
     /// Whether MPI holds no request, not even a lost rank's.
     pub(crate) fn is_idle(&self) -> bool {
         self.is_drained() && self.flight.is_empty()
