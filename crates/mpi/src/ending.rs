@@ -17,7 +17,7 @@ const OUTPUT_DRAINS: Duration = Duration::from_millis(300);
 /// tracker killed.
 const OTHERS_LEAVE: Duration = Duration::from_secs(1);
 /// How long the tracker waits for them to be gone, where MPI tells it.
-const OTHERS_GONE: Duration = Duration::from_secs(4);
+const OTHERS_GONE: Duration = Duration::from_secs(3);
 /// How long transfers may take to end after the body of a job that lost nobody.
 const LEFT_OVER: Duration = Duration::from_secs(5);
 /// How long `MPI_Finalize` may take. Where a rank dies in it, others never return.
@@ -111,9 +111,9 @@ fn leave(transport: &mut MpiTransport<'_, '_>, world: &Communicator, ending: End
     let status = if ending.status == 0 { STATUS_LOST } else { ending.status };
     if ending.is_tracker {
         poll_for(transport, OUTPUT_DRAINS, |_| false);
-        if transport.has_lost() {
-            // This MPI outlives its dead, and its launcher now and then hangs in MPI_Abort after a
-            // death (tried). Where no rank is left that could hang, none needs to be aborted.
+        // This launcher now and then hangs in MPI_Abort (tried). Where no rank is left that could
+        // hang, none needs to be aborted.
+        if transport.has_lost() || outlives_its_dead() {
             poll_for(transport, OTHERS_GONE, MpiTransport::is_alone);
             if transport.is_alone() {
                 exit_now(status);
@@ -123,6 +123,11 @@ fn leave(transport: &mut MpiTransport<'_, '_>, world: &Communicator, ending: End
     }
     poll_for(transport, OTHERS_LEAVE, |_| false);
     exit_now(status);
+}
+
+/// Whether the launcher was told `--with-ft ulfm`: it lets ranks leave one by one.
+fn outlives_its_dead() -> bool {
+    std::env::var_os("OMPI_MCA_mpi_ft_enable").is_some_and(|value| value == "1")
 }
 
 /// Keeps MPI going, for the last messages of this rank and others, and drops what arrives.
