@@ -145,7 +145,7 @@ fn a_rank_that_sleeps_too_long_is_lost_and_ends_when_it_wakes() {
     assert_eq!(tree(&world.path("b")), tree(&world.path("source")));
     let (woken, other) = (&told.ranks[2], &told.ranks[3]);
     assert!(other.took < 3 * PATIENCE, "nobody waits for it: {:?}", other.took);
-    assert!(told.ended(2).lost && woken.took < 12 * PATIENCE, "{woken:#?}");
+    assert!(told.ended(2).lost && woken.took < 6 * PATIENCE, "{woken:#?}");
 }
 
 #[test]
