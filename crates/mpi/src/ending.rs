@@ -95,7 +95,9 @@ fn conclude(transport: &mut MpiTransport<'_, '_>, world: &Communicator, ending: 
     // What cannot be flushed cannot be said either.
     let _ = std::io::stdout().flush();
     let _ = std::io::stderr().flush();
-    if !ending.lost {
+    // Ranks that finalize and then exit with an error now and then hang this launcher, too.
+    let leaves_anyway = ending.status != 0 && outlives_its_dead();
+    if !ending.lost && !leaves_anyway {
         poll_for(transport, LEFT_OVER, MpiTransport::is_idle);
         if transport.is_idle() && !transport.has_lost() {
             return;
