@@ -1,7 +1,7 @@
 //! Ranks killed with SIGKILL in mid-transfer: under an MPI that goes on without them (Open MPI 5
 //! with ULFM), and under those that end the job, where the next run resumes.
 
-use e2e::{Cluster, MIB, Mpi, assert_same_file, names_below, partials, skip};
+use e2e::{Cluster, Finished, MIB, Mpi, assert_same_file, names_below, partials, skip};
 use std::path::Path;
 
 const RUN: [&str; 5] = ["run", "--share", "rank{rank}/share", "--into", "rank{rank}/into"];
@@ -23,6 +23,19 @@ fn slowly() -> impl Iterator<Item = &'static str> {
     RUN.into_iter().chain(RATE)
 }
 
+/// Runs a job of so many ranks, and kills some once each of the receivers has begun to write.
+fn kill_in_mid_transfer(
+    cluster: &Cluster,
+    ranks: u32,
+    receivers: &[u32],
+    doomed: &[u32],
+) -> Finished {
+    let mut running = cluster.launch(ranks, slowly()).start();
+    running.wait_for_mid_transfer(cluster, receivers);
+    running.kill_ranks(doomed);
+    running.finish()
+}
+
 /// No file has its own name there, but something of it was kept for the next run.
 fn has_a_part_only(cluster: &Cluster, rank: u32, name: &str) {
     let into = cluster.destination(rank);
@@ -37,10 +50,7 @@ fn where_a_leecher_is_killed_the_others_complete() {
     }
     let cluster = Cluster::new();
     let source = cluster.file("rank1/share/large.bin", 1, SIZE);
-    let mut running = cluster.launch(5, slowly()).start();
-    running.wait_for_mid_transfer(&cluster, &[2, 3, 4]);
-    running.kill_rank(3);
-    let finished = running.finish();
+    let finished = kill_in_mid_transfer(&cluster, 5, &[2, 3, 4], &[3]);
     let report = finished.ended_as("degraded");
     finished.lost(&[3]);
     finished.complete_at(&cluster, &[2, 4], &[(NAME, &source)]);
@@ -61,10 +71,7 @@ fn where_a_seeder_is_killed_that_another_replaces_all_complete() {
     let cluster = Cluster::new();
     let source = cluster.file("rank1/share/large.bin", 1, SIZE);
     cluster.file("rank2/share/large.bin", 1, SIZE);
-    let mut running = cluster.launch(5, slowly()).start();
-    running.wait_for_mid_transfer(&cluster, &[3, 4]);
-    running.kill_rank(1);
-    let finished = running.finish();
+    let finished = kill_in_mid_transfer(&cluster, 5, &[3, 4], &[1]);
     let report = finished.ended_as("degraded");
     finished.lost(&[1]);
     finished.complete_at(&cluster, &[3, 4], &[(NAME, &source)]);
@@ -80,10 +87,7 @@ fn where_the_only_seeder_is_killed_all_else_completes_and_what_is_missing_is_nam
     let source = cluster.file("rank1/share/large.bin", 1, SIZE);
     let other = cluster.file("rank2/share/other/file.bin", 2, 64 * MIB);
     let small = cluster.file("rank2/share/small.txt", 3, 1000);
-    let mut running = cluster.launch(5, slowly()).start();
-    running.wait_for_mid_transfer(&cluster, &[3, 4]);
-    running.kill_rank(1);
-    let finished = running.finish();
+    let finished = kill_in_mid_transfer(&cluster, 5, &[3, 4], &[1]);
     let report = finished.ended_as("degraded");
     finished.lost(&[1]);
     finished.incomplete(&[2, 3, 4], &["no rank holds all their pieces"]);
@@ -111,10 +115,7 @@ fn where_three_ranks_are_killed_at_once_the_others_complete() {
     let cluster = Cluster::new();
     let source = cluster.file("rank1/share/large.bin", 1, SIZE);
     cluster.file("rank2/share/large.bin", 1, SIZE);
-    let mut running = cluster.launch(8, slowly()).start();
-    running.wait_for_mid_transfer(&cluster, &[3, 4, 5, 6, 7]);
-    running.kill_ranks(&[1, 3, 6]);
-    let finished = running.finish();
+    let finished = kill_in_mid_transfer(&cluster, 8, &[3, 4, 5, 6, 7], &[1, 3, 6]);
     let report = finished.ended_as("degraded");
     finished.lost(&[1, 3, 6]);
     finished.complete_at(&cluster, &[4, 5, 7], &[(NAME, &source)]);
@@ -130,10 +131,7 @@ fn where_an_mpi_ends_the_job_when_a_rank_is_killed_the_next_run_resumes() {
     let source = cluster.file("rank1/share/large.bin", 1, SIZE);
     for doomed in [3, 1, 0] {
         (2..=4).for_each(|rank| drop(std::fs::remove_dir_all(cluster.destination(rank))));
-        let mut running = cluster.launch(5, slowly()).start();
-        running.wait_for_mid_transfer(&cluster, &[2, 3, 4]);
-        running.kill_rank(doomed);
-        let finished = running.finish();
+        let finished = kill_in_mid_transfer(&cluster, 5, &[2, 3, 4], &[doomed]);
         assert_ne!(finished.status, 0, "{finished}");
         // Others may have come to their end before the launcher ended them.
         for rank in 2..=4 {

@@ -1,6 +1,6 @@
 //! Ranks that hang (SIGSTOP) for longer than the patience of the others, or for shorter.
 
-use e2e::{Cluster, MIB, assert_same_file};
+use e2e::{Cluster, Finished, MIB, assert_same_file};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -14,14 +14,19 @@ fn with_patience(seconds: &str) -> impl Iterator<Item = &str> {
     RUN.into_iter().chain(RATE).chain(["--patience", seconds])
 }
 
+/// Runs a job of five ranks, and lets one hang once each of the receivers has begun to write.
+fn hang_in_mid_transfer(cluster: &Cluster, receivers: &[u32], hung: u32) -> Finished {
+    let mut running = cluster.launch(5, with_patience("3")).start();
+    running.wait_for_mid_transfer(cluster, receivers);
+    running.hang_rank(hung);
+    running.finish()
+}
+
 #[test]
 fn a_leecher_that_hangs_is_lost_and_the_others_complete() {
     let cluster = Cluster::new();
     let source = cluster.file("rank1/share/large.bin", 1, SIZE);
-    let mut running = cluster.launch(5, with_patience("3")).start();
-    running.wait_for_mid_transfer(&cluster, &[2, 3, 4]);
-    running.hang_rank(3);
-    let finished = running.finish();
+    let finished = hang_in_mid_transfer(&cluster, &[2, 3, 4], 3);
     let report = finished.ended_as("degraded");
     finished.lost(&[3]);
     finished.complete_at(&cluster, &[2, 4], &[(NAME, &source)]);
@@ -39,10 +44,7 @@ fn a_seeder_that_hangs_is_replaced_by_another() {
     let cluster = Cluster::new();
     let source = cluster.file("rank1/share/large.bin", 1, SIZE);
     cluster.file("rank2/share/large.bin", 1, SIZE);
-    let mut running = cluster.launch(5, with_patience("3")).start();
-    running.wait_for_mid_transfer(&cluster, &[3, 4]);
-    running.hang_rank(1);
-    let finished = running.finish();
+    let finished = hang_in_mid_transfer(&cluster, &[3, 4], 1);
     finished.ended_as("degraded");
     finished.lost(&[1]);
     finished.complete_at(&cluster, &[3, 4], &[(NAME, &source)]);
@@ -53,10 +55,7 @@ fn where_the_only_seeder_hangs_all_else_completes_and_what_is_missing_is_named()
     let cluster = Cluster::new();
     let source = cluster.file("rank1/share/large.bin", 1, SIZE);
     let other = cluster.file("rank2/share/other.bin", 2, 64 * MIB);
-    let mut running = cluster.launch(5, with_patience("3")).start();
-    running.wait_for_mid_transfer(&cluster, &[3, 4]);
-    running.hang_rank(1);
-    let finished = running.finish();
+    let finished = hang_in_mid_transfer(&cluster, &[3, 4], 1);
     let report = finished.ended_as("degraded");
     finished.lost(&[1]);
     finished.incomplete(&[2, 3, 4], &["no rank holds all their pieces"]);
