@@ -69,7 +69,7 @@ fn every_mistake_has_one_sentence_and_a_hint() {
         "simulate --plans 0",
         "simulate --plans 5 --peers 8",
         "simulate --racks 9 --hosts 4",
-        "simulate --kill 0@5",
+        "simulate --fault full:0@5",
         "simulate --kill 5",
         "simulate --fault hang:5@3",
         "simulate --fault kill:99@3",

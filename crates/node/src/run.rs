@@ -5,6 +5,7 @@
 //! happens it backs off.
 
 mod peer;
+mod tracker;
 
 use crate::advice::Advice;
 use crate::buffer::Pool;
@@ -12,21 +13,16 @@ use crate::disk::{self, Disk};
 use crate::idle::Idle;
 use crate::job::{Job, TrackerPlace};
 use crate::limits;
-use crate::observer::{Observer, Phase, Progress};
+use crate::observer::Observer;
 use crate::prepare::{Inventory, Preparation, Prepared};
 use crate::transport::{Arrival, Transport};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
-use swarm::message::{Envelope, FromTracker, Message, ToTracker};
-use swarm::peer::{Peer, PeerConfig, PeerEvent, TransferId};
-use swarm::tracker::{Tracker, TrackerAction, TrackerConfig, TrackerEvent};
+use swarm::message::{Envelope, Message, ToTracker};
+use swarm::peer::{Peer, PeerEvent, TransferId};
+use swarm::tracker::{Tracker, TrackerEvent};
 use swarm::{Channel, Instant, Outcome, Rank};
 
-/// Bytes that a peer asks for, or has on their way, or not yet written: two batches of ten of the
-/// longest pieces that the default rule makes.
-const WINDOW_BYTES: u64 = 80 << 20;
-/// Bytes that are read ahead or on their way to others.
-const UPLOAD_WINDOW_BYTES: u64 = 32 << 20;
 /// How often the machines hear of the time.
 const TICK: Duration = Duration::from_millis(10);
 /// How often the user hears of progress.
@@ -95,26 +91,14 @@ impl<'a> Node<'a> {
         let colocated = job.tracker == TrackerPlace::Colocated;
         assert!(colocated || ranks > 1, "a dedicated tracker alone has nobody to track");
         let tracks = rank == Rank::TRACKER;
-        let patience = job.patience;
-        let config =
-            TrackerConfig { rank, ranks, colocated, patience, seed: u64::from(std::process::id()) };
+        let config = tracker::config(&job, rank, ranks);
         let tracker = tracks.then(|| Tracker::new(config, Instant::ZERO));
-        let config = PeerConfig {
-            rank,
-            ranks,
-            tracker: Rank::TRACKER,
-            batch: job.batch,
-            window_bytes: WINDOW_BYTES,
-            upload_window_bytes: UPLOAD_WINDOW_BYTES,
-            limits: job.limits,
-            patience,
-        };
         let is_peer = colocated || !tracks;
         Self {
             rank,
             began: job.began,
             tracker,
-            peer: is_peer.then(|| Peer::new(config, Instant::ZERO)),
+            peer: is_peer.then(|| peer::new(&job, rank, ranks, Instant::ZERO)),
             preparation: is_peer.then(|| Preparation::start(job.clone())),
             inventory: None,
             disk: None,
@@ -170,14 +154,6 @@ impl<'a> Node<'a> {
         ended.lost |= self.lost || self.tracker.as_ref().is_some_and(Tracker::has_lost);
         self.drain(ended);
         ended
-    }
-
-    /// A dedicated tracker has no peer that could tell of a problem with the orders: it refuses the
-    /// job itself.
-    fn refuse_as_tracker(&mut self, problem: &str) {
-        let Some(tracker) = &mut self.tracker else { return };
-        let actions = tracker.handle(Instant::ZERO, TrackerEvent::Trouble(problem.to_owned()));
-        self.tracker_actions(actions);
     }
 
     fn is_over(&self) -> bool {
@@ -236,27 +212,6 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn show_progress(&mut self) {
-        let Some(tracker) = &self.tracker else { return };
-        let tally = tracker.tally();
-        let phase = match (tally.started, tally.finishing) {
-            (_, true) => Phase::Finishing,
-            (true, false) => Phase::Transferring,
-            (false, false) => Phase::Preparing,
-        };
-        if tracker.has_ended() {
-            return;
-        }
-        self.observer.progress(&Progress {
-            phase,
-            bytes_wanted: tally.bytes_wanted,
-            bytes_have: tally.bytes_have,
-            peers: tally.peers,
-            peers_done: tally.peers_done,
-            elapsed: self.began.elapsed(),
-        });
-    }
-
     fn on_arrival(&mut self, arrival: Arrival) {
         match arrival {
             Arrival::Message { from, channel, bytes } => match Envelope::decode(channel, &bytes) {
@@ -290,53 +245,15 @@ impl<'a> Node<'a> {
     fn on_envelope(&mut self, from: Rank, envelope: Envelope) {
         let channel = envelope.message.channel();
         tracing::debug!("{channel} {from} -> {}: {}", self.rank, envelope.message);
+        self.depose(&envelope);
         match envelope.message {
-            Message::ToTracker(message) => {
-                if let (ToTracker::Hello(hello), Some(_)) = (&message, &self.tracker) {
+            Message::ToTracker(message) if self.tracker.is_some() => {
+                if let ToTracker::Hello(hello) = &message {
                     self.advice.met(&hello.host);
                 }
                 self.tracker_event(TrackerEvent::Message { from, message });
             }
             _ => self.peer_event(PeerEvent::Message { from, envelope }),
-        }
-    }
-
-    fn tracker_event(&mut self, event: TrackerEvent) {
-        let now = self.now();
-        if let Some(tracker) = &mut self.tracker {
-            let actions = tracker.handle(now, event);
-            self.tracker_actions(actions);
-        }
-    }
-
-    fn tracker_actions(&mut self, actions: Vec<TrackerAction>) {
-        for action in actions {
-            match action {
-                TrackerAction::Send { to, message } => {
-                    if matches!(message, FromTracker::Start(_)) {
-                        self.advise();
-                    }
-                    let epoch = self.tracker.as_ref().expect("only a tracker acts").epoch();
-                    self.send(to, Envelope { epoch, message: Message::FromTracker(message) });
-                }
-                TrackerAction::Notice(text) => self.observer.notice(&text),
-                TrackerAction::Report(report) => {
-                    self.observer.report(&report);
-                    if self.peer.is_none() {
-                        let lost = self.tracker.as_ref().is_some_and(Tracker::has_lost);
-                        let outcome = report.outcome;
-                        self.ended = Some(Ended { outcome, lost, is_tracker: true });
-                    }
-                }
-            }
-        }
-    }
-
-    /// Tells the user once, where the job was started so that it wastes what it could use.
-    fn advise(&mut self) {
-        let is_dedicated = self.job.tracker == TrackerPlace::Dedicated;
-        if let Some(text) = self.advice.give(&self.job.host, is_dedicated) {
-            self.observer.notice(&text);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What can happen, to a machine or to what is on its way.
 
 use crate::network::Flight;
-use swarm::message::{Envelope, ToTracker};
+use swarm::message::Envelope;
 use swarm::peer::{PeerEvent, TransferId};
 
 /// Something that happens at its time.
@@ -19,8 +19,8 @@ pub(crate) enum Happening {
     Own(u32, Box<PeerEvent>),
     /// Time passes for a peer; of several that are planned only the latest counts.
     Tick { rank: u32, number: u32 },
-    /// Time passes for the tracker.
-    TrackerTick,
+    /// Time passes for the tracker on a rank.
+    TrackerTick(u32),
     /// The fault of this number begins.
     Fault(usize),
     /// A rank that hung goes on.
@@ -34,14 +34,7 @@ pub(crate) enum Happening {
 pub(crate) struct Letter {
     pub(crate) from: u32,
     pub(crate) to: u32,
-    pub(crate) content: Content,
-}
-
-/// What is in it; the tracker's machine takes no envelope.
-#[derive(Debug)]
-pub(crate) enum Content {
-    ToTracker(ToTracker),
-    ToPeer(Envelope),
+    pub(crate) envelope: Envelope,
 }
 
 impl Happening {
@@ -49,7 +42,7 @@ impl Happening {
     pub(crate) fn digest(&self) -> [u64; 3] {
         let pair = |from: u32, to: u32| u64::from(from) << 32 | u64::from(to);
         match self {
-            Self::Message(letter) => [1, pair(letter.from, letter.to), letter.content.digest()],
+            Self::Message(letter) => [1, pair(letter.from, letter.to), letter.digest()],
             Self::Flight(flight) => [2, pair(flight.from, flight.to), flight.transfer.0],
             Self::Verified { rank, transfer, piece, good } => {
                 [3 + u64::from(*good), pair(*rank, *piece), transfer.0]
@@ -57,7 +50,7 @@ impl Happening {
             Self::Sent { from, to, transfer } => [5, pair(*from, *to), transfer.0],
             Self::Own(rank, _) => [6, u64::from(*rank), 0],
             Self::Tick { rank, number } => [7, u64::from(*rank), u64::from(*number)],
-            Self::TrackerTick => [8, 0, 0],
+            Self::TrackerTick(rank) => [8, u64::from(*rank), 0],
             Self::Fault(number) => [9, *number as u64, 0],
             Self::Wake(rank) => [10, u64::from(*rank), 0],
             Self::Lost { to, gone } => [11, pair(*gone, *to), 0],
@@ -65,20 +58,17 @@ impl Happening {
     }
 }
 
-impl Content {
+impl Letter {
     fn digest(&self) -> u64 {
         use swarm::message::{Between, Message};
-        match self {
-            Self::ToTracker(message) => message.channel() as u64,
-            Self::ToPeer(envelope) => match &envelope.message {
-                Message::Between(Between::Request { number, pieces, .. }) => {
-                    let spans = pieces.iter();
-                    spans.fold(u64::from(number.0) + 1000, |sum, span| {
-                        sum.wrapping_mul(31).wrapping_add(u64::from(span.first))
-                    })
-                }
-                message => message.channel() as u64,
-            },
+        match &self.envelope.message {
+            Message::Between(Between::Request { number, pieces, .. }) => {
+                let spans = pieces.iter();
+                spans.fold(u64::from(number.0) + 1000, |sum, span| {
+                    sum.wrapping_mul(31).wrapping_add(u64::from(span.first))
+                })
+            }
+            message => message.channel() as u64,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What goes wrong, with whom and when; and how that is written on the command line.
 //!
-//! The death of the tracker (rank 0) is refused: nobody takes over yet.
+//! The tracker, rank 0, is a rank as others; but it holds and sends no pieces, so that nothing can
+//! ail them.
 
 use crate::random::Random;
 use crate::scenario::Scenario;
@@ -10,7 +11,7 @@ use std::str::FromStr;
 /// Something that goes wrong with a rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
-    /// With whom; from 1, for rank 0 tracks.
+    /// With whom. Rank 0 is the tracker.
     pub rank: u32,
     /// When, in rounds after START. A round is the time of one piece on a link.
     pub at: u64,
@@ -128,6 +129,21 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// The loss of a rank that tracks, or may have to.
+    pub(crate) fn of_tracker(random: &mut Random, scenario: &Scenario, rank: u32) -> Self {
+        let at = random.below(scenario.bound() * 3 / 2 + 2);
+        let patience = scenario.patience_rounds();
+        let kind = match random.below(4) {
+            0 => FaultKind::Kill,
+            1 => FaultKind::Vanish,
+            2 => FaultKind::Hang(random.within(1, patience)),
+            _ => FaultKind::Hang(random.within(patience, patience * 3)),
+        };
+        Self { rank, at, kind }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}@{}", self.kind.word(), self.rank, self.at)?;
@@ -149,8 +165,11 @@ impl FromStr for Fault {
         };
         let kind = FaultKind::of(word, value).ok_or_else(form)?;
         let wrong = |why| Err(FaultError::Value(text.to_owned(), why));
-        if number(rank)? == 0 {
-            return wrong("rank 0 tracks, and nobody can take over from it yet");
+        let of_pieces = !kind.silences() && !matches!(kind, FaultKind::Late(_));
+        if number(rank)? == 0 && of_pieces {
+            return wrong(
+                "rank 0 tracks, and has no pieces; it can be killed, vanish, hang, be late",
+            );
         }
         if at > Self::MAX_ROUNDS || value.is_some_and(|value| value > Self::MAX_ROUNDS) {
             return wrong("at most a thousand million rounds");
@@ -185,7 +204,7 @@ mod tests {
             assert!(matches!(text.parse::<Fault>(), Err(FaultError::Form(_))), "{text}");
         }
         for text in
-            ["kill:0@1", "slow:1@0:0", "lose:1@0:0", "corrupt:1@0:101", "kill:1@99999999999"]
+            ["full:0@1", "slow:1@0:0", "lose:1@0:0", "corrupt:1@0:101", "kill:1@99999999999"]
         {
             assert!(matches!(text.parse::<Fault>(), Err(FaultError::Value(..))), "{text}");
         }

@@ -20,6 +20,7 @@ mod node;
 mod oracle;
 mod plan;
 mod random;
+mod reign;
 mod scenario;
 mod world;
 

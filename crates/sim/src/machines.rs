@@ -1,57 +1,31 @@
 //! Between the machines and the world: events in, actions out, as `node::run` does it for real.
 
-use crate::event::{Content, Happening, Letter};
+use crate::event::{Happening, Letter};
 use crate::network::{Cargo, Flight, Micros};
 use crate::node::Life;
 use crate::world::{LONGEST_TICK, TICK, World};
 use content::{Catalogue, EntryIndex};
 use std::sync::Arc;
 use std::time::Duration;
-use swarm::message::{Envelope, FromTracker, Message};
+use swarm::message::{Envelope, Message};
 use swarm::peer::{Fault, Peer, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
-use swarm::tracker::{TrackerAction, TrackerEvent};
+use swarm::tracker::TrackerEvent;
 use swarm::{Instant, Rank};
 
 /// Whose invariants.
 #[derive(Debug, Clone, Copy)]
-enum Due {
+pub(crate) enum Due {
     Tracker,
     Peer,
 }
 
 impl World<'_> {
-    fn instant(&self) -> Instant {
+    pub(crate) fn instant(&self) -> Instant {
         Instant::after(Duration::from_micros(self.now))
     }
 
-    pub(crate) fn tracker_event(&mut self, event: TrackerEvent) {
-        if self.tracker.has_ended() {
-            return;
-        }
-        let actions = self.tracker.handle(self.instant(), event);
-        if self.is_due(Due::Tracker) {
-            self.tracker.check_invariants();
-        }
-        for action in actions {
-            match action {
-                TrackerAction::Send { to, message } => {
-                    match message {
-                        FromTracker::Start(_) => self.start(),
-                        FromTracker::Finish { .. } => self.all_stopped(),
-                        _ => {}
-                    }
-                    let message = Message::FromTracker(message);
-                    let envelope = Envelope { epoch: self.tracker.epoch(), message };
-                    self.send(0, to.0, envelope);
-                }
-                TrackerAction::Notice(_) => {}
-                TrackerAction::Report(report) => self.report = Some(*report),
-            }
-        }
-    }
-
     /// Whether a look at a machine's invariants is due.
-    fn is_due(&mut self, of: Due) -> bool {
+    pub(crate) fn is_due(&mut self, of: Due) -> bool {
         let every = self.scenario.check_every;
         let until = match of {
             Due::Tracker => &mut self.until_tracker_check,
@@ -66,7 +40,7 @@ impl World<'_> {
     }
 
     /// FINISH goes out: the last time that all machines have something to be looked at.
-    fn all_stopped(&mut self) {
+    pub(crate) fn all_stopped(&mut self) {
         if self.stopped.is_none() && self.scenario.check_every > 0 {
             let live = self.nodes.iter().filter(|node| node.life == Life::Live);
             live.filter_map(|node| node.peer.as_ref()).for_each(Peer::check_invariants);
@@ -75,7 +49,7 @@ impl World<'_> {
     }
 
     /// START goes out: the clock of the job begins, and with it what goes wrong.
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         if self.started.is_some() {
             return;
         }
@@ -88,14 +62,12 @@ impl World<'_> {
     }
 
     /// A message goes on its way. Those of a pair and channel arrive in order.
-    fn send(&mut self, from: u32, to: u32, envelope: Envelope) {
+    pub(crate) fn send(&mut self, from: u32, to: u32, envelope: Envelope) {
         if self.scenario.check_every == 1 {
             let decoded = Envelope::decode(envelope.message.channel(), &envelope.encode());
             assert_eq!(decoded.as_ref(), Ok(&envelope), "what is said must survive the wire");
         }
-        if from == 0 || to == 0 {
-            self.tracker_messages += 1;
-        }
+        self.tracker_messages += u64::from(!matches!(envelope.message, Message::Between(_)));
         let mut at = self.now + self.network.message_time(from, to);
         let late = self.nodes[from as usize].late.max(self.nodes[to as usize].late);
         if late > 0 || !self.last_letter.is_empty() {
@@ -104,12 +76,8 @@ impl World<'_> {
             at = (at + self.random.below(late + 1)).max(*last);
             *last = at;
         }
-        let content = match envelope.message {
-            Message::ToTracker(message) => Content::ToTracker(message),
-            _ => Content::ToPeer(envelope),
-        };
         self.queue(to);
-        self.future.plan(at, Happening::Message(Box::new(Letter { from, to, content })));
+        self.future.plan(at, Happening::Message(Box::new(Letter { from, to, envelope })));
     }
 
     /// One more message waits for a rank.
@@ -117,10 +85,12 @@ impl World<'_> {
         let node = &mut self.nodes[to as usize];
         node.letters += 1;
         let letters = node.letters;
-        if to != 0 && node.life == Life::Live {
+        // Who tracked has all that was said to it to read when it wakes.
+        let tracks = node.tracker.is_some() || to == 0;
+        if !tracks && node.life == Life::Live {
             self.peaks.letters = self.peaks.letters.max(letters);
         }
-        let most = if to == 0 { self.limits.letters_of_tracker } else { self.limits.letters };
+        let most = if tracks { self.limits.letters_of_tracker } else { self.limits.letters };
         if letters > most && node.life == Life::Live {
             self.broken(format!("{letters} messages wait for rank {to}"));
         }
@@ -129,13 +99,13 @@ impl World<'_> {
     pub(crate) fn letter_arrives(&mut self, letter: Letter) {
         self.nodes[letter.to as usize].letters -= 1;
         let from = Rank(letter.from);
-        match letter.content {
-            Content::ToTracker(message) => {
-                self.tracker_event(TrackerEvent::Message { from, message });
+        self.depose(letter.to, &letter.envelope);
+        let Letter { to, envelope, .. } = letter;
+        match envelope.message {
+            Message::ToTracker(message) if self.tracks(to) => {
+                self.tracker_event(to, TrackerEvent::Message { from, message });
             }
-            Content::ToPeer(envelope) => {
-                self.peer_event(letter.to, PeerEvent::Message { from, envelope });
-            }
+            _ => self.peer_event(to, PeerEvent::Message { from, envelope }),
         }
     }
 
@@ -242,9 +212,11 @@ impl World<'_> {
             PeerAction::Finish(entry) => self.name(rank, entry),
             PeerAction::Seal => self.at_once.push_back(PeerEvent::Sealed(Ok(()))),
             PeerAction::Close(_) => self.at_once.push_back(PeerEvent::Closed),
+            PeerAction::Succeed(succession) => self.succeed(rank, *succession),
+            PeerAction::Abdicate => self.abdicate(rank),
             PeerAction::Exit { .. } => {
                 self.nodes[rank as usize].life = Life::Exited;
-                self.open -= 1;
+                self.count(rank);
                 self.moves();
             }
             PeerAction::Prepare(_) | PeerAction::Record(..) | PeerAction::Notice(_) => {}

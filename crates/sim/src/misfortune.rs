@@ -23,7 +23,7 @@ impl World<'_> {
             FaultKind::Hang(rounds) => {
                 if node.life == Life::Live {
                     node.life = Life::Hung;
-                    self.open -= 1;
+                    self.count(rank);
                     self.future.plan(self.now + rounds * round, Happening::Wake(rank));
                 }
             }
@@ -38,10 +38,10 @@ impl World<'_> {
 
     fn die(&mut self, rank: u32, is_told: bool) {
         let node = &mut self.nodes[rank as usize];
-        self.open -= u32::from(node.life == Life::Live);
         node.life = Life::Dead;
         node.died = Some(self.now);
         node.deferred = Vec::new();
+        self.count(rank);
         if !is_told {
             return;
         }
@@ -61,8 +61,10 @@ impl World<'_> {
         let waited = std::mem::take(&mut node.deferred);
         waited.into_iter().for_each(|what| self.future.plan(self.now, what));
         self.moves();
-        self.open += 1;
-        self.plan_tick(rank, self.now);
+        self.count(rank);
+        if self.nodes[rank as usize].peer.is_some() {
+            self.plan_tick(rank, self.now);
+        }
     }
 
     /// Keeps what is for a rank that hangs until it goes on, and drops what is for one that is no
@@ -71,6 +73,7 @@ impl World<'_> {
         let rank = match &what {
             Happening::Message(letter) => letter.to,
             Happening::Verified { rank, .. }
+            | Happening::TrackerTick(rank)
             | Happening::Own(rank, _)
             | Happening::Sent { from: rank, .. }
             | Happening::Lost { to: rank, .. } => *rank,

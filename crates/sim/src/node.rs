@@ -5,6 +5,7 @@ use crate::event::Happening;
 use crate::network::{Cargo, Micros};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use swarm::peer::{Peer, TransferId};
+use swarm::tracker::Tracker;
 
 /// Whether a rank does anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,10 @@ pub(crate) enum Life {
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) peer: Option<Peer>,
+    /// Where this rank tracks: from the beginning, or since it took over.
+    pub(crate) tracker: Option<Tracker>,
+    /// Whether it is counted among the ranks that may still do something.
+    pub(crate) open: bool,
     pub(crate) disk: Disk,
     pub(crate) life: Life,
     pub(crate) died: Option<Micros>,
@@ -68,9 +73,17 @@ struct Wire {
 }
 
 impl Node {
+    /// Whether it may still do something.
+    pub(crate) fn runs(&self) -> bool {
+        let tracks = self.tracker.as_ref().is_some_and(|tracker| !tracker.has_ended());
+        self.life == Life::Live && (tracks || self.peer.as_ref().is_some_and(|p| !p.has_exited()))
+    }
+
     pub(crate) fn new(peer: Option<Peer>) -> Self {
         Self {
             peer,
+            tracker: None,
+            open: true,
             disk: Disk::default(),
             life: Life::Live,
             died: None,

@@ -5,9 +5,9 @@
 //! peer serves, and gives a name to, nothing that it has not got. No piece is written twice. Queues
 //! and buffers stay within their bounds (`limits`). A job that has not ended moves on, sooner than
 //! its faults excuse. At the end every live rank that can receive has every piece that any live
-//! rank holds, no rank is called complete that is not, or lost that nothing ailed, the outcome is
-//! what became of the ranks, and no more pieces came twice than the faults excuse: without any,
-//! one in ten thousand.
+//! rank holds, no rank is called complete that is not, or lost that nothing ailed, one rank
+//! reports, the outcome is what became of the ranks, and no more pieces came twice than the faults
+//! excuse: without any, one in ten thousand.
 //!
 //! In a big run a look at all invariants of a machine costs more than its event. There they are
 //! looked at after every ten-thousandth event, and those of all machines when all have stopped; all
@@ -54,6 +54,8 @@ pub(crate) struct Ended<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) nodes: &'a [Node],
     pub(crate) report: Option<&'a Report>,
+    /// The ranks that made one.
+    pub(crate) reports: &'a [u32],
     /// When FINISH was said.
     pub(crate) stopped: Option<Micros>,
     pub(crate) duplicates: u64,
@@ -77,7 +79,13 @@ impl Rank<'_> {
 
 /// Looks at everything when the job is over.
 pub(crate) fn at_the_end(ended: &Ended<'_>) -> Option<String> {
-    let Some(report) = ended.report else { return Some("the job ended without a report".into()) };
+    let Some(report) = ended.report else {
+        let dead = ended.nodes.iter().all(|node| node.life == Life::Dead);
+        return (!dead).then(|| "the job ended without a report".into());
+    };
+    if let Some(what) = reporters(ended, report) {
+        return Some(what);
+    }
     let (duplicates, most) = (ended.duplicates, ended.duplicates_max);
     if duplicates > most {
         return Some(format!("{duplicates} pieces came twice, and the faults excuse {most}"));
@@ -94,7 +102,19 @@ pub(crate) fn at_the_end(ended: &Ended<'_>) -> Option<String> {
     missing(&ranks)
         .or_else(|| ranks.iter().find_map(lies))
         .or_else(|| ranks.iter().find_map(|rank| lost(ended, rank)))
-        .or_else(|| wrong_outcome(&ranks, report))
+        .or_else(|| wrong_outcome(ended, &ranks, report))
+}
+
+/// Another report than one, by a rank that is not lost. A rank that died may have made one before.
+fn reporters(ended: &Ended<'_>, report: &Report) -> Option<String> {
+    let (&last, earlier) = ended.reports.split_last()?;
+    let lost = report.peers.iter().any(|row| row.rank.0 == last && row.state == PeerState::Lost);
+    let lives = |&&rank: &&u32| ended.nodes[rank as usize].life != Life::Dead;
+    match earlier.iter().find(lives) {
+        Some(other) => Some(format!("ranks {other} and {last} both report")),
+        None if lost => Some(format!("rank {last} reports, and calls itself lost")),
+        None => None,
+    }
 }
 
 /// A live rank that lacks what another has. Who sends corrupt pieces is soon asked for none.
@@ -143,9 +163,10 @@ fn lost(ended: &Ended<'_>, rank: &Rank<'_>) -> Option<String> {
 }
 
 /// An outcome that is not what became of the ranks.
-fn wrong_outcome(ranks: &[Rank<'_>], report: &Report) -> Option<String> {
+fn wrong_outcome(ended: &Ended<'_>, ranks: &[Rank<'_>], report: &Report) -> Option<String> {
     let all = ranks.iter().all(|rank| rank.node.disk.is_complete());
-    let lost = ranks.iter().any(|rank| rank.state == PeerState::Lost);
+    // The tracker's row, too, where it was lost.
+    let lost = report.peers.iter().any(|row| row.state == PeerState::Lost);
     let word = report.outcome.word();
     match report.outcome {
         Outcome::Complete if !all => Some(format!("the outcome is {word}, and files are missing")),
@@ -153,7 +174,12 @@ fn wrong_outcome(ranks: &[Rank<'_>], report: &Report) -> Option<String> {
         Outcome::Failed | Outcome::Degraded if all && !lost => {
             Some(format!("the outcome is {word}, and nothing is missing"))
         }
-        Outcome::Refused => {
+        // Who alone had START may be lost with the tracker: then the job begins anew.
+        Outcome::Refused
+            if ranks.iter().any(|rank| {
+                rank.state != PeerState::Lost && rank.number <= ended.scenario.seeders as usize
+            }) =>
+        {
             Some(format!("a job that should run was refused: {:?}", report.reasons))
         }
         _ => None,

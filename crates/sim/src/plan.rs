@@ -37,6 +37,13 @@ pub fn random_plan(seed: u64) -> Scenario {
     scenario.patience_s = random.one_of(&[12, 30]);
     let faults = random.below(6);
     scenario.faults = (0..faults).map(|_| Fault::random(&mut random, &scenario)).collect();
+    if random.below(3) == 0 {
+        // The tracker, and now and then those that take over from it.
+        let lost = random.one_of(&[1, 1, 1, 2, 3]).min(u64::from(peers) - 1);
+        let lose = |rank| Fault::of_tracker(&mut random, &scenario, rank);
+        let losses: Vec<Fault> = (0..lost as u32).map(lose).collect();
+        scenario.faults.extend(losses);
+    }
     scenario
 }
 

@@ -66,7 +66,7 @@ pub enum ScenarioError {
         most: u64,
     },
     /// A fault of a rank that is not there.
-    #[error("--fault {0}: the ranks are 1 to {1}")]
+    #[error("--fault {0}: the ranks are 0, which tracks, to {1}")]
     NoSuchRank(Fault, u32),
     /// A fault of a file that is not there.
     #[error("--fault {0}: the files are 1 to {1}")]
@@ -156,7 +156,7 @@ impl Scenario {
 
     /// Checks that ranks and files that are spoken of are there.
     fn check_places(&self) -> Result<(), ScenarioError> {
-        let (ranks, files) = (1..=self.peers, 1..=u64::from(self.files));
+        let (ranks, files) = (0..=self.peers, 1..=u64::from(self.files));
         for &fault in &self.faults {
             if !ranks.contains(&fault.rank) {
                 return Err(ScenarioError::NoSuchRank(fault, self.peers));

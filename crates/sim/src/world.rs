@@ -8,16 +8,16 @@ use crate::figures::{Figures, Peaks};
 use crate::future::Future;
 use crate::limits;
 use crate::network::{Micros, Network};
-use crate::node::Node;
+use crate::node::{Life, Node};
 use crate::oracle::{self, Ended, Finding};
 use crate::random::{Random, mix};
-use crate::scenario::{PIECE_BYTES, Scenario};
+use crate::reign;
+use crate::scenario::Scenario;
 use content::Bitfield;
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 use swarm::message::Hello;
-use swarm::peer::{Limits, Peer, PeerConfig, PeerEvent};
-use swarm::tracker::{Tracker, TrackerConfig, TrackerEvent};
+use swarm::peer::{Peer, PeerEvent};
+use swarm::tracker::{Tracker, TrackerEvent};
 use swarm::{Destination, Instant, Lock, Rank, Report};
 
 /// How a run ended.
@@ -61,7 +61,6 @@ pub(crate) struct World<'a> {
     pub(crate) now: Micros,
     pub(crate) future: Future,
     pub(crate) network: Network,
-    pub(crate) tracker: Tracker,
     pub(crate) nodes: Vec<Node>,
     pub(crate) random: Random,
     pub(crate) faults: Vec<Fault>,
@@ -77,7 +76,9 @@ pub(crate) struct World<'a> {
     pub(crate) last_letter: BTreeMap<(u32, u32, u8), Micros>,
     pub(crate) until_check: u32,
     pub(crate) until_tracker_check: u32,
+    /// The last report, and all ranks that made one.
     pub(crate) report: Option<Report>,
+    pub(crate) reports: Vec<u32>,
     pub(crate) finding: Option<Finding>,
     /// When the job last came nearer to its end.
     pub(crate) moved: Micros,
@@ -112,44 +113,27 @@ pub fn run(scenario: &Scenario, watch: &mut dyn FnMut(&Sighting)) -> Run {
 impl<'a> World<'a> {
     pub(crate) fn new(scenario: &'a Scenario) -> Self {
         let ranks = scenario.peers + 1;
-        let patience = Duration::from_secs(scenario.patience_s);
-        let config = TrackerConfig {
-            rank: Rank::TRACKER,
-            ranks,
-            colocated: false,
-            patience,
-            seed: scenario.seed,
-        };
-        let config_of = |rank| PeerConfig {
-            rank: Rank(rank),
-            ranks,
-            tracker: Rank::TRACKER,
-            batch: scenario.batch,
-            window_bytes: u64::from(scenario.window) * PIECE_BYTES,
-            upload_window_bytes: u64::from(scenario.upload_window) * PIECE_BYTES,
-            limits: Limits::default(),
-            patience,
-        };
-        let peers = (1..ranks).map(|rank| Some(Peer::new(config_of(rank), Instant::ZERO)));
+        let peers = (1..ranks)
+            .map(|rank| Some(Peer::new(reign::peer_config(scenario, rank), Instant::ZERO)));
         let nodes = std::iter::once(None).chain(peers).map(Node::new).collect();
         let mut world = Self {
             scenario,
             now: 0,
             future: Future::default(),
             network: Network::new(scenario),
-            tracker: Tracker::new(config, Instant::ZERO),
             nodes,
             random: Random::new(mix(scenario.seed)),
             faults: scenario.all_faults(),
             at_once: VecDeque::new(),
             started: None,
             stopped: None,
-            open: scenario.peers,
+            open: ranks,
             limits: limits::Limits::of(scenario),
             last_letter: BTreeMap::new(),
             until_check: scenario.check_every,
             until_tracker_check: scenario.check_every,
             report: None,
+            reports: Vec::new(),
             finding: None,
             moved: 0,
             quiet_events: 0,
@@ -163,6 +147,8 @@ impl<'a> World<'a> {
             trace: 0,
             events: 0,
         };
+        let config = reign::tracker_config(scenario, 0);
+        world.nodes[0].tracker = Some(Tracker::new(config, Instant::ZERO));
         world.introduce();
         world
     }
@@ -170,7 +156,7 @@ impl<'a> World<'a> {
     /// Every peer says who it is and what it offers; what is shared is known at once.
     fn introduce(&mut self) {
         let files = Files::new(self.scenario);
-        self.future.plan(0, Happening::TrackerTick);
+        self.future.plan(0, Happening::TrackerTick(0));
         for rank in 1..=self.scenario.peers {
             let is_seeder = rank <= self.scenario.seeders;
             let hello = PeerEvent::Hello(Box::new(hello(self.scenario, rank, is_seeder)));
@@ -215,7 +201,10 @@ impl<'a> World<'a> {
     }
 
     fn is_over(&self) -> bool {
-        self.finding.is_some() || (self.open == 0 && self.tracker.has_ended())
+        // Where all others are gone, those that hang will have to go on.
+        let hangs = |node: &Node| node.life == Life::Hung;
+        let none_runs = self.open == 0 && (self.report.is_some() || !self.nodes.iter().any(hangs));
+        self.finding.is_some() || none_runs
     }
 
     /// One thing happens.
@@ -234,9 +223,11 @@ impl<'a> World<'a> {
             Happening::Sent { from, to, transfer } => self.sent(from, to, transfer),
             Happening::Own(rank, event) => self.peer_event(rank, *event),
             Happening::Tick { rank, number } => self.tick(rank, number),
-            Happening::TrackerTick => {
-                self.tracker_event(TrackerEvent::Tick);
-                self.future.plan(self.now + LONGEST_TICK, Happening::TrackerTick);
+            Happening::TrackerTick(rank) => {
+                if self.nodes[rank as usize].tracker.is_some() {
+                    self.tracker_event(rank, TrackerEvent::Tick);
+                    self.future.plan(self.now + LONGEST_TICK, Happening::TrackerTick(rank));
+                }
             }
             Happening::Fault(number) => self.strike(self.faults[number]),
             Happening::Wake(rank) => self.wake(rank),
@@ -245,11 +236,8 @@ impl<'a> World<'a> {
     }
 
     fn lost(&mut self, to: u32, gone: u32) {
-        if to == 0 {
-            self.tracker_event(TrackerEvent::Lost(Rank(gone)));
-        } else {
-            self.peer_event(to, PeerEvent::Lost(Rank(gone)));
-        }
+        self.tracker_event(to, TrackerEvent::Lost(Rank(gone)));
+        self.peer_event(to, PeerEvent::Lost(Rank(gone)));
     }
 
     /// The job came nearer to its end.
@@ -287,6 +275,7 @@ impl<'a> World<'a> {
                 scenario: self.scenario,
                 nodes: &self.nodes,
                 report: self.report.as_ref(),
+                reports: &self.reports,
                 stopped: self.stopped,
                 duplicates: self.duplicates,
                 duplicates_max: self.limits.duplicates,

@@ -3,6 +3,7 @@
 
 use super::{Closing, Ended, Node};
 use crate::disk::{self, Disk};
+use crate::job::Job;
 use crate::prepare::{Inventory, Preparation, Prepared};
 use crate::store::Store;
 use crate::transport::Ticket;
@@ -10,12 +11,32 @@ use content::{Bitfield, Catalogue, EntryIndex};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use swarm::message::Envelope;
-use swarm::peer::{PeerAction, PeerEvent};
-use swarm::{Channel, Outcome};
+use swarm::peer::{Peer, PeerAction, PeerConfig, PeerEvent};
+use swarm::{Channel, Instant, Outcome, Rank};
 
 /// Results of the workers that are taken in one round, so that they do not keep messages, and the
 /// time, waiting: each may be the cause of the next.
 const RESULTS_A_ROUND: usize = 64;
+
+/// Bytes that a peer asks for, or has on their way, or not yet written: two batches of ten of the
+/// longest pieces that the default rule makes.
+const WINDOW_BYTES: u64 = 80 << 20;
+/// Bytes that are read ahead or on their way to others.
+const UPLOAD_WINDOW_BYTES: u64 = 32 << 20;
+/// A peer on this rank.
+pub(super) fn new(job: &Job, rank: Rank, ranks: u32, now: Instant) -> Peer {
+    let config = PeerConfig {
+        rank,
+        ranks,
+        tracker: Rank::TRACKER,
+        batch: job.batch,
+        window_bytes: WINDOW_BYTES,
+        upload_window_bytes: UPLOAD_WINDOW_BYTES,
+        limits: job.limits,
+        patience: job.patience,
+    };
+    Peer::new(config, now)
+}
 
 impl Node<'_> {
     pub(super) fn take_preparation(&mut self) -> bool {
@@ -89,11 +110,16 @@ impl Node<'_> {
                     preparation.choose(positions);
                 }
             }
+            PeerAction::Succeed(succession) => self.succeed(*succession),
+            PeerAction::Abdicate => self.abdicate(),
             PeerAction::Begin { catalogue, wanted } => self.begin(catalogue, wanted),
             PeerAction::Notice(text) => self.observer.notice(&text),
             PeerAction::Exit { outcome, lost } => {
                 tracing::info!(outcome = outcome.word(), lost, "the job is over");
                 self.ended = Some(Ended { outcome, lost, is_tracker: false });
+            }
+            PeerAction::Close(_) if self.closing == Closing::Closed => {
+                return Some(PeerEvent::Closed);
             }
             PeerAction::Close(outcome) => self.close(outcome),
             action => return self.disk_action(action),

@@ -85,53 +85,6 @@ fn a_rank_that_had_the_file_before_stands_in_for_a_seeder_that_dies_at_once() {
 }
 
 #[test]
-fn where_the_tracker_dies_while_pieces_move_every_peer_ends_and_resumes_later() {
-    let world = World::new();
-    world.file("source/data", &bytes(PIECES * PIECE, 1));
-    let jobs = || {
-        let seeders = [idle(), seeder(world.path("source"))].into_iter();
-        seeders.chain((2..4).map(|rank| leecher(world.path(&format!("into{rank}")))))
-    };
-    let told = Cluster::new(jobs())
-        .hook(0, from_channel(2, Channel::Update, |_| die()))
-        .hook(2, slow(Duration::from_millis(5)))
-        .hook(3, slow(Duration::from_millis(5)))
-        .run();
-    for rank in 1..4 {
-        let ended = told.ended(rank);
-        assert!(ended.lost && ended.outcome == Outcome::Failed, "{ended:?}");
-        assert!(told.ranks[rank].notices.join(" ").contains("the tracker (rank 0) is lost"));
-    }
-    assert!(told.took < Duration::from_secs(20), "{:?}", told.took);
-    Cluster::new(jobs()).run().expect(Outcome::Complete);
-    assert_eq!(tree(&world.path("into2")), tree(&world.path("source")));
-}
-
-#[test]
-fn where_the_tracker_dies_before_start_nothing_is_left_behind() {
-    let world = World::new();
-    world.file("source/data", &bytes(PIECES * PIECE, 1));
-    let told = Cluster::new([idle(), seeder(world.path("source")), leecher(world.path("into"))])
-        .hook(0, from_channel(2, Channel::Init, |_| die()))
-        .run();
-    assert!(told.ended(1).lost && told.ended(2).lost);
-    assert!(!world.path("into").exists(), "{:?}", tree(&world.path("into")).keys());
-}
-
-#[test]
-fn where_the_tracker_dies_when_all_is_there_the_destination_is_left_in_order() {
-    let world = World::new();
-    world.file("source/data", &bytes(5 * PIECE, 1));
-    std::fs::create_dir(world.path("source/bare")).unwrap();
-    let told = Cluster::new([idle(), seeder(world.path("source")), leecher(world.path("into"))])
-        .hook(2, from_channel(0, Channel::Finish, |seen| seen.arrivals.clear()))
-        .hook(0, from_channel(1, Channel::Finish, |_| die()))
-        .run();
-    assert!(told.ended(2).lost);
-    assert_eq!(tree(&world.path("into")), tree(&world.path("source")), ".shoal is gone");
-}
-
-#[test]
 fn a_rank_that_sleeps_too_long_is_lost_and_ends_when_it_wakes() {
     let world = World::new();
     world.file("source/data", &bytes(PIECES * PIECE, 1));

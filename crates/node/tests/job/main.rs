@@ -11,5 +11,6 @@ mod load;
 mod losses;
 mod refusals;
 mod resume;
+mod succession;
 mod support;
 mod transfers;

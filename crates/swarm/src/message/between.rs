@@ -1,5 +1,6 @@
 //! What peers say to each other: a download role asks, an upload role acknowledges.
 
+use super::Epoch;
 use crate::Channel;
 use content::{EntryIndex, HashRange, Span};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,15 @@ pub enum Between {
     },
     /// What was not sent yet of a request is no longer wanted.
     Cancel(RequestNumber),
+    /// The tracker of this epoch is lost, and so are all ranks between it and you: take over.
+    Succeed {
+        /// The epoch.
+        epoch: Epoch,
+        /// Whether that is known, and not only because nothing was heard.
+        certain: bool,
+    },
+    /// To a rank that speaks as the tracker: this rank obeys another, or has given that one up.
+    Unseated,
     /// The answer to a request.
     Ack(Ack),
     /// What this peer gained since it last told, unasked: to a neighbour.
@@ -74,6 +84,7 @@ impl Between {
     pub fn channel(&self) -> Channel {
         match self {
             Self::Request { .. } | Self::AskHashes { .. } | Self::Cancel(_) => Channel::DthUth,
+            Self::Succeed { .. } | Self::Unseated => Channel::Init,
             Self::Ack(_) | Self::Gained { .. } | Self::Hashes { .. } => Channel::Ack,
         }
     }

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 /// A message of the tracker to a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromTracker {
+    /// This rank tracks from now on: say INIT again.
+    Reign,
+    /// Tell me the catalogue: START had reached you, and not me.
+    Recite,
     /// INIT, to a peer that waits: read and offer these of your shares.
     Read {
         /// Their positions.
@@ -43,6 +47,8 @@ pub enum FromTracker {
     Settle(u32),
     /// A rank was lost: nothing is to be had from it.
     Lost(Rank),
+    /// All others were told that this rank is lost; FINISH follows.
+    GivenUp,
     /// Everybody has stopped, or the job is refused.
     Finish {
         /// How it ended.
@@ -88,14 +94,16 @@ impl FromTracker {
     /// The channel on which it travels.
     pub fn channel(&self) -> Channel {
         match self {
-            Self::Read { .. }
+            Self::Reign
+            | Self::Recite
+            | Self::Read { .. }
             | Self::Entries(_)
             | Self::Wanted(_)
             | Self::Neighbours(_)
             | Self::Start(_) => Channel::Init,
             Self::Holders { .. } => Channel::TrackerDth,
             Self::Admission(_) | Self::Alive | Self::Settle(_) | Self::Lost(_) => Channel::Update,
-            Self::Finish { .. } | Self::End => Channel::Finish,
+            Self::GivenUp | Self::Finish { .. } | Self::End => Channel::Finish,
         }
     }
 }

@@ -19,7 +19,7 @@ pub use hello::{Hello, HelloPart};
 pub(crate) use parts::cut;
 pub use parts::{PART_BYTES, parts};
 pub use pieces::PieceSet;
-pub use to_tracker::{Gains, Stop, ToTracker, WireOffer};
+pub use to_tracker::{Gains, Recall, Rejoined, Stop, ToTracker, WireOffer};
 
 use crate::{Channel, MAX_MESSAGE_LEN, Rank};
 use serde::de::DeserializeOwned;
@@ -108,6 +108,12 @@ impl Message {
 }
 
 impl Envelope {
+    /// Whether this says that the tracker of an epoch tracks no more: there is a higher epoch, or
+    /// its sender does not obey it.
+    pub fn deposes(&self, tracker: Epoch) -> bool {
+        self.epoch > tracker || self.message == Message::Between(Between::Unseated)
+    }
+
     /// The bytes to send.
     ///
     /// # Panics

@@ -55,6 +55,15 @@ impl fmt::Display for ToTracker {
             Self::Offers(offers) => write!(f, "INIT: {} files", offers.len()),
             Self::Introduced => f.write_str("INIT: that is all"),
             Self::Trouble(why) => write!(f, "INIT: trouble: {why}"),
+            Self::Recall(recall) => write!(
+                f,
+                "INIT again: pieces {}; complete files {}",
+                Runs(&recall.pieces),
+                Runs(&recall.complete)
+            ),
+            Self::Rejoined(_) => f.write_str("INIT again: that is all"),
+            Self::Entries(entries) => write!(f, "catalogue: {} files", entries.len()),
+            Self::Recited => f.write_str("catalogue: that is all"),
             Self::Surveyed { need_bytes } => write!(f, "surveyed: {need_bytes} bytes to write"),
             Self::Ask { question, first, count } => {
                 write!(
@@ -90,6 +99,8 @@ impl fmt::Display for ToTracker {
 impl fmt::Display for FromTracker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Reign => f.write_str("this rank tracks now"),
+            Self::Recite => f.write_str("tell the catalogue"),
             Self::Read { positions, .. } => write!(f, "read shares {}", Runs(positions)),
             Self::Entries(entries) => write!(f, "START: {} files", entries.len()),
             Self::Wanted(spans) => write!(f, "START: yours are files {}", Runs(spans)),
@@ -107,6 +118,7 @@ impl fmt::Display for FromTracker {
             Self::Settle(number) => write!(f, "settle {number}"),
             Self::Lost(rank) => write!(f, "rank {rank} is lost"),
             Self::Finish { outcome, .. } => write!(f, "FINISH: {}", outcome.word()),
+            Self::GivenUp => f.write_str("you are given up"),
             Self::End => f.write_str("END"),
         }
     }
@@ -121,6 +133,10 @@ impl fmt::Display for Between {
             Self::AskHashes { entry, range } => {
                 write!(f, "request: hashes of file {}, range {range}", entry.0)
             }
+            Self::Succeed { epoch, .. } => {
+                write!(f, "the tracker, rank {}, is lost: take over", epoch.0)
+            }
+            Self::Unseated => f.write_str("you track no more"),
             Self::Cancel(number) => write!(f, "cancel {}", number.0),
             Self::Ack(ack) => {
                 write!(f, "ack {}: pieces {} follow", ack.request.0, Runs(&ack.follows))?;

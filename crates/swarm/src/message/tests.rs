@@ -12,6 +12,16 @@ fn samples() -> Vec<Message> {
             pieces: vec![Span { first: 0, count: 10 }],
             ..Gains::default()
         })),
+        Message::ToTracker(ToTracker::Recall(Recall {
+            told_to_read: true,
+            pieces: vec![Span { first: 3, count: 4 }],
+            ..Recall::default()
+        })),
+        Message::ToTracker(ToTracker::Rejoined(Box::default())),
+        Message::ToTracker(ToTracker::Entries(vec![])),
+        Message::FromTracker(FromTracker::Reign),
+        Message::Between(Between::Succeed { epoch: Epoch(1), certain: true }),
+        Message::Between(Between::Unseated),
         Message::FromTracker(FromTracker::Lost(Rank(4))),
         Message::FromTracker(FromTracker::Start(Start { entry_count: 3, admitted: true })),
         Message::Between(Between::Request {

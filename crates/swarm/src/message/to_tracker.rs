@@ -1,8 +1,8 @@
 //! What a peer says to the tracker.
 
 use super::{Hello, HelloPart, PieceSet};
-use crate::{Channel, Counters, Rank};
-use content::{Entry, EntryIndex, Span};
+use crate::{Channel, Counters, Outcome, Rank};
+use content::{Catalogue, Entry, EntryIndex, Span};
 use serde::{Deserialize, Serialize};
 
 /// A message of a peer to the tracker.
@@ -18,6 +18,16 @@ pub enum ToTracker {
     Introduced,
     /// INIT: this rank cannot carry out its orders; the job is to be refused with this sentence.
     Trouble(String),
+    /// INIT again, to a tracker that took over: some of what this rank knows, and the last tracker
+    /// knew of it.
+    Recall(Recall),
+    /// INIT again, the end, from a rank that had START.
+    Rejoined(Box<Rejoined>),
+    /// Some entries of the catalogue, in order: the answer to
+    /// [`FromTracker::Recite`](super::FromTracker::Recite).
+    Entries(Vec<Entry>),
+    /// All entries of the catalogue are told.
+    Recited,
     /// After START, where space is scarce: the destination was looked through, and so many bytes
     /// must be written.
     Surveyed {
@@ -73,6 +83,45 @@ pub struct Gains {
     pub have_bytes: u64,
 }
 
+/// What a peer tells a tracker that took over, in parts. Numbers of entries and pieces are those of
+/// the catalogue; a rank that had no START tells none, and offers anew.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Recall {
+    /// Ranks that are gone for good, by the last tracker's word or the transport's.
+    pub lost: Vec<Span>,
+    /// Whether it was told which of its shares to read.
+    pub told_to_read: bool,
+    /// The positions of those.
+    pub read: Vec<Span>,
+    /// Entries that it shares itself.
+    pub own: Vec<Span>,
+    /// Entries that it is to write.
+    pub assigned: Vec<Span>,
+    /// Entries that are complete under their own name.
+    pub complete: Vec<Span>,
+    /// Pieces that it has and serves.
+    pub pieces: Vec<Span>,
+}
+
+/// The rest of what a peer tells a tracker that took over.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Rejoined {
+    /// Whether the last tracker had told all others that this rank is lost.
+    pub given_up: bool,
+    /// How the job ended, where the last tracker had said FINISH.
+    pub finished: Option<Outcome>,
+    /// A digest of the catalogue; none where START had not come.
+    pub catalogue: Option<u64>,
+    /// Bytes, of all that it is to write, that are there and verified.
+    pub have_bytes: u64,
+    /// What its survey found missing, where it had to say so.
+    pub need_bytes: Option<u64>,
+    /// Whether it waits to hear that there is room for that.
+    pub awaits_admission: bool,
+    /// Whether and how its download role ended.
+    pub stop: Option<Stop>,
+}
+
 /// How a download role ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
@@ -82,6 +131,20 @@ pub struct Stop {
     pub counters: Counters,
     /// How many updates it sent: they travel on another channel, and the last may come after this.
     pub updates: u32,
+}
+
+impl Rejoined {
+    /// A number that tells catalogues apart: FNV-1a over their entries, in order.
+    pub fn digest(catalogue: &Catalogue) -> u64 {
+        let mut digest: u64 = 0xCBF2_9CE4_8422_2325;
+        for entry in catalogue.entries() {
+            let bytes = postcard::to_allocvec(entry).expect("every entry encodes");
+            for byte in bytes {
+                digest = (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+            }
+        }
+        digest
+    }
 }
 
 impl Gains {
@@ -102,7 +165,11 @@ impl ToTracker {
             | Self::Hello(_)
             | Self::Offers(_)
             | Self::Introduced
-            | Self::Trouble(_) => Channel::Init,
+            | Self::Trouble(_)
+            | Self::Recall(_)
+            | Self::Rejoined(_)
+            | Self::Entries(_)
+            | Self::Recited => Channel::Init,
             Self::Ask { .. } | Self::Shun(_) | Self::Stop(_) | Self::Interrupted(_) => {
                 Channel::TrackerDth
             }

@@ -61,7 +61,8 @@ pub(super) struct Entries {
     failures: Vec<String>,
     more_failures: usize,
     halted: Option<String>,
-    told_need: bool,
+    /// What the tracker was told that must be written.
+    told_need: Option<u64>,
     pub(super) sealing: Sealing,
 }
 
@@ -84,7 +85,7 @@ impl Entries {
             failures: Vec::new(),
             more_failures: 0,
             halted: None,
-            told_need: false,
+            told_need: None,
             sealing: Sealing::Open,
             wanted,
         }
@@ -110,6 +111,11 @@ impl Entries {
     /// Whether nothing more is written here.
     pub(super) fn is_halted(&self) -> bool {
         self.halted.is_some()
+    }
+
+    /// What the tracker was told that must be written, where it waits for that.
+    pub(super) fn need_told(&self) -> Option<u64> {
+        self.told_need
     }
 
     /// Bytes of wanted entries that are there and verified.

@@ -1,6 +1,7 @@
 //! What can happen to a peer, and what it can want done: the whole interface to its driver.
 
 use crate::message::{Envelope, Hello, Message};
+use crate::tracker::Succession;
 use crate::{Offer, Outcome, Rank};
 use content::{Bitfield, Catalogue, EntryIndex, Hash, HashRange, PieceId, VerifiedLayer};
 use std::sync::Arc;
@@ -183,6 +184,11 @@ pub enum PeerAction {
     Seal,
     /// End all disk work, and clean up; ends with [`PeerEvent::Closed`].
     Close(Outcome),
+    /// This rank tracks from now on, as well as being a peer: make
+    /// [`Tracker::succeed`](crate::tracker::Tracker::succeed).
+    Succeed(Box<Succession>),
+    /// This rank tracks no more.
+    Abdicate,
     /// The process may exit.
     Exit {
         /// How the job ended.

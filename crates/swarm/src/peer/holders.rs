@@ -106,6 +106,11 @@ impl Holders {
         self.strikes.get(&rank).is_some_and(|&strikes| strikes >= MAX_STRIKES)
     }
 
+    /// Ranks that are not asked any more.
+    pub(super) fn banned(&self) -> impl Iterator<Item = Rank> + '_ {
+        self.strikes.keys().copied().filter(|&rank| self.is_banned(rank))
+    }
+
     /// A peer has these pieces; says whether any is news. A new peer beyond the bound takes the
     /// place of one that has nothing to pick, or is left out.
     pub(super) fn learn(

@@ -26,6 +26,7 @@ mod pace;
 mod picker;
 mod session;
 mod stall;
+mod succession;
 mod upload;
 
 pub use event::{Fault, Offered, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
@@ -35,11 +36,14 @@ use crate::message::{
     Between, Envelope, Epoch, FromTracker, Gains, Hello, Message, ToTracker, cut,
 };
 use crate::time::asleep;
-use crate::{Instant, Outcome, Rank};
+use crate::tracker::find;
+use crate::{Held, Instant, Outcome, Rank};
+use content::{Bitfield, Catalogue};
 use opening::Opening;
 use session::Session;
 use std::sync::Arc;
 use std::time::Duration;
+use succession::{Loyalty, Told};
 
 /// What a peer is told when it begins.
 #[derive(Debug, Clone)]
@@ -48,7 +52,7 @@ pub struct PeerConfig {
     pub rank: Rank,
     /// How many ranks the job has.
     pub ranks: u32,
-    /// The rank that tracks.
+    /// The rank that tracks at first.
     pub tracker: Rank,
     /// The most pieces asked from one holder at once, and before the tracker is updated.
     pub batch: u32,
@@ -88,13 +92,9 @@ enum Step {
 #[derive(Debug)]
 pub struct Peer {
     config: PeerConfig,
-    epoch: Epoch,
     phase: Phase,
-    /// When anything was last said to the tracker, and heard from it.
-    said: Instant,
-    heard: Instant,
-    /// When the tracker was last asked for a sign of life.
-    probed: Instant,
+    loyalty: Loyalty,
+    told: Told,
     last_tick: Instant,
     /// The signal that told this rank to stop.
     interrupted: Option<String>,
@@ -103,14 +103,12 @@ pub struct Peer {
 impl Peer {
     /// A peer that waits for [`PeerEvent::Hello`].
     pub fn new(config: PeerConfig, now: Instant) -> Self {
-        let epoch = Epoch(config.tracker.0);
+        let loyalty = Loyalty::new(&config, now);
         Self {
             config,
-            epoch,
             phase: Phase::Opening(Opening::default()),
-            said: now,
-            heard: now,
-            probed: now,
+            loyalty,
+            told: Told::default(),
             last_tick: now,
             interrupted: None,
         }
@@ -118,7 +116,7 @@ impl Peer {
 
     /// The epoch that it obeys.
     pub fn epoch(&self) -> Epoch {
-        self.epoch
+        self.loyalty.epoch()
     }
 
     /// Whether the process may exit.
@@ -137,15 +135,12 @@ impl Peer {
                 self.on_message(now, from, envelope, &mut actions);
             }
             PeerEvent::Tick => self.on_tick(now, &mut actions),
-            PeerEvent::Lost(rank) if rank == self.config.tracker => {
-                self.on_tracker_lost(&mut actions);
-            }
             PeerEvent::Hello(hello) => self.on_hello(*hello, &mut actions),
             PeerEvent::Trouble(sentence) => self.trouble(sentence, &mut actions),
             PeerEvent::Offered(offered) => self.on_offered(offered, &mut actions),
             PeerEvent::Closed => self.on_closed(&mut actions),
             PeerEvent::Interrupt(why) => self.on_interrupt(why, &mut actions),
-            PeerEvent::Lost(rank) => self.on_lost(rank, &mut actions),
+            PeerEvent::Lost(rank) => self.learn_lost(now, rank, &mut actions),
             event => {
                 if let Some(session) = self.session() {
                     session.handle(now, event, &mut actions);
@@ -158,7 +153,7 @@ impl Peer {
             .iter()
             .any(|action| matches!(action, PeerAction::Send { to, .. } if *to == tracker))
         {
-            self.said = now;
+            self.loyalty.said = now;
         }
         actions
     }
@@ -178,8 +173,9 @@ impl Peer {
         });
     }
 
-    fn trouble(&self, sentence: String, actions: &mut Vec<PeerAction>) {
+    fn trouble(&mut self, sentence: String, actions: &mut Vec<PeerAction>) {
         let sentence = cut(sentence, ToTracker::MAX_SENTENCE_LEN);
+        self.told.trouble = Some(sentence.clone());
         self.to_tracker(ToTracker::Trouble(sentence), actions);
     }
 
@@ -188,7 +184,10 @@ impl Peer {
             opening.shares = hello.shares.len() as u32;
         }
         match hello.messages() {
-            Ok(messages) => messages.into_iter().for_each(|it| self.to_tracker(it, actions)),
+            Ok(messages) => {
+                self.told.hello.clone_from(&messages);
+                messages.into_iter().for_each(|it| self.to_tracker(it, actions));
+            }
             Err(sentence) => self.trouble(sentence, actions),
         }
     }
@@ -205,14 +204,24 @@ impl Peer {
         envelope: Envelope,
         actions: &mut Vec<PeerAction>,
     ) {
-        if envelope.epoch < self.epoch {
-            return;
+        // Whatever is said in a higher epoch tells of its tracker.
+        if self.loyalty.yields_to(envelope.epoch) {
+            self.adopt(now, envelope.epoch, actions);
         }
         match envelope.message {
-            Message::FromTracker(message) if from == self.config.tracker => {
-                self.heard = now;
+            Message::FromTracker(message) if self.loyalty.obeys(from, envelope.epoch) => {
+                self.loyalty.hear(now);
                 self.on_tracker(now, message, actions);
             }
+            Message::FromTracker(_) if from != self.config.rank => {
+                let message = Message::Between(Between::Unseated);
+                actions.push(PeerAction::Send { to: from, message });
+            }
+            Message::Between(Between::Unseated) => self.on_unseated(now, actions),
+            Message::Between(Between::Succeed { epoch, certain }) => {
+                self.on_succeed(now, epoch, certain, actions);
+            }
+            // Between peers it does not matter whom each obeys: what was asked is answered.
             Message::Between(message) if self.is_other(from) => {
                 if let Some(session) = self.session() {
                     session.on_peer(now, from, message, actions);
@@ -229,7 +238,9 @@ impl Peer {
     fn on_tracker(&mut self, now: Instant, message: FromTracker, actions: &mut Vec<PeerAction>) {
         match (message, &mut self.phase) {
             (_, Phase::Exited) => {}
-            (FromTracker::Lost(rank), _) => self.on_lost(rank, actions),
+            (FromTracker::Lost(rank), _) => self.learn_lost(now, rank, actions),
+            (FromTracker::Recite, _) => self.recite(actions),
+            (FromTracker::GivenUp, _) => self.loyalty.dismiss(now),
             // A rank was lost after all had stopped: FINISH is said again.
             (FromTracker::Finish { outcome, lost }, Phase::Closing { outcome: o, lost: l, .. }) => {
                 (*o, *l) = (outcome, lost);
@@ -250,6 +261,7 @@ impl Peer {
             }
             (FromTracker::Read { positions, last }, Phase::Opening(opening)) => {
                 if let Some(positions) = opening.on_read(&positions, last) {
+                    self.told.read = Some(positions.clone());
                     actions.push(PeerAction::Prepare(positions));
                 }
             }
@@ -274,6 +286,8 @@ impl Peer {
         let neighbours = std::mem::take(&mut opening.neighbours);
         let early = std::mem::take(&mut opening.early);
         let early_updates = opening.updates;
+        self.told.own = shared_whole(&offered, &catalogue);
+        self.told.began = Some(now);
         actions
             .push(PeerAction::Begin { catalogue: Arc::clone(&catalogue), wanted: wanted.clone() });
         let mut session =
@@ -304,9 +318,8 @@ impl Peer {
     }
 
     fn on_tick(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
-        // While this rank was stopped it heard nothing, and the tracker is not to blame.
         let slept = asleep(self.last_tick, now, self.config.patience);
-        self.heard = (self.heard + slept).min(now);
+        self.loyalty.excuse(now, slept);
         self.last_tick = now;
         if let Phase::Active(session) = &mut self.phase {
             session.on_tick(now, actions);
@@ -314,33 +327,29 @@ impl Peer {
         if self.has_exited() {
             return;
         }
-        let quarter = self.config.patience / 4;
-        let own = self.config.tracker == self.config.rank;
-        // Whoever says much may still hear nothing: only an update without news is answered for
-        // certain.
-        let quiet = now.since(self.said) >= quarter;
-        let deaf = now.since(self.heard) >= quarter && now.since(self.probed) >= quarter;
-        if (quiet || deaf) && !own {
-            self.probed = now;
-            match &mut self.phase {
-                Phase::Opening(opening) => {
-                    opening.updates += 1;
-                    self.to_tracker(ToTracker::Update(Gains::default()), actions);
-                }
-                Phase::Active(session) => session.sign_of_life(actions),
-                // Cleaning up may take its time, and END waits for the slowest rank.
-                Phase::Closing { .. } => {
-                    self.to_tracker(ToTracker::Update(Gains::default()), actions);
-                }
-                Phase::Exited => {}
-            }
+        if self.loyalty.wants_probe(now) {
+            self.probe(actions);
         }
-        if !own && now.since(self.heard) > self.config.patience {
-            self.on_tracker_lost(actions);
+        self.watch_tracker(now, actions);
+    }
+
+    /// Gives the tracker a sign of life, and asks for one.
+    fn probe(&mut self, actions: &mut Vec<PeerAction>) {
+        match &mut self.phase {
+            Phase::Opening(opening) => {
+                opening.updates += 1;
+                self.to_tracker(ToTracker::Update(Gains::default()), actions);
+            }
+            Phase::Active(session) => session.sign_of_life(actions),
+            // Cleaning up may take its time, and END waits for the slowest rank.
+            Phase::Closing { .. } => {
+                self.to_tracker(ToTracker::Update(Gains::default()), actions);
+            }
+            Phase::Exited => {}
         }
     }
 
-    /// Another rank than the tracker's is gone for good.
+    /// A rank is gone for good, for whatever this peer does.
     fn on_lost(&mut self, rank: Rank, actions: &mut Vec<PeerAction>) {
         if !self.is_other(rank) {
             return;
@@ -352,19 +361,6 @@ impl Peer {
             Phase::Closing { session: Some(session), .. } => session.on_lost(rank, actions),
             Phase::Closing { session: None, .. } | Phase::Exited => {}
         }
-    }
-
-    /// Nobody coordinates any more: what arrived is kept, and the process ends.
-    fn on_tracker_lost(&mut self, actions: &mut Vec<PeerAction>) {
-        if self.has_exited() {
-            return;
-        }
-        let tracker = self.config.tracker;
-        actions.push(PeerAction::Notice(format!(
-            "the tracker (rank {tracker}) is lost; what arrived is kept, and the same command resumes"
-        )));
-        actions.push(PeerAction::Exit { outcome: Outcome::Failed, lost: true });
-        self.phase = Phase::Exited;
     }
 
     fn on_closed(&mut self, actions: &mut Vec<PeerAction>) {
@@ -409,6 +405,17 @@ fn asks(message: &Between) -> bool {
             | Between::AskHashes { .. }
             | Between::Cancel(_)
     )
+}
+
+/// The entries of the catalogue that this rank shares itself.
+fn shared_whole(offered: &[Offered], catalogue: &Catalogue) -> Bitfield {
+    let mut own = Bitfield::new(catalogue.entry_count());
+    for offered in offered.iter().filter(|offered| offered.offer.held == Held::Whole) {
+        if let Some(entry) = find(catalogue, &offered.offer.entry.name) {
+            own.insert(entry.0);
+        }
+    }
+    own
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub(super) struct News {
     lost: Vec<u32>,
     pieces: Vec<u32>,
     entries: Vec<u32>,
+    /// All entries that were ever told, or will be.
+    complete: Bitfield,
     since: Option<Instant>,
     /// Pieces in a batch.
     batch: usize,
@@ -34,15 +36,21 @@ pub(super) struct News {
 }
 
 impl News {
-    pub(super) fn new(batch: usize) -> Self {
+    pub(super) fn new(entry_count: u32, batch: usize) -> Self {
         Self {
             lost: Vec::new(),
             pieces: Vec::new(),
             entries: Vec::new(),
+            complete: Bitfield::new(entry_count),
             since: None,
             batch,
             due: false,
         }
+    }
+
+    /// The entries that are complete.
+    pub(super) fn complete(&self) -> &Bitfield {
+        &self.complete
     }
 
     pub(super) fn piece(&mut self, now: Instant, piece: u32) {
@@ -60,6 +68,7 @@ impl News {
 
     pub(super) fn entry(&mut self, now: Instant, entry: u32) {
         self.entries.push(entry);
+        self.complete.insert(entry);
         self.since.get_or_insert(now);
     }
 
@@ -77,6 +86,8 @@ impl News {
         }
         let runs = |numbers: &mut Vec<u32>| {
             numbers.sort_unstable();
+            // Lost, gained and lost again: the tracker takes a list for no more than the catalogue.
+            numbers.dedup();
             Span::join(numbers.drain(..)).into_iter()
         };
         let lost = runs(&mut self.lost).map(Item::Lost);
@@ -139,6 +150,12 @@ impl Questions {
         let unanswered = self.asked.is_some_and(|at| now.since(at) < ANSWER_WITHIN);
         let pause = if idle { self.idle_pause } else { self.pause };
         !unanswered && self.answered_at.is_none_or(|at| now.since(at) >= pause)
+    }
+
+    /// Nobody will answer what was asked: another rank tracks, and may be asked at once.
+    pub(super) fn ask_again(&mut self) {
+        (self.asked, self.answered_at) = (None, None);
+        (self.pause, self.idle_pause) = (FIRST_PAUSE, FIRST_PAUSE);
     }
 
     /// The number of a question that is asked now.

@@ -54,12 +54,30 @@ pub(super) struct Early {
 impl Opening {
     /// Keeps what is offered, and makes the messages that say it.
     pub(super) fn offer(&mut self, offered: Vec<Offered>) -> Vec<ToTracker> {
-        let wire = offered.iter().flat_map(|offered| wire_offers(&offered.offer));
-        let mut messages: Vec<ToTracker> = parts(wire).into_iter().map(ToTracker::Offers).collect();
-        messages.push(ToTracker::Introduced);
         self.offered = offered;
         self.has_offered = true;
+        self.introduce()
+    }
+
+    fn introduce(&self) -> Vec<ToTracker> {
+        let wire = self.offered.iter().flat_map(|offered| wire_offers(&offered.offer));
+        let mut messages: Vec<ToTracker> = parts(wire).into_iter().map(ToTracker::Offers).collect();
+        messages.push(ToTracker::Introduced);
         messages
+    }
+
+    /// Another rank tracks: what the last one said of START counts no more, and what it was told is
+    /// told again.
+    pub(super) fn again(&mut self) -> Vec<ToTracker> {
+        self.entries.clear();
+        self.wanted.clear();
+        self.start = None;
+        self.early.settle = None;
+        self.updates = 0;
+        if !self.reads_told {
+            self.reads.clear();
+        }
+        if self.has_offered { self.introduce() } else { Vec::new() }
     }
 
     /// Takes a part of what is to be read; gives the whole with the last. Positions of no share are

@@ -46,6 +46,7 @@ pub(super) struct Session {
     pub(super) longest_piece: u64,
     /// Whether writing may begin: the tracker knows that there is room.
     pub(super) admitted: bool,
+    /// Whether STOP was said.
     pub(super) stopped: bool,
     /// A call of the tracker to settle.
     pub(super) settling: Option<Settling>,
@@ -112,7 +113,7 @@ impl Session {
             picker: Picker::new(pieces, cursor as u32, u64::from(config.rank.0)),
             entries: Entries::new(&catalogue, wanted),
             download: Download::default(),
-            news: News::new(config.batch as usize),
+            news: News::new(catalogue.entry_count(), config.batch as usize),
             questions: Questions::new(),
             counters: Counters::default(),
             stopped: false,
@@ -218,6 +219,8 @@ impl Session {
             Between::Gained { pieces, backlog } => {
                 self.on_gained(from, &pieces, Some(backlog), actions);
             }
+            // That is for whoever watches the tracker.
+            Between::Succeed { .. } | Between::Unseated => {}
             Between::Ack(ack) => self.on_ack(now, from, &ack, actions),
             Between::Hashes { entry, index, range } => {
                 self.on_hashes(now, from, entry, index, range, actions);

@@ -290,17 +290,6 @@ fn a_late_acknowledgement_still_gets_its_receives() {
 }
 
 #[test]
-fn a_message_of_a_lower_epoch_is_not_obeyed() {
-    let mut bench = Bench::new(1, false);
-    bench.peer.epoch = Epoch(1);
-    bench.tracker(FromTracker::Finish { outcome: Outcome::Failed, lost: false });
-    assert!(matches!(bench.peer.phase, Phase::Active(_)));
-    bench.peer.epoch = Epoch(0);
-    bench.tracker(FromTracker::Finish { outcome: Outcome::Failed, lost: false });
-    assert!(matches!(bench.peer.phase, Phase::Closing { .. }));
-}
-
-#[test]
 fn numbers_that_nothing_has_are_ignored() {
     let mut bench = Bench::new(4, false);
     let beyond = || vec![Span { first: 4, count: 1 }, Span { first: u32::MAX, count: 9 }];

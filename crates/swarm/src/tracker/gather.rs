@@ -19,11 +19,20 @@ impl Tracker {
             return;
         }
         let mut taken: Vec<bool> = Vec::new();
-        for (at, member) in self.members.iter().enumerate().filter(|(_, member)| member.is_live()) {
+        let live = || self.members.iter().enumerate().filter(|(_, member)| member.is_live());
+        // An earlier tracker may have told some.
+        for (_, member) in live() {
+            let shares = member.hello.as_ref().map_or(0, |hello| hello.shares.len());
+            taken.resize(taken.len().max(shares), false);
+            let read = member.read.as_deref().unwrap_or_default();
+            for position in Span::all_checked(read, shares as u32).flatten() {
+                taken[position as usize] = true;
+            }
+        }
+        for (at, member) in live().filter(|(_, member)| member.read.is_none()) {
             let Some(hello) = member.hello.as_ref().filter(|hello| hello.waits_for_read) else {
                 continue;
             };
-            taken.resize(taken.len().max(hello.shares.len()), false);
             let mut reads = Vec::new();
             for (position, (_, there)) in hello.shares.iter().enumerate() {
                 if *there && !std::mem::replace(&mut taken[position], true) {
@@ -87,30 +96,44 @@ impl Tracker {
         let catalogue = Arc::new(plan.catalogue);
         let mut job = Box::new(Job::new(Arc::clone(&catalogue)));
         self.members.iter_mut().for_each(|member| member.begin(&catalogue));
-        for ((rank, wanted), assigned) in plan.ranks.iter().zip(plan.wants).zip(plan.assigned) {
-            let member = &mut self.members[rank.index()];
-            // A rank that cannot receive misses all that it wants.
-            let missing = if member.destination().is_some() { &assigned } else { &wanted };
-            member.wanted_bytes = bytes_of_entries(&catalogue, missing);
-            (member.wanted, member.assigned) = (wanted, assigned);
-            for pieces in offered_pieces(member, &catalogue) {
-                job.gain(*rank, member, pieces);
-            }
-            member.have_bytes = held_assigned_bytes(member, &catalogue);
+        for ((&rank, wanted), assigned) in plan.ranks.iter().zip(plan.wants).zip(plan.assigned) {
+            self.enrol(&mut job, rank, wanted, assigned);
         }
-        self.number_hosts();
         (job.pending, job.free_bytes) = self.scarce();
-        let entries = parts(catalogue.entries().iter().cloned());
-        let takes_part = |member: &Member| !member.wanted.is_empty() || !member.holdings.is_empty();
-        let mut ring: Vec<(u32, Rank)> = plan
-            .ranks
-            .iter()
-            .map(|&rank| (rank, &self.members[rank.index()]))
-            .filter(|(_, member)| takes_part(member))
-            .map(|(rank, member)| (member.host, rank))
-            .collect();
-        ring.sort_unstable();
-        for &to in &plan.ranks {
+        self.say_start(&job, &plan.ranks, actions);
+        self.members.iter_mut().for_each(|member| member.offers.clear());
+        self.phase = Phase::Serving(job);
+        self.roll = RollCall::default();
+        self.rejoining = None;
+        self.started = Some(now);
+    }
+
+    /// Takes a rank into the job with what it offers, what it wants, and what of that it is to
+    /// write.
+    pub(super) fn enrol(
+        &mut self,
+        job: &mut Job,
+        rank: Rank,
+        wanted: Bitfield,
+        assigned: Bitfield,
+    ) {
+        self.number_host(rank);
+        let member = &mut self.members[rank.index()];
+        // A rank that cannot receive misses all that it wants.
+        let missing = if member.destination().is_some() { &assigned } else { &wanted };
+        member.wanted_bytes = bytes_of_entries(&job.catalogue, missing);
+        (member.wanted, member.assigned) = (wanted, assigned);
+        for pieces in offered_pieces(member, &job.catalogue) {
+            job.gain(rank, member, pieces);
+        }
+        member.have_bytes = held_assigned_bytes(member, &job.catalogue);
+    }
+
+    /// Says START to ranks.
+    pub(super) fn say_start(&self, job: &Job, ranks: &[Rank], actions: &mut Vec<TrackerAction>) {
+        let entries = parts(job.catalogue.entries().iter().cloned());
+        let ring = self.ring();
+        for &to in ranks {
             let mut say = |message| actions.push(TrackerAction::Send { to, message });
             entries.iter().for_each(|part| say(FromTracker::Entries(part.clone())));
             let wanted: Vec<Span> = self.members[to.index()].assigned.spans().collect();
@@ -119,21 +142,28 @@ impl Tracker {
                 say(FromTracker::Neighbours(neighbours(&ring, at)));
             }
             let admitted = !job.pending.contains_key(&to);
-            say(FromTracker::Start(Start { entry_count: catalogue.entry_count(), admitted }));
+            say(FromTracker::Start(Start { entry_count: job.catalogue.entry_count(), admitted }));
         }
-        self.members.iter_mut().for_each(|member| member.offers.clear());
-        self.phase = Phase::Serving(job);
-        self.roll = RollCall::default();
-        self.started = Some(now);
     }
 
-    fn number_hosts(&mut self) {
-        let mut hosts: BTreeMap<String, u32> = BTreeMap::new();
-        for member in &mut self.members {
-            let Some(hello) = &member.hello else { continue };
-            let next = hosts.len() as u32;
-            member.host = *hosts.entry(hello.host.clone()).or_insert(next);
-        }
+    /// The live ranks that have or want something, those of one host beside each other.
+    fn ring(&self) -> Vec<(u32, Rank)> {
+        let takes_part = |member: &Member| !member.wanted.is_empty() || !member.holdings.is_empty();
+        let members = self.members.iter().zip((0..).map(Rank));
+        let mut ring: Vec<(u32, Rank)> = members
+            .filter(|(member, _)| member.is_live() && takes_part(member))
+            .map(|(member, rank)| (member.host, rank))
+            .collect();
+        ring.sort_unstable();
+        ring
+    }
+
+    /// Gives a rank the number of its host.
+    pub(super) fn number_host(&mut self, rank: Rank) {
+        let member = &mut self.members[rank.index()];
+        let Some(hello) = &member.hello else { return };
+        let next = self.hosts.len() as u32;
+        member.host = *self.hosts.entry(hello.host.clone()).or_insert(next);
     }
 
     /// The ranks whose destination may be too small for all that goes to its file system, and what
@@ -213,7 +243,7 @@ fn offered_pieces(member: &Member, catalogue: &Catalogue) -> Vec<Range<u32>> {
     held
 }
 
-fn bytes_of_entries(catalogue: &Catalogue, entries: &Bitfield) -> u64 {
+pub(super) fn bytes_of_entries(catalogue: &Catalogue, entries: &Bitfield) -> u64 {
     entries.iter().map(|entry| catalogue.entry(EntryIndex(entry)).len()).sum()
 }
 

@@ -1,8 +1,8 @@
 //! What the tracker knows of one rank.
 
-use crate::message::{Hello, HelloPart, PieceSet, Stop, WireOffer};
+use crate::message::{Hello, HelloPart, PieceSet, Stop, ToTracker, WireOffer};
 use crate::{Counters, Destination, Instant, Rank};
-use content::{Bitfield, Catalogue, Entry, Name};
+use content::{Bitfield, Catalogue, Entry, Name, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -36,6 +36,20 @@ pub(super) struct Member {
     /// The bytes of all sets of pieces that it told.
     offered_bytes: usize,
     pub(super) introduced: bool,
+    /// Whether this tracker knows what the rank has to tell: from the beginning under the first
+    /// one, else once it has said INIT again.
+    pub(super) joined: bool,
+    /// What it said again that only the catalogue makes sense of, and what it said meanwhile.
+    pub(super) recalled: Vec<ToTracker>,
+    pub(super) waiting: Vec<ToTracker>,
+    /// The positions of the shares that it was told to read, where it was.
+    pub(super) read: Option<Vec<Span>>,
+    /// Entries that it shares itself, by its own account.
+    pub(super) own: Bitfield,
+    /// Whether it was told FINISH by an earlier tracker.
+    pub(super) finished: bool,
+    /// Whether it waits for an admission that an earlier tracker did not give.
+    pub(super) awaits_admission: bool,
     /// The same number for ranks of one host; set at START.
     pub(super) host: u32,
     /// Pieces that it has and serves; over the catalogue's pieces from START on.
@@ -85,6 +99,13 @@ impl Member {
             offers: BTreeMap::new(),
             offered_bytes: 0,
             introduced: false,
+            joined: true,
+            recalled: Vec::new(),
+            waiting: Vec::new(),
+            read: None,
+            own: Bitfield::default(),
+            finished: false,
+            awaits_admission: false,
             host: 0,
             holdings: Bitfield::default(),
             wanted: Bitfield::default(),
@@ -194,6 +215,7 @@ impl Member {
     /// Makes room for the catalogue.
     pub(super) fn begin(&mut self, catalogue: &Catalogue) {
         self.holdings = Bitfield::new(catalogue.piece_count());
+        self.own = Bitfield::new(catalogue.entry_count());
         self.wanted = Bitfield::new(catalogue.entry_count());
         self.assigned = Bitfield::new(catalogue.entry_count());
         self.complete = Bitfield::new(catalogue.entry_count());

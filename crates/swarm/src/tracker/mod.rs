@@ -7,7 +7,7 @@
 //! as one that need not be waited for.
 //!
 //! The tracker never sees a piece, never blocks, and keeps nothing on disk: all it knows, peers can
-//! say again.
+//! say again. They do where it is lost and another rank takes over.
 
 mod answer;
 mod gather;
@@ -15,27 +15,33 @@ mod interrupt;
 mod job;
 mod member;
 mod neighbours;
+mod rejoin;
 mod report;
 mod resolve;
+mod watch;
+
+pub use rejoin::Succession;
+pub(crate) use resolve::find;
 
 use crate::message::{Epoch, FromTracker, ToTracker};
 use crate::random::Random;
 use crate::report::{Outcome, Report};
-use crate::time::asleep;
 use crate::{Instant, Rank};
 use interrupt::Interruption;
 use job::Job;
 use member::{Member, Standing};
+use rejoin::Rejoining;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a tracker is told when it begins.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct TrackerConfig {
     /// The rank it runs on.
     pub rank: Rank,
     /// How many ranks the job has.
     pub ranks: u32,
-    /// Whether its own rank is a peer too.
+    /// Whether rank 0 is a peer, besides being the first to track. All others are.
     pub colocated: bool,
     /// A rank silent for so long is lost.
     pub patience: Duration,
@@ -98,13 +104,19 @@ pub struct Tracker {
     random: Random,
     messages: u64,
     started: Option<Instant>,
-    last_tick: Instant,
+    last_event: Instant,
     next_look: Instant,
+    /// This rank slept, and may have been deposed meanwhile: nothing is concluded before this.
+    not_before: Instant,
     greeted: RollCall,
     roll: RollCall,
     /// Whether the sources of a cast were given to readers.
     readers_named: bool,
     interruption: Option<Interruption>,
+    /// The numbers of hosts.
+    hosts: BTreeMap<String, u32>,
+    /// Whether it took over, and some ranks have not said INIT again.
+    rejoining: Option<Box<Rejoining>>,
 }
 
 /// Who is still waited for. What a phase waits for, once done, stays done, so the call goes on
@@ -144,7 +156,7 @@ impl Tracker {
     /// Begins to wait for every peer's INIT.
     pub fn new(config: TrackerConfig, now: Instant) -> Self {
         let members = (0..config.ranks)
-            .map(|rank| Member::new(config.colocated || Rank(rank) != config.rank, now))
+            .map(|rank| Member::new(config.colocated || Rank(rank) != Rank::TRACKER, now))
             .collect();
         let random = Random::new(config.seed);
         Self {
@@ -154,12 +166,15 @@ impl Tracker {
             random,
             messages: 0,
             started: None,
-            last_tick: now,
+            last_event: now,
             next_look: now,
+            not_before: now,
             greeted: RollCall::default(),
             roll: RollCall::default(),
             readers_named: false,
             interruption: None,
+            hosts: BTreeMap::new(),
+            rejoining: None,
         }
     }
 
@@ -182,6 +197,7 @@ impl Tracker {
     /// Takes an event, and says what is to be done about it.
     pub fn handle(&mut self, now: Instant, event: TrackerEvent) -> Vec<TrackerAction> {
         let mut actions = Vec::new();
+        self.excuse_own_sleep(now, &mut actions);
         match event {
             TrackerEvent::Message { from, message } => {
                 self.on_message(now, from, message, &mut actions);
@@ -194,10 +210,13 @@ impl Tracker {
             TrackerEvent::Tick => self.on_tick(now, &mut actions),
         }
         self.advance(now, &mut actions);
-        let sent =
-            actions.iter().filter(|action| matches!(action, TrackerAction::Send { .. })).count();
-        self.messages += sent as u64;
+        self.count_sent(&actions);
         actions
+    }
+
+    fn count_sent(&mut self, actions: &[TrackerAction]) {
+        let sent = |action: &&TrackerAction| matches!(action, TrackerAction::Send { .. });
+        self.messages += actions.iter().filter(sent).count() as u64;
     }
 
     /// How far the job is.
@@ -227,6 +246,22 @@ impl Tracker {
             Standing::Lost { .. } => return self.dismiss(from, actions),
             Standing::Live => member.last_heard = now,
         }
+        if member.joined {
+            self.take(now, from, message, actions);
+        } else {
+            self.welcome(now, from, message, actions);
+        }
+    }
+
+    /// Takes a message of a live rank.
+    fn take(
+        &mut self,
+        now: Instant,
+        from: Rank,
+        message: ToTracker,
+        actions: &mut Vec<TrackerAction>,
+    ) {
+        let member = &mut self.members[from.index()];
         match message {
             ToTracker::HelloPart(part) => {
                 let taken = member.take_part(part);
@@ -264,11 +299,16 @@ impl Tracker {
                 self.take_gains(from, &gains);
             }
             ToTracker::Counters(counters) => {
-                if let Phase::Collecting { .. } = self.phase {
+                if matches!(self.phase, Phase::Collecting { .. }) || member.finished {
                     member.counters = Some(counters);
                 }
             }
             ToTracker::Interrupted(why) => member.interrupted = Some(why),
+            // Nobody asked for them.
+            ToTracker::Recall(_)
+            | ToTracker::Rejoined(_)
+            | ToTracker::Entries(_)
+            | ToTracker::Recited => {}
         }
     }
 
@@ -302,92 +342,12 @@ impl Tracker {
         }
     }
 
-    /// Tells a rank that was given up, and wakes, to end.
-    fn dismiss(&self, rank: Rank, actions: &mut Vec<TrackerAction>) {
-        let outcome = Outcome::Degraded;
-        actions.push(TrackerAction::Send {
-            to: rank,
-            message: FromTracker::Finish { outcome, lost: true },
-        });
-        actions.push(TrackerAction::Send { to: rank, message: FromTracker::End });
-    }
-
-    fn on_lost(&mut self, now: Instant, rank: Rank, why: &str, actions: &mut Vec<TrackerAction>) {
-        let Some(member) = self.members.get_mut(rank.index()) else { return };
-        if !member.is_live() {
-            return;
-        }
-        member.standing = Standing::Lost { at: now, why: why.to_owned() };
-        member.have_bytes = 0;
-        match &mut self.phase {
-            Phase::Gathering | Phase::Ended => {}
-            Phase::Serving(job) => {
-                job.lose(rank, member, 0..job.catalogue.piece_count());
-                self.tell_live(&FromTracker::Lost(rank), actions);
-                self.admit(actions);
-            }
-            Phase::Collecting { job, outcome, reasons, .. } => {
-                // All were told how the job ended, and that MPI can be finalized: no more.
-                if let Some(job) = job.as_mut().filter(|_| *outcome != Outcome::Refused) {
-                    job.lose(rank, member, 0..job.catalogue.piece_count());
-                    (*outcome, *reasons) = report::judge(job, &self.members);
-                }
-                let outcome = *outcome;
-                self.tell_live(&FromTracker::Lost(rank), actions);
-                self.tell_live(&FromTracker::Finish { outcome, lost: true }, actions);
-            }
-        }
-        actions.push(TrackerAction::Notice(format!("rank {rank} is lost: {why}")));
-    }
-
-    fn on_tick(&mut self, now: Instant, actions: &mut Vec<TrackerAction>) {
-        self.excuse_own_sleep(now);
-        self.hurry(now, actions);
-        if now < self.next_look || self.has_ended() {
-            return;
-        }
-        let patience = self.config.patience;
-        self.next_look = now + patience / 8;
-        self.lose_silent(now, patience, actions);
-        if let Phase::Collecting { finished, .. } = self.phase
-            && now.since(finished) > patience
-        {
-            // Whoever lives, and still cleans up, has given several signs of life since FINISH.
-            self.lose_silent(now, patience / 2, actions);
-            self.end(actions);
-        }
-    }
-
-    /// While this rank was stopped (a job suspended as a whole, a debugger) it heard nothing, and
-    /// the others are not to blame.
-    fn excuse_own_sleep(&mut self, now: Instant) {
-        let slept = asleep(self.last_tick, now, self.config.patience);
-        self.last_tick = now;
-        if slept.is_zero() {
-            return;
-        }
-        for member in &mut self.members {
-            member.last_heard = (member.last_heard + slept).min(now);
-        }
-        if let Phase::Collecting { finished, .. } = &mut self.phase {
-            *finished = *finished + slept;
-        }
-    }
-
-    fn lose_silent(&mut self, now: Instant, limit: Duration, actions: &mut Vec<TrackerAction>) {
-        let own = self.config.rank;
-        let silent: Vec<Rank> = (0..self.config.ranks)
-            .map(Rank)
-            .filter(|&rank| rank != own && self.members[rank.index()].is_silent(now, limit))
-            .collect();
-        for rank in silent {
-            let why = format!("silent for more than {} s", limit.as_secs_f64());
-            self.on_lost(now, rank, &why, actions);
-        }
-    }
-
     /// Moves to the next phase once nothing holds it back.
     fn advance(&mut self, now: Instant, actions: &mut Vec<TrackerAction>) {
+        if now < self.not_before {
+            return;
+        }
+        self.complete_roster(actions);
         match &self.phase {
             Phase::Gathering => {
                 if self.greeted.all(&self.members, |member| member.hello.is_some()) {
@@ -447,7 +407,14 @@ impl Tracker {
             actions.push(TrackerAction::Report(Box::new(self.report())));
         }
         self.phase = Phase::Ended;
-        self.tell_live(&FromTracker::End, actions);
+        for to in self.peers() {
+            if self.members[to.index()].is_live() {
+                actions.push(TrackerAction::Send { to, message: FromTracker::End });
+            } else {
+                // Whoever was given up, and woke or wakes, waits for this, too.
+                self.dismiss(to, actions);
+            }
+        }
     }
 
     /// The truth as it is known now.
@@ -455,12 +422,17 @@ impl Tracker {
         let Phase::Collecting { job, outcome, reasons, finished } = &self.phase else {
             unreachable!("only while collecting")
         };
-        let live = self.members.iter().filter(|member| member.is_live()).count() as u64;
+        let ends = self.peers().count() as u64;
         let why = (*outcome, reasons.clone());
         let mut report = report::make(&self.members, job.as_deref(), why, self.started, *finished);
         report.tracker = self.config.rank;
-        report.tracker_messages = self.messages + live;
+        report.tracker_messages = self.messages + ends;
         report
+    }
+
+    fn peers(&self) -> impl Iterator<Item = Rank> + '_ {
+        let peers = self.members.iter().zip(0..);
+        peers.filter(|(m, _)| m.standing != Standing::NoPeer).map(|(_, rank)| Rank(rank))
     }
 
     /// What must hold after every event; for tests and the simulator.

@@ -135,6 +135,17 @@ pub(super) fn wants(
     members: &Members<'_>,
     catalogue: &Catalogue,
 ) -> Result<Vec<Bitfield>, Vec<String>> {
+    let (wants, mut reasons) = all_wants(members, catalogue);
+    reasons.truncate(MAX_REASONS);
+    if reasons.is_empty() { Ok(wants) } else { Err(reasons) }
+}
+
+/// For each member what it wants, as sets of entries, and a sentence for each pattern that matches
+/// nothing.
+pub(super) fn all_wants(
+    members: &Members<'_>,
+    catalogue: &Catalogue,
+) -> (Vec<Bitfield>, Vec<String>) {
     let mut matches: BTreeMap<&str, Bitfield> = BTreeMap::new();
     let mut reasons = Vec::new();
     let mut wants = Vec::with_capacity(members.len());
@@ -157,11 +168,13 @@ pub(super) fn wants(
                     wanted.remove(entry.0);
                 }
             }
+            member.own.iter().for_each(|entry| {
+                wanted.remove(entry);
+            });
         }
         wants.push(wanted);
     }
-    reasons.truncate(MAX_REASONS);
-    if reasons.is_empty() { Ok(wants) } else { Err(reasons) }
+    (wants, reasons)
 }
 
 /// The entries that a pattern matches, with the directories that they lie in.
@@ -193,7 +206,7 @@ fn without_match(rank: Rank, pattern: &str, catalogue: &Catalogue) -> String {
 }
 
 /// The entry of this name. The catalogue is in order of the names.
-pub(super) fn find(catalogue: &Catalogue, name: &Name) -> Option<EntryIndex> {
+pub(crate) fn find(catalogue: &Catalogue, name: &Name) -> Option<EntryIndex> {
     let at = catalogue.entries().binary_search_by(|entry| entry.name.cmp(name)).ok()?;
     Some(EntryIndex(at as u32))
 }

@@ -248,7 +248,8 @@ fn a_lost_rank_that_wakes_is_told_to_end() {
     bench.event(TrackerEvent::Lost(Rank(2)));
     bench.sent(2);
     bench.say(2, gained(0, 4));
-    assert_eq!(bench.sent(2).last(), Some(&FromTracker::End));
+    let finish = FromTracker::Finish { outcome: Outcome::Degraded, lost: true };
+    assert_eq!(bench.sent(2).last(), Some(&finish), "and waits for the end of all others");
     assert_eq!(bench.ask(3).0.len(), 1, "and holds nothing");
 }
 

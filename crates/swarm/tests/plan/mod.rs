@@ -85,7 +85,10 @@ impl Plan {
         }
         let count = if dice.one_in(2) { 0 } else { 1 + dice.below(2) };
         let faults = (0..count).map(|_| draw_fault(dice, &orders, settings.patience));
-        let faults = faults.collect();
+        let mut faults: Vec<_> = faults.collect();
+        if dice.one_in(3) {
+            faults.extend(draw_losses_of_trackers(dice, &orders, settings.patience));
+        }
         Self { settings, orders, faults }
     }
 
@@ -239,14 +242,30 @@ fn draw_fault(dice: &mut Dice, orders: &[Orders], patience: Duration) -> (Trigge
     let sharers = (1..ranks as usize).filter(|&at| !orders[at].shares.is_empty());
     let mut sharers: Vec<usize> = sharers.collect();
     sharers.push(1 + dice.below(ranks - 1) as usize);
-    // Rarely the tracker's: that ends the job.
-    let rank = if dice.one_in(20) { 0 } else { dice.of(&sharers) };
-    let rank = Rank(rank as u32);
-    let fault = if dice.one_in(2) {
+    let rank = Rank(dice.of(&sharers) as u32);
+    (trigger, draw_blow(dice, rank, patience))
+}
+
+/// The tracker is lost, and now and then those that take over as well.
+fn draw_losses_of_trackers(
+    dice: &mut Dice,
+    orders: &[Orders],
+    patience: Duration,
+) -> Vec<(Trigger, Fault)> {
+    let ranks = orders.len() as u64;
+    let count = if dice.one_in(3) { 1 + dice.below(ranks.min(3)) } else { 1 };
+    let losses = (0..count as u32).map(|rank| {
+        let (trigger, _) = draw_fault(dice, orders, patience);
+        (trigger, draw_blow(dice, Rank(rank), patience))
+    });
+    losses.collect()
+}
+
+fn draw_blow(dice: &mut Dice, rank: Rank, patience: Duration) -> Fault {
+    if dice.one_in(2) {
         Fault::Kill { rank, told: dice.one_in(2) }
     } else {
         let time = patience * dice.of(&[1, 2, 4, 8, 12, 24]) / 8;
         Fault::Sleep { rank, time }
-    };
-    (trigger, fault)
+    }
 }

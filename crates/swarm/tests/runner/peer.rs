@@ -247,6 +247,8 @@ impl PeerBench {
             PeerAction::Finish(entry) => format!("give file {} its name", entry.0),
             PeerAction::Seal => "make directories and links".into(),
             PeerAction::Close(outcome) => format!("close the store: {}", outcome.word()),
+            PeerAction::Succeed(_) => "track from now on".into(),
+            PeerAction::Abdicate => "track no more".into(),
             PeerAction::Exit { outcome, .. } => format!("exit: {}", outcome.word()),
             PeerAction::Notice(text) => format!("notice: {text}"),
         }

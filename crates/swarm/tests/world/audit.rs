@@ -3,19 +3,24 @@
 use super::World;
 use content::{Catalogue, EntryIndex, PieceId};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use swarm::{Outcome, Pattern, PeerRow, PeerState, Rank, Report};
 
 impl World {
     /// Panics where the report is not true, or less was done than could be.
     pub fn audit(&self) {
         let Some(report) = &self.report else {
-            assert!(!self.nodes[0].alive || self.was_tracker_asleep(), "there is no report");
-            return;
+            let gave_up = Some((Outcome::Failed, true));
+            let all_left = self.nodes.iter().all(|node| !node.alive || node.exited == gave_up);
+            return assert!(all_left, "there is no report");
         };
+        self.audit_reporter(report);
         self.audit_outcome(report);
         self.audit_exits(report);
-        let begun = self.nodes.iter().find_map(|node| node.disk.catalogue.clone());
-        let Some(catalogue) = begun.filter(|_| report.outcome != Outcome::Refused) else { return };
+        if report.outcome == Outcome::Refused {
+            return;
+        }
+        let Some(catalogue) = self.catalogue_of(report) else { return };
         for row in &report.peers {
             self.audit_row(row, report, &catalogue);
         }
@@ -23,9 +28,21 @@ impl World {
         self.audit_bytes(report, &catalogue);
     }
 
-    /// Whether the tracker slept for so long that peers gave it up.
-    fn was_tracker_asleep(&self) -> bool {
-        self.notices.iter().any(|notice| notice.starts_with("the tracker (rank 0) is lost"))
+    /// The catalogue of whoever lives; a job that began anew under another tracker had another one.
+    fn catalogue_of(&self, report: &Report) -> Option<Arc<Catalogue>> {
+        let live = |at: &usize| self.nodes[*at].alive && !is_lost(report, Rank(*at as u32));
+        let all = 0..self.nodes.len();
+        all.clone().filter(live).chain(all).find_map(|at| self.nodes[at].disk.catalogue.clone())
+    }
+
+    /// One rank reports. Another may have, if it died before all had heard END.
+    fn audit_reporter(&self, report: &Report) {
+        let (last, before) = self.reports.split_last().expect("somebody made the report");
+        assert_eq!(report.tracker, *last);
+        assert!(!is_lost(report, *last), "who reports is not lost");
+        for earlier in before {
+            assert!(!self.nodes[earlier.index()].alive, "{:?} all report", self.reports);
+        }
     }
 
     fn audit_outcome(&self, report: &Report) {
@@ -47,18 +64,15 @@ impl World {
     /// Whoever lives ends as the report says.
     fn audit_exits(&self, report: &Report) {
         let lost = report.peers.iter().any(|row| row.state == PeerState::Lost);
-        if self.was_tracker_asleep() {
-            return;
-        }
         for row in report.peers.iter().filter(|row| row.state != PeerState::Lost) {
             let node = &self.nodes[row.rank.index()];
-            if node.alive {
+            if node.alive && node.exited_after == self.reports.len() {
                 assert_eq!(node.exited, Some((report.outcome, lost)), "rank {}", row.rank);
             }
         }
         // Without a reason nobody is given up, nor sent home before it has cleaned up.
-        for (at, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.peer.is_some()) {
-            if node.alive && !node.slept {
+        for (at, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.is_peer) {
+            if node.alive && !node.slept && node.exited_after == self.reports.len() {
                 assert!(!is_lost(report, Rank(at as u32)), "rank {at} is well, and called lost");
                 assert!(node.closed, "rank {at} is sent home before it has cleaned up");
             }
@@ -117,7 +131,7 @@ impl World {
     /// Whether a live rank has a piece that verifies, and can read it.
     fn is_held(&self, piece: PieceId, report: &Report) -> bool {
         self.nodes.iter().enumerate().any(|(at, node)| {
-            let takes_part = node.alive && node.peer.is_some() && node.disk.catalogue.is_some();
+            let takes_part = node.alive && node.is_peer && node.disk.catalogue.is_some();
             takes_part
                 && !is_lost(report, Rank(at as u32))
                 && !node.orders.corrupts
@@ -200,7 +214,7 @@ impl World {
     fn group(&self, rank: Rank) -> Vec<Rank> {
         let destination = |at: usize| {
             let orders = &self.nodes[at].orders;
-            let known = self.nodes[at].peer.is_some() && !orders.wants.is_empty();
+            let known = self.nodes[at].is_peer && !orders.wants.is_empty();
             let id = orders.destination.unwrap_or(at as u128);
             (known && orders.cannot_receive.is_none()).then_some(id)
         };

@@ -11,8 +11,10 @@
 pub mod audit;
 mod node;
 pub mod orders;
+mod reign;
 
 pub use node::Node;
+#[allow(unused_imports)]
 pub use orders::{Orders, file, version};
 
 use content::{Bitfield, PieceId};
@@ -20,8 +22,8 @@ use orders::Layers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use swarm::message::{Envelope, Hello, Message};
-use swarm::peer::{Limits, Offered, Peer, PeerConfig, PeerEvent, TransferId};
-use swarm::tracker::{Tracker, TrackerAction, TrackerConfig, TrackerEvent};
+use swarm::peer::{Offered, PeerEvent, TransferId};
+use swarm::tracker::{Tracker, TrackerEvent};
 use swarm::{Channel, Destination, Held, Instant, Lock, Offer, Rank, Report};
 
 /// The laws of a world.
@@ -87,7 +89,6 @@ pub enum Trigger {
 #[derive(Debug)]
 enum Event {
     Peer(Rank, PeerEvent),
-    TrackerLost(Rank),
     Arrive { from: Rank, to: Rank, channel: Channel },
 }
 
@@ -102,7 +103,6 @@ pub struct World {
     pub now: Instant,
     pub settings: Settings,
     pub nodes: Vec<Node>,
-    pub tracker: Tracker,
     layers: Layers,
     control: BTreeMap<(Rank, Rank, Channel), VecDeque<Vec<u8>>>,
     pieces: BTreeMap<(Rank, Rank), VecDeque<PieceOnItsWay>>,
@@ -112,7 +112,9 @@ pub struct World {
     delivered: BTreeMap<Channel, u32>,
     faults: Vec<(Trigger, Fault)>,
     state: u64,
+    /// The last report, and all ranks that made one.
     pub report: Option<Report>,
+    pub reports: Vec<Rank>,
     pub notices: Vec<String>,
     pub log: Vec<String>,
 }
@@ -126,31 +128,12 @@ impl World {
 
     pub fn with(settings: Settings, all: Vec<Orders>, faults: Vec<(Trigger, Fault)>) -> Self {
         let ranks = all.len() as u32;
-        let Settings { seed, colocated, patience, .. } = settings;
-        let config = TrackerConfig { rank: Rank(0), ranks, colocated, patience, seed };
-        let piece = 16 * 1024;
-        let peer = |rank| {
-            let config = PeerConfig {
-                rank,
-                ranks,
-                tracker: Rank(0),
-                batch: settings.batch,
-                window_bytes: settings.window_pieces * piece,
-                upload_window_bytes: settings.window_pieces / 2 * piece,
-                limits: Limits::default(),
-                patience,
-            };
-            Peer::new(config, Instant::ZERO)
-        };
-        let is_peer = |at: usize| colocated || at != 0;
-        let nodes = all.into_iter().enumerate().map(|(at, orders)| {
-            let peer = is_peer(at).then(|| peer(Rank(at as u32)));
-            Node::new(orders, peer)
-        });
+        let is_peer = |at: usize| settings.colocated || at != 0;
+        let nodes = all.into_iter().enumerate().map(|(at, orders)| Node::new(orders, is_peer(at)));
+        let state = settings.seed;
         let mut world = Self {
             now: Instant::ZERO,
             nodes: nodes.collect(),
-            tracker: Tracker::new(config, Instant::ZERO),
             layers: Layers::default(),
             control: BTreeMap::new(),
             pieces: BTreeMap::new(),
@@ -159,13 +142,21 @@ impl World {
             happened: 0,
             delivered: BTreeMap::new(),
             faults,
-            state: seed,
+            state,
             report: None,
+            reports: Vec::new(),
             notices: Vec::new(),
             log: Vec::new(),
             settings,
         };
-        for rank in (0..ranks).map(Rank).filter(|rank| is_peer(rank.index())) {
+        let config = world.tracker_config(Rank(0));
+        world.nodes[0].tracker = Some(Tracker::new(config, Instant::ZERO));
+        for rank in (0..ranks).map(Rank) {
+            if !world.nodes[rank.index()].is_peer {
+                continue;
+            }
+            let peer = world.new_peer(rank, ranks);
+            world.nodes[rank.index()].peer = Some(peer);
             let hello = world.hello(rank);
             world.peer_event(rank, PeerEvent::Hello(Box::new(hello)));
             if !world.nodes[rank.index()].orders.cast {
@@ -242,14 +233,15 @@ impl World {
     pub fn run(&mut self, limit: Duration) {
         self.run_until(limit, Self::is_over);
         let running: Vec<usize> = (0..self.nodes.len()).filter(|&at| self.runs(at)).collect();
-        let tally = self.tracker.tally();
-        assert!(self.is_over(), "the job does not end: ranks {running:?} still run; {tally:?}");
+        let trackers = self.nodes.iter().filter(|node| node.alive);
+        let tallies: Vec<_> =
+            trackers.filter_map(|node| Some(node.tracker.as_ref()?.tally())).collect();
+        assert!(self.is_over(), "the job does not end: ranks {running:?} still run; {tallies:?}");
     }
 
     fn runs(&self, at: usize) -> bool {
         let node = &self.nodes[at];
-        let tracks = at == 0 && !self.tracker.has_ended();
-        node.alive && (tracks || node.peer.is_some() && node.exited.is_none())
+        node.alive && (self.tracks(at) || node.peer.is_some() && node.exited.is_none())
     }
 
     fn is_over(&self) -> bool {
@@ -277,7 +269,6 @@ impl World {
         let at = match event {
             Event::Peer(rank, _) => rank,
             Event::Arrive { to, .. } => to,
-            Event::TrackerLost(_) => Rank(0),
         };
         let node = &self.nodes[at.index()];
         if !node.alive {
@@ -288,8 +279,12 @@ impl World {
             return;
         }
         match event {
-            Event::Peer(rank, event) => self.peer_event(rank, event),
-            Event::TrackerLost(rank) => self.tracker_event(TrackerEvent::Lost(rank)),
+            Event::Peer(rank, event) => {
+                if let PeerEvent::Lost(lost) = event {
+                    self.tracker_event(rank, TrackerEvent::Lost(lost));
+                }
+                self.peer_event(rank, event);
+            }
             Event::Arrive { from, to, channel: Channel::Piece } => self.piece_arrives(from, to),
             Event::Arrive { from, to, channel } => self.message_arrives(from, to, channel),
         }
@@ -321,9 +316,7 @@ impl World {
         for rank in (0..self.nodes.len() as u32).map(Rank) {
             let node = &self.nodes[rank.index()];
             if node.alive && node.asleep_until.is_none() {
-                if rank == Rank(0) {
-                    self.tracker_event(TrackerEvent::Tick);
-                }
+                self.tracker_event(rank, TrackerEvent::Tick);
                 self.peer_event(rank, PeerEvent::Tick);
             }
         }
@@ -367,9 +360,6 @@ impl World {
         for other in others.into_iter().filter(|&other| told && other != dead) {
             self.later(Event::Peer(other, PeerEvent::Lost(dead)));
         }
-        if told {
-            self.later(Event::TrackerLost(dead));
-        }
     }
 
     pub fn written(&self, rank: u32) -> usize {
@@ -391,10 +381,10 @@ impl World {
         if self.settings.keeps_log {
             self.log.push(format!("{from}->{to} {channel} {:?}", envelope.message));
         }
+        self.depose(to, &envelope);
         match envelope.message {
-            Message::ToTracker(message) => {
-                assert_eq!(to, Rank(0));
-                self.tracker_event(TrackerEvent::Message { from, message });
+            Message::ToTracker(message) if self.tracks(to.index()) => {
+                self.tracker_event(to, TrackerEvent::Message { from, message });
             }
             _ => self.peer_event(to, PeerEvent::Message { from, envelope }),
         }
@@ -431,24 +421,5 @@ impl World {
         let channel = envelope.message.channel();
         self.control.entry((from, to, channel)).or_default().push_back(envelope.encode());
         self.later(Event::Arrive { from, to, channel });
-    }
-
-    fn tracker_event(&mut self, event: TrackerEvent) {
-        if !self.runs(0) {
-            return;
-        }
-        for action in self.tracker.handle(self.now, event) {
-            match action {
-                TrackerAction::Send { to, message } => {
-                    let message = Message::FromTracker(message);
-                    self.send(Rank(0), to, &Envelope { epoch: self.tracker.epoch(), message });
-                }
-                TrackerAction::Notice(text) => self.notices.push(text),
-                TrackerAction::Report(report) => self.report = Some(*report),
-            }
-        }
-        if self.is_checked() {
-            self.tracker.check_invariants();
-        }
     }
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use swarm::message::Envelope;
 use swarm::peer::{Fault, Peer, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
+use swarm::tracker::Tracker;
 use swarm::{Channel, Instant, Outcome, Rank};
 
 /// What is on a rank's disk, and what the disk was asked for.
@@ -31,7 +32,10 @@ pub struct Node {
     pub orders: Orders,
     /// What it offers whole; of a cast only what it was told to read.
     pub offered: BTreeSet<Name>,
+    /// Whether it takes part from the beginning: all do but a dedicated tracker.
+    pub is_peer: bool,
     pub peer: Option<Peer>,
+    pub tracker: Option<Tracker>,
     pub disk: Disk,
     /// Receives posted for each rank, in order.
     pub receives: BTreeMap<Rank, VecDeque<(TransferId, PieceId)>>,
@@ -47,14 +51,18 @@ pub struct Node {
     pub asleep_until: Option<Instant>,
     /// What it exited with.
     pub exited: Option<(Outcome, bool)>,
+    /// How many reports there were by then.
+    pub exited_after: usize,
 }
 
 impl Node {
-    pub fn new(orders: Orders, peer: Option<Peer>) -> Self {
+    pub fn new(orders: Orders, is_peer: bool) -> Self {
         Self {
             orders,
             offered: BTreeSet::new(),
-            peer,
+            is_peer,
+            peer: None,
+            tracker: None,
             disk: Disk::default(),
             receives: BTreeMap::new(),
             came: BTreeMap::new(),
@@ -64,6 +72,7 @@ impl Node {
             closed: false,
             asleep_until: None,
             exited: None,
+            exited_after: 0,
         }
     }
 
@@ -237,7 +246,12 @@ impl World {
                 let slow = node.orders.slow_close;
                 self.after(slow, Event::Peer(rank, PeerEvent::Closed));
             }
-            PeerAction::Exit { outcome, lost } => node.exited = Some((outcome, lost)),
+            PeerAction::Succeed(succession) => self.succeed(rank, *succession),
+            PeerAction::Abdicate => self.abdicate(rank),
+            PeerAction::Exit { outcome, lost } => {
+                node.exited = Some((outcome, lost));
+                node.exited_after = self.reports.len();
+            }
             PeerAction::Notice(text) => self.notices.push(text),
             PeerAction::Discard { transfer } => {
                 node.loads.remove(&transfer);

@@ -159,10 +159,13 @@ impl Session {
     /// that.
     pub(in crate::peer) fn tell_need(&mut self, actions: &mut Vec<PeerAction>) {
         let surveyed = self.entries.surveying == 0 && self.entries.to_survey.is_empty();
-        if self.admitted || self.entries.told_need || !surveyed || self.entries.is_halted() {
+        if self.admitted
+            || self.entries.told_need.is_some()
+            || !surveyed
+            || self.entries.is_halted()
+        {
             return;
         }
-        self.entries.told_need = true;
         let fetching = self.entries.progress.iter();
         let fetching =
             fetching.filter(|(_, progress)| matches!(progress, Progress::Fetching { .. }));
@@ -171,6 +174,7 @@ impl Session {
             .filter(|&piece| !self.entries.written.get(piece))
             .map(|piece| u64::from(self.catalogue.piece_size(PieceId(piece))))
             .sum();
+        self.entries.told_need = Some(need_bytes);
         self.say(ToTracker::Surveyed { need_bytes }, actions);
     }
 }
