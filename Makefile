@@ -16,7 +16,7 @@ MPI_CRATES := --package shoal-mpi --package shoal-cli --package shoal-e2e
 # The tests of crate mpi that start a job.
 IN_MPI := --test conformance --test ending
 # The black-box tests in which ranks die, hang, or find their disks and shares in trouble.
-FAILURES := --test deaths --test hangs --test disks --test shares --test waiting --test destination
+FAILURES := --test deaths --test trackers --test hangs --test disks --test shares --test waiting --test destination
 
 .PHONY: help build demo test test-openmpi test-mpich test-ulfm plans test-fuzz fuzz lint clean \
         failures-openmpi failures-mpich failures-ulfm

@@ -106,3 +106,21 @@ fn ranks_that_hang_for_less_than_the_patience_cost_nothing_but_time() {
     finished.lost(&[]);
     finished.complete_at(&cluster, &[2, 3, 4], &[(NAME, &source)]);
 }
+
+#[test]
+fn a_rank_that_wakes_too_late_ends_by_itself_and_the_others_go_on() {
+    let cluster = Cluster::new();
+    let source = cluster.file("rank1/share/large.bin", 1, SIZE);
+    let mut running = cluster.launch(5, with_patience("2")).start();
+    running.wait_for_mid_transfer(&cluster, &[2, 3, 4]);
+    let woken = running.rank(3);
+    running.hang_rank(3);
+    running.wait_for("rank 3 was lost", |job| job.stderr().contains("rank 3 is lost"));
+    running.wake_rank(3);
+    running.wait_until(|_| !woken.is_alive());
+    let finished = running.finish();
+    finished.ended_as("degraded");
+    finished.lost(&[3]);
+    finished.complete_at(&cluster, &[2, 4], &[(NAME, &source)]);
+    assert!(!cluster.destination(3).join(NAME).exists(), "{finished}");
+}
