@@ -22,6 +22,7 @@ mod invariants;
 mod lane;
 mod news;
 mod opening;
+mod outgoing;
 mod pace;
 mod picker;
 mod session;

@@ -7,6 +7,7 @@
 
 use super::gossip::Gossip;
 use super::lane::{Lane, Slot, SlotState};
+use super::outgoing::Outgoing;
 use super::pace::Pace;
 use super::{PeerAction, TransferId};
 use crate::message::{Ack, Between, Message, RequestNumber};
@@ -43,14 +44,6 @@ struct Waiting {
     pieces: Vec<u32>,
 }
 
-/// A piece that is being read or sent: it has a buffer.
-#[derive(Debug)]
-struct Busy {
-    to: Rank,
-    bytes: u64,
-    sending: bool,
-}
-
 /// The upload role's state.
 #[derive(Debug)]
 pub(super) struct Upload {
@@ -58,16 +51,13 @@ pub(super) struct Upload {
     window_bytes: u64,
     /// What this rank's cap lets it send.
     pace: Pace,
-    busy_bytes: u64,
     waiting: VecDeque<Waiting>,
     /// For each asker, how many of its requests wait.
     waits: BTreeMap<Rank, usize>,
     lanes: BTreeMap<Rank, Lane>,
     /// The lanes in the order in which they are served next.
     turns: VecDeque<Rank>,
-    busy: BTreeMap<TransferId, Busy>,
-    /// For each asker, the bytes of what is read for it or on its way to it.
-    busy_for: BTreeMap<Rank, u64>,
+    outgoing: Outgoing,
     pub(super) gossip: Gossip,
     next_transfer: u64,
     bytes_sent: u64,
@@ -79,13 +69,11 @@ impl Upload {
             catalogue,
             window_bytes,
             pace,
-            busy_bytes: 0,
             waiting: VecDeque::new(),
             waits: BTreeMap::new(),
             lanes: BTreeMap::new(),
             turns: VecDeque::new(),
-            busy: BTreeMap::new(),
-            busy_for: BTreeMap::new(),
+            outgoing: Outgoing::default(),
             gossip: Gossip::default(),
             // Uploads and downloads number their transfers apart: odd here, even there.
             next_transfer: 1,
@@ -100,10 +88,10 @@ impl Upload {
 
     /// Whether nothing is being read or sent, and nothing waits.
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.lanes.is_empty() && self.busy.is_empty()
+        self.waiting.is_empty() && self.lanes.is_empty() && self.outgoing.is_empty()
     }
 
-    /// Time has passed: what waits for the cap may go on.
+    /// Time has passed: what waits for the cap, or for a rank that is late, may go on.
     pub(super) fn keep_time(
         &mut self,
         now: Instant,
@@ -111,7 +99,8 @@ impl Upload {
         actions: &mut Vec<PeerAction>,
     ) {
         self.pace.keep_time(now);
-        if self.pace.is_limited() && !self.lanes.is_empty() {
+        let held_up = self.outgoing.keep_time(now) && !self.waiting.is_empty();
+        if held_up || (self.pace.is_limited() && !self.lanes.is_empty()) {
             self.advance(serving, actions);
         }
     }
@@ -168,7 +157,7 @@ impl Upload {
 
     /// Which piece a read is about; none where nobody waits for it any more.
     pub(super) fn piece_of(&self, transfer: TransferId) -> Option<PieceId> {
-        let lane = self.lanes.get(&self.busy.get(&transfer)?.to)?;
+        let lane = self.lanes.get(&self.outgoing.to(transfer)?)?;
         lane.slots.iter().find(|slot| slot.transfer == transfer).map(|slot| slot.piece)
     }
 
@@ -180,7 +169,7 @@ impl Upload {
         serving: &Bitfield,
         actions: &mut Vec<PeerAction>,
     ) {
-        let to = self.busy.get(&transfer).map(|busy| busy.to);
+        let to = self.outgoing.to(transfer);
         let slots = to.and_then(|to| self.lanes.get_mut(&to)).map(|lane| &mut lane.slots);
         let slot = slots.and_then(|slots| slots.iter_mut().find(|slot| slot.transfer == transfer));
         match slot {
@@ -189,7 +178,7 @@ impl Upload {
             }
             slot => {
                 slot.into_iter().for_each(|slot| slot.state = SlotState::Withdrawn);
-                self.release(transfer);
+                self.outgoing.release(transfer);
                 actions.push(PeerAction::Discard { transfer });
             }
         }
@@ -203,7 +192,7 @@ impl Upload {
         serving: &Bitfield,
         actions: &mut Vec<PeerAction>,
     ) {
-        self.bytes_sent += self.release(transfer);
+        self.bytes_sent += self.outgoing.release(transfer);
         self.advance(serving, actions);
     }
 
@@ -215,12 +204,7 @@ impl Upload {
         self.withdraw_slots(|to, _| to == rank, actions);
         self.lanes.remove(&rank);
         self.turns.retain(|&turn| turn != rank);
-        // What is being sent is given up; what is being read is dropped when it comes.
-        let sending = self.busy.iter().filter(|(_, busy)| busy.to == rank && busy.sending);
-        let given_up: Vec<TransferId> = sending.map(|(&transfer, _)| transfer).collect();
-        for transfer in given_up {
-            self.release(transfer);
-        }
+        self.outgoing.lose(rank);
         self.advance(serving, actions);
     }
 
@@ -250,7 +234,7 @@ impl Upload {
             }
         }
         for transfer in loaded {
-            self.release(transfer);
+            self.outgoing.release(transfer);
             actions.push(PeerAction::Discard { transfer });
         }
     }
@@ -275,6 +259,7 @@ impl Upload {
             return false;
         }
         let may = |waiting: &Waiting| match self.lanes.get(&waiting.from) {
+            _ if self.outgoing.is_late(waiting.from) => false,
             Some(lane) => !full(&lane),
             None => self.lanes.len() < MAX_LANES,
         };
@@ -284,10 +269,12 @@ impl Upload {
         true
     }
 
-    /// Bytes that are acknowledged and did not leave.
+    /// Bytes that are acknowledged and did not leave, but for what waits for a late rank.
     fn ahead_bytes(&self) -> u64 {
-        let idle = self.lanes.values().flat_map(Lane::idle);
-        self.busy_bytes + idle.map(|piece| u64::from(self.catalogue.piece_size(piece))).sum::<u64>()
+        let prompt = self.lanes.iter().filter(|(to, _)| !self.outgoing.is_late(**to));
+        let idle = prompt.flat_map(|(_, lane)| lane.idle());
+        self.outgoing.prompt_bytes(self.window_bytes)
+            + idle.map(|piece| u64::from(self.catalogue.piece_size(piece))).sum::<u64>()
     }
 
     /// Pieces that are to be sent to others than a rank.
@@ -296,7 +283,7 @@ impl Upload {
         let acked: usize = lanes.map(|(_, lane)| lane.slots.len()).sum();
         let waiting = self.waiting.iter().filter(|waiting| waiting.from != rank);
         let waiting: usize = waiting.map(|waiting| waiting.pieces.len()).sum();
-        let sending = self.busy.values().filter(|busy| busy.sending).count();
+        let sending = self.outgoing.sending_count();
         (acked + waiting + sending) as u32
     }
 
@@ -388,9 +375,11 @@ impl Upload {
             };
             let bytes = u64::from(self.catalogue.piece_size(slot.piece));
             // One asker may not fill the window: it may be hung.
-            let for_it = self.busy_for.get(&rank).copied().unwrap_or(0);
+            let for_it = self.outgoing.bytes_for(rank);
             let lane_full = for_it > 0 && for_it + bytes > self.window_bytes / 2;
-            if lane_full || (self.busy_bytes > 0 && self.busy_bytes + bytes > self.window_bytes) {
+            let prompt = self.outgoing.prompt_bytes(self.window_bytes);
+            let full = prompt > 0 && prompt + bytes > self.window_bytes;
+            if lane_full || full || self.outgoing.is_late(rank) {
                 continue;
             }
             if bytes > self.pace.available() {
@@ -400,9 +389,7 @@ impl Upload {
             }
             self.pace.spend(bytes);
             slot.state = SlotState::Loading;
-            self.busy_bytes += bytes;
-            *self.busy_for.entry(rank).or_default() += bytes;
-            self.busy.insert(slot.transfer, Busy { to: rank, bytes, sending: false });
+            self.outgoing.load(slot.transfer, rank, bytes);
             actions.push(PeerAction::Load { transfer: slot.transfer, piece: slot.piece });
             return true;
         }
@@ -418,8 +405,7 @@ impl Upload {
                 match head.state {
                     SlotState::Idle | SlotState::Loading => break,
                     SlotState::Loaded => {
-                        self.busy.get_mut(&transfer).expect("what is loaded is busy").sending =
-                            true;
+                        self.outgoing.send(transfer);
                         actions.push(PeerAction::SendPiece { to, transfer });
                     }
                     SlotState::Withdrawn => actions.push(PeerAction::Withdraw { to, transfer }),
@@ -436,32 +422,18 @@ impl Upload {
         }
     }
 
-    /// A buffer is free again; says how many bytes it held.
-    fn release(&mut self, transfer: TransferId) -> u64 {
-        let Some(Busy { to, bytes, .. }) = self.busy.remove(&transfer) else { return 0 };
-        self.busy_bytes -= bytes;
-        let for_it = self.busy_for.get_mut(&to).expect("counted when it became busy");
-        *for_it -= bytes;
-        if *for_it == 0 {
-            self.busy_for.remove(&to);
-        }
-        bytes
-    }
-
     /// What must always hold; for tests and the simulator.
     pub(super) fn check_invariants(&self) {
-        assert_eq!(self.busy_bytes, self.busy.values().map(|busy| busy.bytes).sum::<u64>());
-        assert_eq!(self.busy_bytes, self.busy_for.values().sum::<u64>());
+        self.outgoing.check_invariants();
         assert_eq!(self.waiting.len(), self.waits.values().sum::<usize>());
         assert!(self.waits.values().all(|waits| (1..=MAX_WAITING).contains(waits)));
         assert!(self.lanes.len() <= MAX_LANES);
         assert_eq!(self.lanes.len(), self.turns.len());
         for slot in self.lanes.values().flat_map(|lane| &lane.slots) {
-            let busy = self.busy.get(&slot.transfer);
             match slot.state {
-                SlotState::Idle => assert!(busy.is_none()),
+                SlotState::Idle => assert!(!self.outgoing.is_busy(slot.transfer)),
                 SlotState::Loading | SlotState::Loaded => {
-                    assert!(busy.is_some_and(|busy| !busy.sending));
+                    assert!(self.outgoing.is_waiting(slot.transfer));
                 }
                 SlotState::Withdrawn => {}
             }

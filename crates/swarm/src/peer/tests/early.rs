@@ -44,9 +44,29 @@ fn askers_of_a_capped_holder_take_turns() {
     let mut order = Vec::new();
     for _ in 0..6 {
         bench.pass(SECOND);
-        order.extend(bench.sent().into_iter().map(|(to, _)| to.0));
+        for (to, transfer) in bench.sent() {
+            order.push(to.0);
+            bench.event(PeerEvent::Sent(transfer.unwrap()));
+        }
     }
     assert_eq!(order, [9, 7, 8, 9, 7, 8]);
+}
+
+#[test]
+fn askers_that_hang_hold_up_nobody_else_for_long() {
+    // A quarter of 16 pieces may be acknowledged and not have left.
+    let mut bench = Bench::opening(64, true, 16);
+    bench.start(64, true);
+    for rank in [7, 8] {
+        ask(&mut bench, rank, 0, 4 * rank, 3);
+        assert_eq!(bench.take_ack().unwrap().0, Rank(rank));
+    }
+    assert_eq!(bench.sent().len(), 6);
+    ask(&mut bench, 9, 0, 0, 2);
+    assert!(bench.take_ack().is_none(), "enough is on its way");
+    bench.pass(Duration::from_millis(500));
+    assert_eq!(bench.take_ack().unwrap().0, Rank(9));
+    assert_eq!(bench.sent().iter().map(|(to, _)| to.0).collect::<Vec<_>>(), [9, 9]);
 }
 
 #[test]
