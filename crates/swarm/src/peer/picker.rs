@@ -1,9 +1,8 @@
 //! Chooses which piece to ask from whom: rarest first, ties broken differently on every rank.
 //!
 //! Each rank begins at its own place in the row of all pieces, so that at the start every rank
-//! pulls
-//! a different part from the only seeder, and then at random places, so that ranks that have pulled
-//! alike do not go on in step. Pieces lie in one bitfield for each number of known holders; a
+//! pulls a different part from the only seeder, and then at random places, so that ranks that have
+//! pulled alike do not go on in step. Pieces lie in one bitfield for each number of known holders; a
 //! choice is an intersection of bitfields, 64 pieces a step.
 
 use crate::random::Random;
@@ -33,8 +32,7 @@ pub(super) struct Picker {
 
 impl Picker {
     /// A picker over `pieces` pieces without any that is wanted; the first choice begins at
-    /// `cursor`, the
-    /// others where `seed` says.
+    /// `cursor`, the others where `seed` says.
     pub(super) fn new(pieces: u32, cursor: u32, seed: u64) -> Self {
         Self {
             levels: vec![Bitfield::new(pieces); COMMON + 1],
