@@ -52,7 +52,9 @@ impl Session {
             if room == 0 && !nothing_used {
                 return;
             }
-            let Some((holder, useful)) = self.holders.next(&self.picker) else { return };
+            let Some((holder, useful)) = self.holders.next(&self.picker) else {
+                return self.picker.settle();
+            };
             let known = self.holders.get(holder).expect("just chosen");
             let quota = self.quota(useful, known.backlog);
             let mut first = true;
@@ -85,7 +87,7 @@ impl Session {
     /// Takes back what waits at busy holders and can be had of one that is less busy.
     pub(super) fn retract(&mut self, better: Rank, actions: &mut Vec<PeerAction>) {
         let Some(known) = self.holders.get(better) else { return };
-        if known.requests > 0 || known.standing != Standing::Good {
+        if known.requests() > 0 || known.standing != Standing::Good {
             return;
         }
         let (backlog, pieces) = (known.backlog, &known.pieces);
@@ -123,9 +125,7 @@ impl Session {
             progress: now,
         };
         self.download.requests.insert(number, request);
-        let holder = self.holders.get_mut(to).expect("only holders are asked");
-        holder.requests += 1;
-        holder.unacknowledged += 1;
+        self.holders.asked(to);
         let gained = self.upload.gossip.news_for(to);
         let message = Message::Between(Between::Request { number, pieces: spans, gained });
         actions.push(PeerAction::Send { to, message });

@@ -4,7 +4,6 @@
 use super::session::Session;
 use super::{Fault, PeerAction, Stored, TransferId};
 use crate::message::{Ack, RequestNumber, ToTracker};
-use crate::peer::holders::Standing;
 use crate::{Instant, Rank};
 use content::{Catalogue, EntryIndex, HashRange, PieceId, Span};
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,12 +99,7 @@ impl Session {
         let cancelled = request.cancelled;
         let asked = std::mem::take(&mut request.asked);
         let superseded = std::mem::take(&mut request.superseded);
-        if let Some(holder) = self.holders.get_mut(from) {
-            holder.unacknowledged -= 1;
-            holder.progress = now;
-            holder.backlog = ack.backlog;
-            self.picker.changed = true;
-        }
+        self.picker.changed |= self.holders.acknowledged(from, now, ack.backlog);
         for piece in Span::all_checked(&ack.sent, limit).flatten() {
             self.picker.promise(piece);
         }
@@ -173,12 +167,7 @@ impl Session {
         let holder = request.holder;
         self.download.requests.remove(&number);
         self.picker.changed = true;
-        if let Some(holder) = self.holders.get_mut(holder) {
-            holder.requests -= 1;
-            if holder.requests == 0 && holder.standing == Standing::Stalled {
-                holder.standing = Standing::Good;
-            }
-        }
+        self.holders.answered(holder);
     }
 
     /// A transfer is over: its room is free.

@@ -163,6 +163,7 @@ impl Gossip {
     ) {
         self.urgent = false;
         self.pushed = self.gains.len();
+        actions.reserve(self.neighbours.len());
         for &to in self.neighbours.keys() {
             let told = self.told.entry(to).or_default();
             if told.unheard >= MAX_UNHEARD {

@@ -121,9 +121,13 @@ impl Hashes {
         now: Instant,
         knowing: impl Fn(RangeOf, Option<Rank>) -> Option<Rank>,
     ) -> Vec<(RangeOf, Rank)> {
-        self.asked.retain(|_, (_, at)| now.since(*at) < ANSWER_WITHIN);
         let mut questions = Vec::new();
-        if self.asked.len() >= MAX_ASKED || self.needed.is_empty() || self.is_at_rest {
+        // Only what is needed is asked for.
+        if self.needed.is_empty() {
+            return questions;
+        }
+        self.asked.retain(|_, (_, at)| now.since(*at) < ANSWER_WITHIN);
+        if self.asked.len() >= MAX_ASKED || self.is_at_rest {
             return questions;
         }
         let from = self.cursor.unwrap_or((EntryIndex(0), 0));

@@ -1,24 +1,24 @@
 //! The other peers as this one's download role knows them: what each has, and how it behaves.
 
-use super::picker::Picker;
+use super::picker::{PLACES, Picker};
 use crate::{Instant, Rank};
 use content::Bitfield;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// Peers known at once. The tables and the choice cost the same however many peers the job has.
-pub(super) const MAX_HOLDERS: usize = 64;
+pub(super) const MAX_HOLDERS: usize = PLACES;
 
 /// Pieces of one holder that may fail to verify before it is not asked again.
 const MAX_STRIKES: u8 = 3;
 
 /// Requests under way at a holder that is the only one of use: the next are there when the first
 /// ends.
-const MAX_REQUESTS_AT_ONE: usize = 4;
+const MAX_REQUESTS_AT_ONE: u32 = 4;
 
 /// Requests under way at each of several: a window full of requests at the seeder would leave no
 /// room for those who got its pieces.
-const MAX_REQUESTS_EACH: usize = 1;
+const MAX_REQUESTS_EACH: u32 = 1;
 
 /// How a holder stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,33 +38,68 @@ pub(super) struct Holder {
     pub(super) pieces: Bitfield,
     pub(super) standing: Standing,
     /// Requests that it has not answered in full.
-    pub(super) requests: usize,
+    requests: u32,
     /// Of those, the ones it has not acknowledged.
-    pub(super) unacknowledged: usize,
+    unacknowledged: u32,
     /// Pieces that it has to send to others, as it last said.
     pub(super) backlog: u32,
-    /// It had nothing to pick when the picker had taken in so many pieces, and got none since.
-    barren: Option<u64>,
+    /// Its place in the picker's counts.
+    place: usize,
     /// When it last acknowledged or sent anything.
     pub(super) progress: Instant,
 }
 
 impl Holder {
-    /// Whether it has something to pick. That it has not is remembered: looking costs.
-    fn is_useful(&mut self, picker: &Picker) -> bool {
-        if self.barren == Some(picker.taken_in()) {
-            return false;
+    fn new(place: usize, near: bool, pieces: u32) -> Self {
+        Self {
+            place,
+            near,
+            pieces: Bitfield::new(pieces),
+            standing: Standing::Good,
+            requests: 0,
+            unacknowledged: 0,
+            backlog: 0,
+            progress: Instant::ZERO,
         }
-        let useful = self.pieces.intersects(picker.pickable());
-        self.barren = (!useful).then(|| picker.taken_in());
-        useful
+    }
+
+    /// Requests that it has not answered in full.
+    pub(super) fn requests(&self) -> usize {
+        self.requests as usize
+    }
+
+    /// Requests that it has not acknowledged.
+    pub(super) fn unacknowledged(&self) -> usize {
+        self.unacknowledged as usize
+    }
+
+    /// Whether it has something to pick.
+    fn is_useful(&self, picker: &Picker) -> bool {
+        picker.useful(self.place) > 0
+    }
+
+    /// It has one more piece; says whether that is news.
+    fn gain(&mut self, piece: u32, picker: &mut Picker) -> bool {
+        let news = self.pieces.insert(piece);
+        if news {
+            picker.gained_by(self.place, piece);
+        }
+        news
     }
 }
 
 /// All known holders.
 #[derive(Debug)]
 pub(super) struct Holders {
-    holders: BTreeMap<Rank, Holder>,
+    /// Their ranks, in ascending order, apart from what is known of them: that order is searched
+    /// with every message.
+    ranks: Vec<Rank>,
+    /// What is known of each, in the same order.
+    holders: Vec<Holder>,
+    /// Places that no holder has.
+    free: u64,
+    /// How many have requests under way.
+    busy: usize,
     /// Ranks that are gone for good: what they and others still say of them is old.
     lost: BTreeSet<Rank>,
     /// What did not verify, by rank; kept where a holder loses its place.
@@ -77,7 +112,10 @@ pub(super) struct Holders {
 impl Holders {
     pub(super) fn new(pieces: u32, own: Rank) -> Self {
         Self {
-            holders: BTreeMap::new(),
+            ranks: Vec::new(),
+            holders: Vec::new(),
+            free: u64::MAX,
+            busy: 0,
             lost: BTreeSet::new(),
             strikes: BTreeMap::new(),
             pieces,
@@ -85,16 +123,51 @@ impl Holders {
         }
     }
 
+    fn position(&self, rank: Rank) -> Option<usize> {
+        self.ranks.binary_search(&rank).ok()
+    }
+
     pub(super) fn get(&self, rank: Rank) -> Option<&Holder> {
-        self.holders.get(&rank)
+        self.position(rank).map(|at| &self.holders[at])
     }
 
     pub(super) fn get_mut(&mut self, rank: Rank) -> Option<&mut Holder> {
-        self.holders.get_mut(&rank)
+        self.position(rank).map(|at| &mut self.holders[at])
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Rank, &Holder)> {
-        self.holders.iter().map(|(&rank, holder)| (rank, holder))
+        self.ranks.iter().copied().zip(&self.holders)
+    }
+
+    /// A holder is asked for pieces.
+    pub(super) fn asked(&mut self, rank: Rank) {
+        let at = self.position(rank).expect("only holders are asked");
+        let holder = &mut self.holders[at];
+        self.busy += usize::from(holder.requests == 0);
+        holder.requests += 1;
+        holder.unacknowledged += 1;
+    }
+
+    /// A holder acknowledged a request.
+    pub(super) fn acknowledged(&mut self, rank: Rank, now: Instant, backlog: u32) -> bool {
+        let Some(holder) = self.get_mut(rank) else { return false };
+        holder.unacknowledged -= 1;
+        holder.progress = now;
+        holder.backlog = backlog;
+        true
+    }
+
+    /// A holder answered a request in full.
+    pub(super) fn answered(&mut self, rank: Rank) {
+        let Some(at) = self.position(rank) else { return };
+        let holder = &mut self.holders[at];
+        holder.requests -= 1;
+        if holder.requests == 0 {
+            self.busy -= 1;
+            if holder.standing == Standing::Stalled {
+                holder.standing = Standing::Good;
+            }
+        }
     }
 
     /// Whether a rank is gone for good.
@@ -123,47 +196,38 @@ impl Holders {
         if self.is_lost(rank) || self.is_banned(rank) {
             return false;
         }
-        if !self.holders.contains_key(&rank) {
-            if self.holders.len() >= MAX_HOLDERS && !self.evict(picker) {
-                return false;
+        let at = match self.ranks.binary_search(&rank) {
+            Ok(at) => at,
+            Err(_) if self.holders.len() >= MAX_HOLDERS && !self.evict(picker) => return false,
+            Err(_) => {
+                let at = self.ranks.partition_point(|&other| other < rank);
+                let place = self.free.trailing_zeros() as usize;
+                self.free &= self.free - 1;
+                self.ranks.insert(at, rank);
+                self.holders.insert(at, Holder::new(place, near, self.pieces));
+                at
             }
-            let holder = Holder {
-                near,
-                pieces: Bitfield::new(self.pieces),
-                standing: Standing::Good,
-                requests: 0,
-                unacknowledged: 0,
-                backlog: 0,
-                barren: None,
-                progress: Instant::ZERO,
-            };
-            self.holders.insert(rank, holder);
-        }
-        let holder = self.holders.get_mut(&rank).expect("just made");
+        };
+        let holder = &mut self.holders[at];
         let mut news = false;
         for piece in ranges.iter().cloned().flatten() {
-            if holder.pieces.insert(piece) {
-                holder.barren = None;
-                picker.gained(piece);
-                news = true;
-            }
+            news |= holder.gain(piece, picker);
         }
         news
     }
 
     fn evict(&mut self, picker: &mut Picker) -> bool {
-        let useless =
-            |holder: &Holder| holder.requests == 0 && !holder.pieces.intersects(picker.pickable());
-        let victim = self.holders.iter().find(|(_, holder)| useless(holder)).map(|(&rank, _)| rank);
-        victim.map(|rank| self.forget(rank, picker)).is_some()
+        let useless = |holder: &Holder| holder.requests == 0 && !holder.is_useful(picker);
+        let victim = self.holders.iter().position(useless);
+        victim.map(|at| self.forget(self.ranks[at], picker)).is_some()
     }
 
     /// A peer no longer has a piece.
     pub(super) fn unlearn(&mut self, rank: Rank, piece: u32, picker: &mut Picker) {
-        if let Some(holder) = self.holders.get_mut(&rank)
+        if let Some(holder) = self.get_mut(rank)
             && holder.pieces.remove(piece)
         {
-            picker.lost(piece);
+            picker.lost_by(holder.place, piece);
         }
     }
 
@@ -175,8 +239,12 @@ impl Holders {
 
     /// A peer is not worth its place.
     fn forget(&mut self, rank: Rank, picker: &mut Picker) {
-        if let Some(holder) = self.holders.remove(&rank) {
-            holder.pieces.iter().for_each(|piece| picker.lost(piece));
+        if let Some(at) = self.position(rank) {
+            self.ranks.remove(at);
+            let holder = self.holders.remove(at);
+            self.busy -= usize::from(holder.requests > 0);
+            self.free |= 1 << holder.place;
+            holder.pieces.iter().for_each(|piece| picker.lost_by(holder.place, piece));
         }
     }
 
@@ -189,17 +257,18 @@ impl Holders {
         if !self.is_banned(rank) {
             return false;
         }
-        if let Some(holder) = self.holders.get_mut(&rank) {
+        let none = Bitfield::new(self.pieces);
+        if let Some(holder) = self.get_mut(rank) {
             holder.standing = Standing::Banned;
-            let pieces = std::mem::replace(&mut holder.pieces, Bitfield::new(self.pieces));
-            pieces.iter().for_each(|piece| picker.lost(piece));
+            let pieces = std::mem::replace(&mut holder.pieces, none);
+            pieces.iter().for_each(|piece| picker.lost_by(holder.place, piece));
         }
         true
     }
 
     /// How many holders have requests under way.
     pub(super) fn busy_count(&self) -> usize {
-        self.holders.values().filter(|holder| holder.requests > 0).count()
+        self.busy
     }
 
     /// The holder to ask next, and among how many the window is to be shared: one that has
@@ -211,9 +280,10 @@ impl Holders {
         }
         let turn = self.turn;
         let mut sharing = 0;
-        let mut best: Option<((usize, bool, u32, bool), Rank)> = None;
+        let mut best: Option<((u32, bool, u32, bool), Rank)> = None;
         let good = |holder: &Holder| holder.standing == Standing::Good;
-        for (&rank, holder) in self.holders.iter_mut().filter(|(_, holder)| good(holder)) {
+        let all = self.ranks.iter().zip(&self.holders);
+        for (&rank, holder) in all.filter(|(_, holder)| good(holder)) {
             let key = (holder.requests, !holder.near, holder.backlog, rank <= turn);
             let open = holder.unacknowledged == 0 && holder.requests < MAX_REQUESTS_AT_ONE;
             let better = best.is_none_or(|(least, _)| key < least);
@@ -227,7 +297,7 @@ impl Holders {
         }
         let ((requests, ..), rank) = best?;
         if requests >= MAX_REQUESTS_EACH {
-            let all = self.holders.values_mut();
+            let all = self.holders.iter();
             let mut useful = all.map(|h| good(h) && h.is_useful(picker)).filter(|&useful| useful);
             if useful.nth(1).is_some() {
                 return None;
@@ -243,13 +313,20 @@ impl Holders {
         let knows = |holder: &Holder| {
             holder.standing != Standing::Banned && holder.pieces.count_in(pieces.clone()) > 0
         };
-        let knowing = self.holders.iter().filter(|(_, holder)| knows(holder));
+        let knowing = self.iter().filter(|(_, holder)| knows(holder));
         let best = match before {
-            None => knowing.min_by_key(|(rank, holder)| (!holder.near, holder.requests, **rank)),
+            None => knowing.min_by_key(|(rank, holder)| (!holder.near, holder.requests, *rank)),
             // All get their turn, in order of the ranks.
-            Some(before) => knowing.min_by_key(|(rank, _)| (**rank <= before, **rank)),
+            Some(before) => knowing.min_by_key(|(rank, _)| (*rank <= before, *rank)),
         };
-        best.map(|(&rank, _)| rank)
+        best.map(|(rank, _)| rank)
+    }
+
+    /// What must always hold; for tests and the simulator.
+    pub(super) fn check_invariants(&self) {
+        assert!(self.ranks.is_sorted() && self.ranks.len() == self.holders.len());
+        assert_eq!(self.free.count_zeros() as usize, self.holders.len(), "each has its place");
+        assert_eq!(self.busy, self.holders.iter().filter(|holder| holder.requests > 0).count());
     }
 }
 
@@ -272,9 +349,10 @@ mod tests {
         assert!(!learn(&mut holders, &mut picker, 100, 1..2), "all of them are of use");
         learn(&mut holders, &mut picker, 5, 0..1);
         holders.unlearn(Rank(5), 1, &mut picker);
-        holders.get_mut(Rank(5)).unwrap().requests = 1;
+        holders.asked(Rank(5));
         assert!(!learn(&mut holders, &mut picker, 100, 1..2), "one has a request to answer");
-        holders.get_mut(Rank(5)).unwrap().requests = 0;
+        holders.answered(Rank(5));
+        holders.check_invariants();
         assert!(learn(&mut holders, &mut picker, 100, 1..2));
         assert!(holders.get(Rank(5)).is_none());
         picker.check_invariants();

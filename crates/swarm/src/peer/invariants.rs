@@ -9,6 +9,7 @@ impl Session {
     /// Panics where something does not hold.
     pub(super) fn check_invariants(&self) {
         self.picker.check_invariants();
+        self.holders.check_invariants();
         self.upload.check_invariants();
         self.check_window();
         self.check_requests();
@@ -52,8 +53,8 @@ impl Session {
         assert_eq!(each.len(), fetched.len(), "each piece is fetched once at a time");
         assert_eq!(each, *self.download.fetching());
         for (rank, holder) in self.holders.iter() {
-            assert_eq!(holder.requests, requests.remove(&rank).unwrap_or(0), "at {rank}");
-            assert_eq!(holder.unacknowledged, unacknowledged.remove(&rank).unwrap_or(0));
+            assert_eq!(holder.requests(), requests.remove(&rank).unwrap_or(0), "at {rank}");
+            assert_eq!(holder.unacknowledged(), unacknowledged.remove(&rank).unwrap_or(0));
         }
         assert!(requests.keys().all(|&rank| self.holders.is_lost(rank)), "no holder is forgotten");
     }

@@ -11,6 +11,9 @@ use content::Bitfield;
 /// Pieces with this many known holders, or more, are equally common.
 const COMMON: usize = 7;
 
+/// Holders are told apart by so many places, one bit each.
+pub(super) const PLACES: usize = u64::BITS as usize;
+
 /// The pieces that are wanted, and that nobody is asked for at the moment.
 #[derive(Debug)]
 pub(super) struct Picker {
@@ -25,8 +28,14 @@ pub(super) struct Picker {
     promised: Bitfield,
     /// Whether a choice that could not be made may be possible now.
     pub(super) changed: bool,
-    /// How often a piece became one that may be chosen.
-    taken_in: u64,
+    /// The last choice found no holder to ask, and since then no piece went from any: only a holder
+    /// that comes to have something to pick can change that.
+    settled: bool,
+    /// For each piece, the places of the holders that have it.
+    held_by: Vec<u64>,
+    /// For each holder's place, how many of its pieces may be chosen: kept, for to look for them
+    /// costs.
+    useful: [u32; PLACES],
     random: Random,
 }
 
@@ -40,7 +49,9 @@ impl Picker {
             availability: vec![0; pieces as usize],
             promised: Bitfield::new(pieces),
             changed: true,
-            taken_in: 0,
+            settled: false,
+            held_by: vec![0; pieces as usize],
+            useful: [0; PLACES],
             random: Random::new(seed),
             cursor: if pieces == 0 { 0 } else { cursor % pieces },
         }
@@ -50,9 +61,35 @@ impl Picker {
         usize::from(self.availability[piece as usize]).min(COMMON)
     }
 
-    /// How often a piece became one that may be chosen.
-    pub(super) fn taken_in(&self) -> u64 {
-        self.taken_in
+    /// How many pieces of the holder at a place may be chosen.
+    pub(super) fn useful(&self, place: usize) -> u32 {
+        self.useful[place]
+    }
+
+    /// The holder at a place has one more piece.
+    pub(super) fn gained_by(&mut self, place: usize, piece: u32) {
+        self.held_by[piece as usize] |= 1 << place;
+        if self.gained(piece) {
+            self.useful[place] += 1;
+            // A holder came to be of use.
+            self.changed |= self.useful[place] == 1;
+        }
+    }
+
+    /// The holder at a place has one piece fewer.
+    pub(super) fn lost_by(&mut self, place: usize, piece: u32) {
+        self.held_by[piece as usize] &= !(1 << place);
+        self.useful[place] -= u32::from(self.pickable.get(piece));
+        self.lost(piece);
+    }
+
+    /// Counts a piece for all who have it.
+    fn count(&mut self, piece: u32, count: impl Fn(&mut u32)) {
+        let mut places = self.held_by[piece as usize];
+        while places != 0 {
+            count(&mut self.useful[places.trailing_zeros() as usize]);
+            places &= places - 1;
+        }
     }
 
     /// How many known holders have a piece.
@@ -65,11 +102,17 @@ impl Picker {
         &self.pickable
     }
 
+    /// No holder is to be asked, as things stand.
+    pub(super) fn settle(&mut self) {
+        self.settled = true;
+    }
+
     /// Lets a piece be chosen.
     pub(super) fn add(&mut self, piece: u32) {
         self.changed = true;
-        self.taken_in += 1;
-        self.pickable.insert(piece);
+        if self.pickable.insert(piece) {
+            self.count(piece, |useful| *useful += 1);
+        }
         let level = self.level(piece);
         self.levels[level].insert(piece);
     }
@@ -78,16 +121,26 @@ impl Picker {
     pub(super) fn remove(&mut self, piece: u32) -> bool {
         let level = self.level(piece);
         self.levels[level].remove(piece);
-        self.pickable.remove(piece)
+        self.settled = false;
+        let could_be = self.pickable.remove(piece);
+        if could_be {
+            self.count(piece, |useful| *useful -= 1);
+        }
+        could_be
     }
 
-    /// One more known holder has a piece.
-    pub(super) fn gained(&mut self, piece: u32) {
-        let was = self.level(piece);
+    /// One more known holder has a piece; says whether that piece may be chosen.
+    pub(super) fn gained(&mut self, piece: u32) -> bool {
         let slot = &mut self.availability[piece as usize];
+        let was = usize::from(*slot).min(COMMON);
         *slot = slot.checked_add(1).expect("fewer holders are known than u16 counts");
-        self.moved(piece, was);
-        self.changed |= self.pickable.get(piece);
+        let pickable = self.pickable.get(piece);
+        if pickable && was < COMMON {
+            self.levels[was].remove(piece);
+            self.levels[was + 1].insert(piece);
+        }
+        self.changed |= pickable && !self.settled;
+        pickable
     }
 
     /// A piece is on its way to another rank: it is about to have one holder more.
@@ -99,13 +152,10 @@ impl Picker {
 
     /// One known holder fewer has a piece.
     pub(super) fn lost(&mut self, piece: u32) {
+        self.settled = false;
         let was = self.level(piece);
         let slot = &mut self.availability[piece as usize];
         *slot = slot.checked_sub(1).expect("a holder is only lost once");
-        self.moved(piece, was);
-    }
-
-    fn moved(&mut self, piece: u32, was: usize) {
         let is = self.level(piece);
         if was != is && self.pickable.get(piece) {
             self.levels[was].remove(piece);
@@ -151,6 +201,12 @@ impl Picker {
 
     /// What must always hold; for tests and the simulator.
     pub(super) fn check_invariants(&self) {
+        let mut useful = [0; PLACES];
+        for piece in self.pickable.iter() {
+            let places = self.held_by[piece as usize];
+            (0..PLACES).for_each(|place| useful[place] += (places >> place & 1) as u32);
+        }
+        assert_eq!(self.useful, useful, "what is of use is counted");
         let in_levels: u32 = self.levels.iter().map(Bitfield::count).sum();
         assert_eq!(in_levels, self.pickable.count(), "each pickable piece is in one level");
         for piece in self.pickable.iter() {
@@ -196,7 +252,9 @@ mod tests {
     #[test]
     fn ties_begin_at_each_ranks_own_place_and_then_anywhere() {
         let mut picker = picker(10, 8);
-        (0..10).for_each(|piece| picker.gained(piece));
+        (0..10).for_each(|piece| {
+            picker.gained(piece);
+        });
         assert_eq!(pick(&mut picker, &all(10), 4), vec![8, 9, 0, 1]);
         let mut rest: Vec<u32> = (0..6).flat_map(|_| pick(&mut picker, &all(10), 1)).collect();
         assert_ne!(rest, [2, 3, 4, 5, 6, 7], "ranks that began alike do not go on in step");
@@ -217,7 +275,9 @@ mod tests {
     #[test]
     fn a_piece_that_does_not_fit_ends_the_choice() {
         let mut picker = picker(4, 0);
-        (0..4).for_each(|piece| picker.gained(piece));
+        (0..4).for_each(|piece| {
+            picker.gained(piece);
+        });
         let mut room = 2;
         let fits = |_| {
             room -= 1;
@@ -229,31 +289,33 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn levels_and_counts_never_disagree(
-            ops in prop::collection::vec((0u8..5, 0u32..40), 0..200),
-        ) {
-            let mut picker = Picker::new(40, 7, 1);
-            let mut holders = [0u32; 40];
-            for (op, piece) in ops {
-                match op {
-                    0 => picker.add(piece),
-                    1 => { picker.remove(piece); }
-                    2 => { picker.gained(piece); holders[piece as usize] += 1; }
-                    3 if holders[piece as usize] > 0 => {
-                        picker.lost(piece);
-                        holders[piece as usize] -= 1;
-                    }
-                    _ => {
-                        let known = picker.pickable().iter().map(|p| holders[p as usize]);
-                        let rarest = known.filter(|&n| n > 0).min();
-                        let picked = pick(&mut picker, &Bitfield::full(40), 1);
-                        let got = picked.first().map(|&p| holders[p as usize].min(COMMON as u32));
-                        prop_assert_eq!(got, rarest.map(|n| n.min(COMMON as u32)));
-                    }
-                }
-                picker.check_invariants();
-            }
-        }
-    }
+           #[test]
+           fn levels_and_counts_never_disagree(
+               ops in prop::collection::vec((0u8..5, 0u32..40), 0..200),
+           ) {
+               let mut picker = Picker::new(40, 7, 1);
+               let mut holders = [0u32; 40];
+               for (op, piece) in ops {
+                   match op {
+                       0 => picker.add(piece),
+                       1 => { picker.remove(piece); }
+                       2 => {
+                           picker.gained(piece);
+    holders[piece as usize] += 1; }
+                       3 if holders[piece as usize] > 0 => {
+                           picker.lost(piece);
+                           holders[piece as usize] -= 1;
+                       }
+                       _ => {
+                           let known = picker.pickable().iter().map(|p| holders[p as usize]);
+                           let rarest = known.filter(|&n| n > 0).min();
+                           let picked = pick(&mut picker, &Bitfield::full(40), 1);
+                           let got = picked.first().map(|&p| holders[p as usize].min(COMMON as u32));
+                           prop_assert_eq!(got, rarest.map(|n| n.min(COMMON as u32)));
+                       }
+                   }
+                   picker.check_invariants();
+               }
+           }
+       }
 }
