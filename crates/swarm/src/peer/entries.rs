@@ -123,6 +123,11 @@ impl Entries {
         self.have_bytes
     }
 
+    /// Pieces of wanted entries that are written at the destination.
+    pub(super) fn written(&self) -> &Bitfield {
+        &self.written
+    }
+
     /// Whether a piece is written at the destination.
     pub(super) fn is_written(&self, piece: PieceId) -> bool {
         self.written.get(piece.0)

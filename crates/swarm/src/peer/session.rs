@@ -16,7 +16,6 @@ use crate::message::{Between, FromTracker, Gains, Message, Neighbour, Stop, ToTr
 use crate::{Counters, Held, Instant, Rank};
 use content::{Bitfield, Catalogue, EntryIndex, HashRange, Kind, Name, PieceId, Span};
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// A gain with at most so many known holders is told to the neighbours at once.
@@ -151,7 +150,7 @@ impl Session {
             PeerEvent::Stored(transfer, result) => self.on_stored(now, transfer, result, actions),
             PeerEvent::Loaded(transfer, readable) => {
                 if !readable && let Some(piece) = self.upload.piece_of(transfer) {
-                    self.unserve(now, self.catalogue.locate(piece).0, actions);
+                    self.unserve(now, piece, actions);
                 }
                 self.upload.loaded(transfer, readable, &self.serving, actions);
             }
@@ -266,9 +265,16 @@ impl Session {
         }
     }
 
-    /// An entry's content changed under us, or cannot be read: nothing of it is served any more.
-    fn unserve(&mut self, now: Instant, entry: EntryIndex, actions: &mut Vec<PeerAction>) {
-        if !self.stop_serving(now, self.catalogue.pieces_of(entry), actions) {
+    /// A piece's content changed under us, or cannot be read: nothing of its entry is served any
+    /// more that lies where this piece does, in the file that was offered or in what is written.
+    fn unserve(&mut self, now: Instant, piece: PieceId, actions: &mut Vec<PeerAction>) {
+        let (entry, _) = self.catalogue.locate(piece);
+        let mut pieces = Bitfield::new(self.serving.len());
+        pieces.insert_range(self.catalogue.pieces_of(entry));
+        if !self.entries.is_written(piece) {
+            pieces.subtract(self.entries.written());
+        }
+        if !self.stop_serving(now, pieces, actions) {
             return;
         }
         let name = &self.catalogue.entry(entry).name;
@@ -281,15 +287,13 @@ impl Session {
     pub(super) fn stop_serving(
         &mut self,
         now: Instant,
-        range: Range<u32>,
+        mut pieces: Bitfield,
         actions: &mut Vec<PeerAction>,
     ) -> bool {
-        if self.serving.count_in(range.clone()) == 0 {
+        pieces.intersect_with(&self.serving);
+        if pieces.is_empty() {
             return false;
         }
-        let mut pieces = Bitfield::new(self.serving.len());
-        pieces.insert_range(range);
-        pieces.intersect_with(&self.serving);
         self.serving.subtract(&pieces);
         self.news.lost(now, &pieces);
         self.upload.withdraw(&pieces, &self.serving, actions);

@@ -7,7 +7,7 @@ use crate::message::ToTracker;
 use crate::peer::download::pieces_of_range;
 use crate::peer::session::Session;
 use crate::peer::{Fault, PeerAction, Salvaged, Surveyed};
-use content::{EntryIndex, HashRange, PieceId};
+use content::{Bitfield, EntryIndex, HashRange, PieceId};
 use std::ops::Range;
 
 impl Session {
@@ -139,7 +139,11 @@ impl Session {
         match result {
             Ok(Salvaged::Absent) => {
                 // Its source changed: others are not to be told that the piece is here.
-                self.stop_serving(now, piece.0..piece.0 + 1, actions);
+                if self.serving.get(piece.0) {
+                    let mut pieces = Bitfield::new(self.serving.len());
+                    pieces.insert(piece.0);
+                    self.stop_serving(now, pieces, actions);
+                }
                 if self.entries.wants(entry) {
                     self.picker.add(piece.0);
                 }
