@@ -80,7 +80,7 @@ impl Limits {
             quiet,
             quiet_events: (quiet / crate::world::TICK + 1000) * ranks * EVENTS_A_TICK,
             letters: LETTERS_OF_A_PEER + letters_of_a_pair * ranks,
-            letters_of_tracker: LETTERS_OF_A_PEER * ranks,
+            letters_of_tracker: LETTERS_OF_A_PEER * ranks + unread(&faults, scenario),
             receiving: scenario.window + batch.saturating_mul(late),
             sending: scenario.upload_window.saturating_mul(late),
             // It may have been asked for two batches by each of the peers that it serves at once,
@@ -88,6 +88,16 @@ impl Limits {
             duplicates: excused * each + wanted / DUPLICATE_OF,
         }
     }
+}
+
+/// What waits for a tracker that hangs, or hears late: others go on, and tell it of each batch.
+fn unread(faults: &[Fault], scenario: &Scenario) -> u64 {
+    let stops = |fault: &Fault| matches!(fault.kind, FaultKind::Hang(_) | FaultKind::Late(_));
+    if !faults.iter().any(stops) {
+        return 0;
+    }
+    let leechers = u64::from(scenario.peers - scenario.seeders);
+    leechers * u64::from(scenario.pieces.div_ceil(scenario.batch.min(scenario.pieces)))
 }
 
 /// Whether what a rank owes, or is owed, may come so late because of a fault that it is asked
@@ -159,6 +169,14 @@ mod tests {
         let scenario = Scenario::new(8, 100);
         let limits = Limits::of(&scenario);
         assert_eq!((limits.receiving, limits.sending, limits.duplicates), (30, 8, 0));
+    }
+
+    #[test]
+    fn an_update_a_batch_may_wait_for_a_tracker_that_hangs() {
+        let mut scenario = Scenario::new(8, 100);
+        assert_eq!(Limits::of(&scenario).letters_of_tracker, 64 * 9);
+        scenario.faults = vec!["hang:0@1:100".parse().unwrap()];
+        assert_eq!(Limits::of(&scenario).letters_of_tracker, 64 * 9 + 7 * 10);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub fn random_plan(seed: u64) -> Scenario {
     scenario.upload_window = random.one_of(&[1, 8, 8]);
     scenario.latency_us = random.one_of(&[0, 100, 100, 3_000, 40_000]);
     scenario.disk_us = random.one_of(&[0, 500, 500, 25_000]);
-    scenario.patience_s = random.one_of(&[12, 30]);
+    scenario.patience_s = random.one_of(&[4, 12, 30]);
     let faults = random.below(6);
     scenario.faults = (0..faults).map(|_| Fault::random(&mut random, &scenario)).collect();
     if random.below(3) == 0 {
