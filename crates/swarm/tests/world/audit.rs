@@ -35,13 +35,17 @@ impl World {
         all.clone().filter(live).chain(all).find_map(|at| self.nodes[at].disk.catalogue.clone())
     }
 
-    /// One rank reports. Another may have, if it died before all had heard END.
+    /// One rank reports. Another may have, if it died before all had heard END; or if both slept,
+    /// and each gave the other up that could not hear it.
     fn audit_reporter(&self, report: &Report) {
         let (last, before) = self.reports.split_last().expect("somebody made the report");
         assert_eq!(report.tracker, *last);
         assert!(!is_lost(report, *last), "who reports is not lost");
+        let slept = |rank: &Rank| self.nodes[rank.index()].slept;
         for earlier in before {
-            assert!(!self.nodes[earlier.index()].alive, "{:?} all report", self.reports);
+            let apart = slept(earlier) && slept(last) && is_lost(report, *earlier);
+            let alone = !self.nodes[earlier.index()].alive || apart;
+            assert!(alone, "{:?} all report", self.reports);
         }
     }
 
