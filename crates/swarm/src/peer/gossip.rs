@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 const MAX_TOLD: usize = 1024;
 
 /// A neighbour that was not told of so many gains is told.
-const LAG: usize = 8;
+const LAG: usize = 4;
 
 /// A neighbour that says nothing is told no more after so many times: it may hang.
 const MAX_UNHEARD: u32 = 8;

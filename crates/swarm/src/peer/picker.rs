@@ -1,9 +1,9 @@
 //! Chooses which piece to ask from whom: rarest first, ties broken differently on every rank.
 //!
 //! Each rank begins at its own place in the row of all pieces, so that at the start every rank
-//! pulls a different part from the only seeder, and then at random places, so that ranks that have
-//! pulled alike do not go on in step. Pieces lie in one bitfield for each number of known holders; a
-//! choice is an intersection of bitfields, 64 pieces a step.
+//! pulls a different part from the only seeder, and then at random places, so that ranks that
+//! have pulled alike do not go on in step. Pieces lie in one bitfield for each number of known
+//! holders; a choice is an intersection of bitfields, 64 pieces a step.
 
 use crate::random::Random;
 use content::Bitfield;
