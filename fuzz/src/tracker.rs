@@ -2,9 +2,11 @@
 
 use crate::input::Input;
 use crate::words::{self, RANKS};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use swarm::message::{Envelope, Message};
-use swarm::tracker::{Tracker, TrackerAction, TrackerConfig, TrackerEvent};
+use swarm::tracker::{Succession, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
 use swarm::{Instant, Rank};
 
 struct World {
@@ -24,9 +26,18 @@ pub fn tracker(data: &[u8]) {
         patience: Duration::from_secs(30),
         seed: 1,
     };
-    let tracker = Tracker::new(config, Instant::ZERO);
+    let (tracker, actions) = if opening & 4 == 0 {
+        (Tracker::new(config, Instant::ZERO), Vec::new())
+    } else {
+        let catalogue = (opening & 8 == 0).then(|| Arc::new(words::catalogue()));
+        let lost = BTreeMap::from([(Rank::TRACKER, "it died".to_owned())]);
+        let succession = Succession { catalogue, lost, started: None };
+        let config = TrackerConfig { rank: Rank(1), ..config };
+        Tracker::succeed(config, succession, Instant::ZERO)
+    };
     let mut world = World { tracker, now: Instant::ZERO, reported: false };
-    if opening & 2 == 2 {
+    world.carry_out(actions);
+    if opening & 6 == 2 {
         for rank in 0..RANKS {
             for message in words::introduction(rank == 1, rank > 1, rank) {
                 world.say(Rank(rank), message);
@@ -63,6 +74,13 @@ impl World {
         let actions = self.tracker.handle(self.now, event);
         self.tracker.check_invariants();
         assert!(actions.len() < 200, "{} actions at once", actions.len());
+        self.carry_out(actions);
+        let tally = self.tracker.tally();
+        assert!(tally.bytes_have <= tally.bytes_wanted);
+        assert_eq!(self.tracker.has_ended(), self.reported);
+    }
+
+    fn carry_out(&mut self, actions: Vec<TrackerAction>) {
         for action in actions {
             match action {
                 TrackerAction::Send { to, message } => {
@@ -78,8 +96,5 @@ impl World {
                 TrackerAction::Notice(text) => assert!(!text.is_empty()),
             }
         }
-        let tally = self.tracker.tally();
-        assert!(tally.bytes_have <= tally.bytes_wanted);
-        assert_eq!(self.tracker.has_ended(), self.reported);
     }
 }

@@ -6,8 +6,11 @@ use content::{Metadata, Name, PieceLayer, PieceLen, Span, Timestamp, VerifiedLay
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use swarm::message::{Ack, Between, FromTracker, Gains, Hello, HelloPart, HolderPieces, PieceSet};
-use swarm::message::{RequestNumber, Start, Stop, ToTracker, WireOffer};
+use swarm::message::WireOffer;
+use swarm::message::{Ack, Between, Epoch, FromTracker, Gains, Hello, HelloPart, HolderPieces};
+use swarm::message::{
+    Neighbour, PieceSet, Recall, Rejoined, RequestNumber, Start, Stop, ToTracker,
+};
 use swarm::{Counters, Destination, Lock, Outcome, Rank};
 
 /// Ranks of the job; messages also come from beyond.
@@ -138,7 +141,7 @@ fn counters(input: &mut Input<'_>) -> Counters {
 
 /// What a tracker says, or somebody in its name.
 pub fn from_tracker(input: &mut Input<'_>) -> FromTracker {
-    match input.below(13) {
+    match input.below(17) {
         0 => FromTracker::Read { positions: spans(input, 4), last: input.flag() },
         1 => FromTracker::Entries(input.several(3, any_entry)),
         2 => FromTracker::Wanted(spans(input, 7)),
@@ -161,6 +164,12 @@ pub fn from_tracker(input: &mut Input<'_>) -> FromTracker {
             FromTracker::Finish { outcome: outcome(input), lost: input.flag() }
         }
         12 if input.byte() > 200 => FromTracker::End,
+        13 => FromTracker::Reign,
+        14 => FromTracker::Recite,
+        15 if input.byte() > 200 => FromTracker::GivenUp,
+        16 => FromTracker::Neighbours(
+            input.several(4, |input| Neighbour { rank: rank(input), near: input.flag() }),
+        ),
         _ => FromTracker::Alive,
     }
 }
@@ -171,8 +180,12 @@ fn outcome(input: &mut Input<'_>) -> Outcome {
 
 /// What a peer says to a peer.
 pub fn between(input: &mut Input<'_>) -> Between {
-    match input.below(6) {
-        0 => Between::Request { number: RequestNumber(input.number(20)), pieces: pieces(input) },
+    match input.below(9) {
+        0 => Between::Request {
+            number: RequestNumber(input.number(20)),
+            pieces: pieces(input),
+            gained: spans(input, ALL),
+        },
         1 => Between::AskHashes { entry: EntryIndex(input.number(7)), range: input.number(3) },
         2 => Between::Cancel(RequestNumber(input.number(20))),
         3 | 4 => Between::Ack(Ack {
@@ -180,7 +193,12 @@ pub fn between(input: &mut Input<'_>) -> Between {
             follows: pieces(input),
             refused: spans(input, ALL),
             gained: spans(input, ALL),
+            sent: spans(input, ALL),
+            backlog: input.number(50),
         }),
+        5 => Between::Gained { pieces: pieces(input), backlog: input.number(50) },
+        6 => Between::Succeed { epoch: Epoch(input.number(RANKS)), certain: input.flag() },
+        7 => Between::Unseated,
         _ => hashes(input),
     }
 }
@@ -240,7 +258,7 @@ fn hello(input: &mut Input<'_>) -> Hello {
 
 /// What a peer says to the tracker.
 pub fn to_tracker(input: &mut Input<'_>) -> ToTracker {
-    match input.below(14) {
+    match input.below(18) {
         0 => ToTracker::HelloPart(HelloPart { shares: shares(input), wants: wants(input) }),
         1 => ToTracker::Hello(Box::new(hello(input))),
         2 => ToTracker::Offers(input.several(3, |input| WireOffer {
@@ -263,12 +281,37 @@ pub fn to_tracker(input: &mut Input<'_>) -> ToTracker {
             updates: input.number(6),
         }),
         11 => ToTracker::Counters(counters(input)),
+        14 => ToTracker::Recall(Recall {
+            lost: spans(input, RANKS),
+            told_to_read: input.flag(),
+            read: spans(input, 4),
+            own: spans(input, 7),
+            assigned: spans(input, 7),
+            complete: spans(input, 7),
+            pieces: pieces(input),
+        }),
+        15 => ToTracker::Rejoined(Box::new(rejoined(input))),
+        16 => ToTracker::Entries(input.several(3, any_entry)),
+        17 => ToTracker::Recited,
         _ => ToTracker::Update(Gains {
             lost: spans(input, ALL),
             pieces: pieces(input),
             entries: spans(input, 7),
             have_bytes: input.wide(),
         }),
+    }
+}
+
+fn rejoined(input: &mut Input<'_>) -> Rejoined {
+    let digest = Rejoined::digest(&catalogue());
+    Rejoined {
+        given_up: input.byte() > 240,
+        finished: (input.byte() > 200).then(|| outcome(input)),
+        catalogue: input.flag().then(|| digest ^ u64::from(input.byte() > 240)),
+        have_bytes: input.wide(),
+        need_bytes: input.flag().then(|| input.wide()),
+        awaits_admission: input.flag(),
+        stop: None,
     }
 }
 

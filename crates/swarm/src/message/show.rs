@@ -76,7 +76,7 @@ impl fmt::Display for ToTracker {
             Self::Shun(rank) => write!(f, "rank {rank} is not asked any more"),
             Self::Settled(number) => write!(f, "settled {number}"),
             Self::Stop(_) => f.write_str("STOP"),
-            Self::Interrupted(why) => f.write_str(why),
+            Self::Interrupted(why) => write!(f, "ends early: {why}"),
             Self::Update(gains) if gains.is_empty() => f.write_str("update: alive"),
             Self::Update(gains) => {
                 let (pieces, files) = (Runs(&gains.pieces), Runs(&gains.entries));

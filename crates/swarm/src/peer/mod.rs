@@ -205,6 +205,9 @@ impl Peer {
         envelope: Envelope,
         actions: &mut Vec<PeerAction>,
     ) {
+        if from.0 >= self.config.ranks {
+            return;
+        }
         // Whatever is said in a higher epoch tells of its tracker.
         if self.loyalty.yields_to(envelope.epoch) {
             self.adopt(now, envelope.epoch, actions);
@@ -284,7 +287,9 @@ impl Peer {
             return self.trouble(sentence.to_owned(), actions);
         };
         let offered = std::mem::take(&mut opening.offered);
-        let neighbours = std::mem::take(&mut opening.neighbours);
+        let mut neighbours = std::mem::take(&mut opening.neighbours);
+        let (own, ranks) = (self.config.rank, self.config.ranks);
+        neighbours.retain(|near| near.rank != own && near.rank.0 < ranks);
         let early = std::mem::take(&mut opening.early);
         let early_updates = opening.updates;
         self.told.own = shared_whole(&offered, &catalogue);

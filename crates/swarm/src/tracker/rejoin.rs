@@ -145,7 +145,9 @@ impl Tracker {
     ) {
         let own = self.config.rank;
         let lost = Span::all_checked(&recall.lost, self.config.ranks);
-        let lost: Vec<Rank> = lost.flatten().map(Rank).filter(|&rank| rank != own).collect();
+        // Whoever speaks lives.
+        let others = |rank: &Rank| *rank != own && *rank != from;
+        let lost: Vec<Rank> = lost.flatten().map(Rank).filter(others).collect();
         for rank in lost {
             let why = format!("it was lost before rank {own} took over");
             self.on_lost(now, rank, &why, actions);
@@ -195,12 +197,12 @@ impl Tracker {
             member.recalled.push(ToTracker::Rejoined(rejoined));
             return self.ask_for_catalogue(actions);
         };
-        member.have_bytes = rejoined.have_bytes;
         member.need_bytes = rejoined.need_bytes;
         member.awaits_admission = rejoined.awaits_admission;
         member.finished = rejoined.finished.is_some();
         member.stop = rejoined.stop.map(|stop| (now, stop));
         member.wanted_bytes = bytes_of_entries(&job.catalogue, &member.assigned);
+        member.have_bytes = rejoined.have_bytes.min(member.wanted_bytes);
         self.join(now, from, actions);
     }
 
@@ -309,6 +311,7 @@ impl Tracker {
             let member = &mut self.members[rank.index()];
             if member.destination().is_none() {
                 member.wanted_bytes = bytes_of_entries(&job.catalogue, &wanted);
+                member.have_bytes = member.have_bytes.min(member.wanted_bytes);
             }
             member.wanted = wanted;
         }
