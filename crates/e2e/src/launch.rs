@@ -45,6 +45,8 @@ pub struct Launch {
 
 /// How long a job may take unless told otherwise.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// How often a launcher is started that fails before it has started any rank.
+const ATTEMPTS: usize = 3;
 /// The environment variable that marks every process of a run.
 pub(crate) const MARK: &str = "SHOAL_E2E_RUN";
 
@@ -100,8 +102,18 @@ impl Launch {
         self.start().finish()
     }
 
-    /// Starts it under the launcher.
+    /// Starts it under the launcher; once more where that says that it could not begin.
     pub fn start(self) -> Running {
+        for _ in 1..ATTEMPTS {
+            let mut running = self.launch();
+            if !running.is_stillborn() {
+                return running;
+            }
+        }
+        self.launch()
+    }
+
+    fn launch(&self) -> Running {
         let mpi = Mpi::of_binary();
         let mut command = self.command(mpi.launcher().as_os_str());
         for (index, (ranks, args)) in self.segments.iter().enumerate() {
@@ -155,7 +167,7 @@ impl Launch {
         command
     }
 
-    fn spawn(self, mut command: Command) -> Running {
+    fn spawn(&self, mut command: Command) -> Running {
         let slots = match self.load {
             Load::Shared => Slots::one(),
             Load::Alone => Slots::all(),

@@ -1,5 +1,6 @@
 //! A job that runs: it is watched, stopped, killed, or waited for until its deadline.
 
+use crate::binary::Mpi;
 use crate::cluster::Cluster;
 use crate::finished::Finished;
 use crate::partial::partials;
@@ -9,6 +10,9 @@ use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
+/// What the launcher of Open MPI 5 says when it fails by itself, now and then, before any rank runs
+/// (lfortran/lfortran#8610 saw the same).
+const STILLBORN: &str = "PMIx server's listener thread failed to start";
 const POLL: Duration = Duration::from_millis(5);
 /// Helpers of a launcher may outlive it by a moment, and ranks of a degraded job leave one second
 /// after END.
@@ -41,6 +45,14 @@ impl Running {
         let started = Instant::now();
         let hung = Vec::new();
         Self { child, mark, command, started, deadline, outputs, json, hung, _slots: slots }
+    }
+
+    /// Waits until there are ranks. Returns true where the launcher could not begin, through no
+    /// fault of theirs.
+    pub(crate) fn is_stillborn(&mut self) -> bool {
+        Mpi::of_binary() == Mpi::Ulfm
+            && !self.wait_until(|running| !running.ranks().is_empty())
+            && self.stderr().contains(STILLBORN)
     }
 
     /// The processes that there are now, the launcher among them.

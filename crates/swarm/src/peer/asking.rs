@@ -21,11 +21,10 @@ impl Session {
     pub(super) fn pump(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
         self.tell_need(actions);
         self.salvage_more(actions);
-        if !self.entries.is_halted() {
+        // Hashes are recorded at the destination: they, too, wait until that is known to have room.
+        if self.admitted && !self.entries.is_halted() {
             self.ask_hashes(now, actions);
-            if self.admitted {
-                self.ask_pieces(now, actions);
-            }
+            self.ask_pieces(now, actions);
         }
         self.ask_tracker(now, actions);
     }
