@@ -15,8 +15,27 @@ const MAX_LOOKS: usize = 64;
 /// A range that does not come within this time is asked elsewhere.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
+/// A rank that does not answer is asked for the same once more only after this time: a question
+/// that it has not read yet is not lost, and one that hangs would find thousands when it wakes.
+const AGAIN_AFTER: Duration = Duration::from_secs(16);
+
 /// A range of an entry's piece hashes.
 pub(super) type RangeOf = (EntryIndex, u32);
+
+/// Who was last asked for a range.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    of: Rank,
+    /// When; gone once it answered.
+    open_since: Option<Instant>,
+}
+
+impl Asked {
+    /// Whether a rank has the very question before it.
+    fn waits_at(self, rank: Rank, now: Instant) -> bool {
+        self.of == rank && self.open_since.is_some_and(|at| now.since(at) < AGAIN_AFTER)
+    }
+}
 
 /// The hashes of all files that matter here.
 #[derive(Debug, Default)]
@@ -24,7 +43,7 @@ pub(super) struct Hashes {
     /// For files of several pieces, what is known.
     layers: BTreeMap<EntryIndex, VerifiedLayer>,
     /// Ranges that are needed, and who was last asked for them.
-    needed: BTreeMap<RangeOf, Option<Rank>>,
+    needed: BTreeMap<RangeOf, Option<Asked>>,
     /// Of those, the ones that are asked for, of whom and when; never more than [`MAX_ASKED`].
     asked: BTreeMap<RangeOf, (Rank, Instant)>,
     /// Where the next look begins.
@@ -138,7 +157,10 @@ impl Hashes {
             if self.asked.contains_key(&range) {
                 continue;
             }
-            let Some(of) = knowing(range, before) else { continue };
+            let Some(of) = knowing(range, before.map(|asked| asked.of)) else { continue };
+            if before.is_some_and(|asked| asked.waits_at(of, now)) {
+                continue;
+            }
             questions.push((range, of));
             self.asked.insert(range, (of, now));
             if self.asked.len() >= MAX_ASKED {
@@ -147,7 +169,7 @@ impl Hashes {
         }
         self.cursor = last.map(|(entry, index)| (entry, index + 1));
         for &(range, of) in &questions {
-            self.needed.insert(range, Some(of));
+            self.needed.insert(range, Some(Asked { of, open_since: Some(now) }));
         }
         self.is_at_rest = questions.is_empty();
         questions
@@ -159,6 +181,11 @@ impl Hashes {
         let was_asked = self.asked.get(&range).is_some_and(|(of, _)| *of == by);
         if was_asked {
             self.asked.remove(&range);
+        }
+        if let Some(Some(last)) = self.needed.get_mut(&range)
+            && last.of == by
+        {
+            last.open_since = None;
         }
         was_asked
     }
