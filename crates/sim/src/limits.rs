@@ -82,7 +82,8 @@ impl Limits {
             letters: LETTERS_OF_A_PEER + letters_of_a_pair * ranks,
             letters_of_tracker: LETTERS_OF_A_PEER * ranks + unread(&faults, scenario),
             receiving: scenario.window + batch.saturating_mul(late),
-            sending: scenario.upload_window.saturating_mul(late),
+            // What waits for late ranks may fill another window, whatever makes them late.
+            sending: scenario.upload_window.saturating_mul(late.max(2)),
             // It may have been asked for two batches by each of the peers that it serves at once,
             // and has a window of its own; what is asked elsewhere meanwhile comes twice.
             duplicates: excused * each + wanted / DUPLICATE_OF,
@@ -168,7 +169,7 @@ mod tests {
     fn a_sound_job_has_its_windows_and_a_batch_and_no_duplicate() {
         let scenario = Scenario::new(8, 100);
         let limits = Limits::of(&scenario);
-        assert_eq!((limits.receiving, limits.sending, limits.duplicates), (30, 8, 0));
+        assert_eq!((limits.receiving, limits.sending, limits.duplicates), (30, 16, 0));
     }
 
     #[test]
