@@ -17,8 +17,9 @@ fn ranks_that_wait_use_less_than_a_tenth_of_a_core() {
     let source = cluster.file("rank1/share/large.bin", 1, 512 * MIB);
     let mut running = cluster.launch(4, RUN).load(Load::Alone).start();
     hang_in_mid_transfer(&cluster, &mut running, &[2, 3], &[1]);
-    // What is on its way may still be hashed and written.
-    std::thread::sleep(Duration::from_secs(1));
+    // What is on its way may still be hashed and written; until a second or two have passed without
+    // anything new, a rank looks often.
+    std::thread::sleep(Duration::from_secs(4));
     let waiting = [0, 2, 3].map(|rank| running.rank(rank));
     let (before, began) = (waiting.map(|process| process.cpu_time().unwrap()), Instant::now());
     std::thread::sleep(Duration::from_secs(3));

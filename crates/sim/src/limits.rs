@@ -83,7 +83,7 @@ impl Limits {
             letters_of_tracker: LETTERS_OF_A_PEER * ranks + unread(&faults, scenario),
             receiving: scenario.window + batch.saturating_mul(late),
             // What waits for late ranks may fill another window, whatever makes them late.
-            sending: scenario.upload_window.saturating_mul(late.max(2)),
+            sending: scenario.upload_window.saturating_mul(late.saturating_add(1)),
             // It may have been asked for two batches by each of the peers that it serves at once,
             // and has a window of its own; what is asked elsewhere meanwhile comes twice.
             duplicates: excused * each + wanted / DUPLICATE_OF,
