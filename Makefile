@@ -18,7 +18,7 @@ IN_MPI := --test conformance --test ending
 # The black-box tests in which ranks die, hang, or find their disks and shares in trouble.
 FAILURES := --test deaths --test trackers --test hangs --test disks --test shares --test waiting --test destination
 
-.PHONY: help build demo test test-openmpi test-mpich test-ulfm plans test-fuzz fuzz lint clean \
+.PHONY: help build demo bench test test-openmpi test-mpich test-ulfm plans test-fuzz fuzz lint clean \
         failures-openmpi failures-mpich failures-ulfm
 
 help:  ## list the targets
@@ -31,6 +31,11 @@ build:  ## install what is missing, then build target/release/shoal for the MPI 
 demo:  ## one tracker and four peers under mpirun, with real files, checked with sha256sum
 	@scripts/install-deps demo
 	@scripts/demo
+
+bench:  ## shoal beside its rivals, ratios from the same run (WORKLOADS="one-host:4 create", REPEATS=)
+	@$(MAKE) --no-print-directory build
+	@bench/install
+	@python3 bench --repeats $(or $(REPEATS),5) $(WORKLOADS)
 
 test:  ## install what is missing, then everything, under Open MPI, under MPICH, and under ULFM
 	@scripts/install-deps test

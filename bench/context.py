@@ -1,0 +1,96 @@
+"""What every workload is given: where it may write, what it runs, and the rounds.
+
+`Context.compare` interleaves the contenders round by round, in another order each round, so that a
+slow minute of the machine hits all of them alike.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Mapping, Sequence
+
+from measure import Failed
+from table import Table
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+#: Everything that is built, installed or written stays below it, or in a `scratch` that is removed.
+TARGET = REPOSITORY / "target" / "bench"
+SHOAL = Path(os.environ.get("SHOAL_BIN", REPOSITORY / "target" / "release" / "shoal"))
+PROGRAMS = TARGET / "programs"
+PYTHON = TARGET / "venv" / "bin" / "python"
+TMPFS = Path("/dev/shm")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One line of a table. `run` does one run and gives its sample; it raises `Failed`."""
+
+    name: str
+    verifies: bool
+    run: Callable[[], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Context:
+    """One workload's run; as a context manager it makes its scratch directories and removes them."""
+
+    workload: str
+    variant: str
+    repeats: int
+    only: tuple[str, ...] = ()
+
+    @property
+    def scratch(self) -> Path:
+        """A directory of this run alone, in tmpfs."""
+        return TMPFS / f"shoal-bench-{os.getpid()}"
+
+    @property
+    def disk(self) -> Path:
+        """A directory of this run alone, on the disk that the repository is on."""
+        return TARGET / f"scratch-{os.getpid()}"
+
+    def __enter__(self) -> Context:
+        for directory in (self.scratch, self.disk):
+            directory.mkdir(parents=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for directory in (self.scratch, self.disk):
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def compare(self, table: Table, contenders: Sequence[Contender]) -> Table:
+        """Runs all contenders `repeats` times, interleaved; what fails stays in the table as such."""
+        chosen = [c for c in contenders if not self.only or any(part in c.name for part in self.only)]
+        for number in range(self.repeats):
+            results: dict[str, Mapping[str, float] | Failed] = {}
+            shift = number % max(len(chosen), 1)
+            for contender in chosen[shift:] + chosen[:shift]:
+                self.say(f"round {number + 1} of {self.repeats}: {contender.name}")
+                try:
+                    results[contender.name] = contender.run()
+                except Failed as failure:
+                    self.say(f"FAILED: {contender.name}: {failure}")
+                    results[contender.name] = failure
+            # Rows stay in the order in which the workload names them.
+            for contender in chosen:
+                result = results[contender.name]
+                if isinstance(result, Failed):
+                    table.fail(contender.name, contender.verifies, str(result))
+                else:
+                    table.add(contender.name, contender.verifies, result)
+        return table
+
+    def say(self, text: str) -> None:
+        """Tells on standard error what goes on."""
+        print(f"bench: {self.workload}:{self.variant}: {text}", file=sys.stderr, flush=True)
+
+    def write_json(self, table: Table) -> None:
+        """Writes `target/bench/<workload>-<variant>.json`."""
+        path = TARGET / f"{self.workload}-{self.variant}.json"
+        document = {"workload": self.workload, "variant": self.variant, **table.json()}
+        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,51 @@
+"""Makes input, touches memory, and compares copies byte for byte. It measures nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Iterable
+
+from measure import Failed
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+def random_file(path: Path, length: int) -> Path:
+    """Makes a file of random bytes, and the directories above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        for start in range(0, length, 16 * MIB):
+            file.write(os.urandom(min(16 * MIB, length - start)))
+    return path
+
+
+def touch_pages(directory: Path, length: int) -> None:
+    """Writes and removes `length` bytes: a virtual machine's memory costs more on its first use."""
+    path = directory / "touched"
+    zeros = bytes(16 * MIB)
+    with path.open("wb") as file:
+        for _ in range(0, length, len(zeros)):
+            file.write(zeros)
+    path.unlink()
+
+
+def fresh(directory: Path) -> Path:
+    """An empty directory in the place of whatever stood there."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    return directory
+
+
+def must_equal(original: Path, copies: Iterable[Path]) -> None:
+    """Fails where a copy, of a file or of a tree, is not what the original is."""
+    tool = ["diff", "-rq", "--no-dereference"] if original.is_dir() else ["cmp"]
+    running = [subprocess.Popen([*tool, original, copy], stdout=subprocess.PIPE, text=True,
+                                stderr=subprocess.STDOUT) for copy in copies]
+    outputs = [process.communicate()[0] for process in running]
+    for process, output in zip(running, outputs):
+        if process.returncode != 0:
+            raise Failed(f"a copy is not what it should be: {output.strip()[:500]}")

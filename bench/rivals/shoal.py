@@ -1,0 +1,59 @@
+"""Shoal itself, as it comes: one process a receiver, and what it says of itself in its report.
+
+Rank 0 tracks, rank 1 has the files, all others want them. No flag but where files are: a user gives
+none either. The digest cache (`XDG_CACHE_HOME`) is the caller's, warm or cold.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Mapping, Sequence
+
+from context import SHOAL
+from measure import Failed, Group
+from rivals import mpi
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: what was measured from outside, and the report."""
+
+    group: Group
+    #: From START, when all know the catalogue, to the last STOP.
+    seconds: float
+    #: From the start of the process to START: hashing, or finding that it is not needed.
+    seconds_startup: float
+
+
+def deliver(
+    source: Path, destinations: Sequence[Path], directory: Path, cache: Path,
+    launch: Sequence[str] | None = None, env: Mapping[str, str] | None = None,
+) -> Job:
+    """From one holder into each of these directories; plan and report are written to `directory`.
+
+    `launch` and `env` are for hosts on links: a launcher and its flags, without the program.
+    """
+    plan = directory / "plan.toml"
+    report = directory / "report.json"
+    report.unlink(missing_ok=True)
+    plan.write_text(plan_of(source, destinations), encoding="utf-8")
+    ranks = 2 + len(destinations)
+    command = [*(launch or mpi.mpirun(SHOAL, ranks)), SHOAL, "run", "--plan", plan,
+               "--json", report, "--progress", "none"]
+    with Group() as group:
+        group.start(command, {**mpi.ENV, "XDG_CACHE_HOME": str(cache), **(env or {})})
+        group.wait()
+    said = json.loads(report.read_text(encoding="utf-8"))
+    if said["outcome"] != "complete":
+        raise Failed(f"outcome {said['outcome']}")
+    return Job(group, said["seconds"], said["seconds_startup"])
+
+
+def plan_of(source: Path, destinations: Sequence[Path]) -> str:
+    """The plan: rank 1 shares, rank 2 and those above it receive."""
+    entries = [f'[[peer]]\nranks = "1"\nshare = ["{source}"]\nwant = []\n']
+    for rank, destination in enumerate(destinations, start=2):
+        entries.append(f'[[peer]]\nranks = "{rank}"\ninto = "{destination}"\n')
+    return "\n".join(entries)
