@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from typing import Iterable
 
 from measure import Failed
 
+KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
 
@@ -49,3 +51,9 @@ def must_equal(original: Path, copies: Iterable[Path]) -> None:
     for process, output in zip(running, outputs):
         if process.returncode != 0:
             raise Failed(f"a copy is not what it should be: {output.strip()[:500]}")
+
+
+def sha256(path: Path) -> str:
+    """A file's SHA-256, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

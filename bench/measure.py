@@ -19,8 +19,10 @@ from typing import Mapping, Sequence
 
 #: How often memory is looked at. A sample costs about a millisecond.
 SAMPLE_S = 0.05
+#: How often a program's output is looked at, where that tells that it is done.
+POLL_S = 0.005
 #: A run that takes longer is ended, and counts as failed.
-RUN_MAX_S = 240
+RUN_MAX_S = 120
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -92,10 +94,25 @@ class Group:
             try:
                 status = process.wait(max(left_s, 0.01))
             except subprocess.TimeoutExpired:
-                raise Failed(f"took longer than {self.max_s} s: {said(output)}") from None
+                raise Failed(f"took longer than {self.max_s} s: {last_lines(text(output))}") from None
             if status != 0:
                 name = Path(str(process.args[0])).name
-                raise Failed(f"{name} ended with {status}: {said(output)}")
+                raise Failed(f"{name} ended with {status}: {last_lines(text(output))}")
+
+    def wait_for(self, word: str, processes: Sequence[subprocess.Popen]) -> None:
+        """Waits until each of these has printed a word, and stops the clock; none may end before."""
+        waiting = list(processes)
+        while waiting:
+            for process in waiting[:]:
+                ended = process.poll() is not None
+                if word in self.output(process):
+                    waiting.remove(process)
+                elif ended:
+                    raise Failed(f"ended too early: {last_lines(self.output(process))}")
+            if time.monotonic() > self._began + self.max_s:
+                raise Failed(f"took longer than {self.max_s} s: {last_lines(self.output(waiting[0]))}")
+            time.sleep(POLL_S)
+        self.stop_clock()
 
     def output(self, process: subprocess.Popen) -> str:
         """What a process printed so far, standard error included."""
@@ -179,6 +196,6 @@ def text(output) -> str:
     return os.pread(output.fileno(), length, 0).decode(errors="replace")
 
 
-def said(output) -> str:
-    """The last lines of an output, on one line."""
-    return " | ".join(text(output).strip().splitlines()[-5:]) or "it said nothing"
+def last_lines(output: str) -> str:
+    """The end of what a program printed, on one line."""
+    return " | ".join(output.strip().splitlines()[-5:]) or "it said nothing"

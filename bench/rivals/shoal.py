@@ -1,7 +1,9 @@
 """Shoal itself, as it comes: one process a receiver, and what it says of itself in its report.
 
-Rank 0 tracks, rank 1 has the files, all others want them. No flag but where files are: a user gives
-none either. The digest cache (`XDG_CACHE_HOME`) is the caller's, warm or cold.
+Rank 0 tracks and has the files (`--tracker colocated`, which `shoal cast` does by default), all others
+want them: as many processes as an MPI program needs, and no rank that only waits. A dedicated tracker
+was as fast or 3 % slower. No other flag but where files are: a user gives none either. The digest cache
+(`XDG_CACHE_HOME`) is the caller's, warm or cold.
 """
 
 from __future__ import annotations
@@ -39,9 +41,8 @@ def deliver(
     report = directory / "report.json"
     report.unlink(missing_ok=True)
     plan.write_text(plan_of(source, destinations), encoding="utf-8")
-    ranks = 2 + len(destinations)
-    command = [*(launch or mpi.mpirun(SHOAL, ranks)), SHOAL, "run", "--plan", plan,
-               "--json", report, "--progress", "none"]
+    command = [*(launch or mpi.mpirun(SHOAL, 1 + len(destinations))), SHOAL, "run",
+               "--tracker", "colocated", "--plan", plan, "--json", report, "--progress", "none"]
     with Group() as group:
         group.start(command, {**mpi.ENV, "XDG_CACHE_HOME": str(cache), **(env or {})})
         group.wait()
@@ -52,8 +53,8 @@ def deliver(
 
 
 def plan_of(source: Path, destinations: Sequence[Path]) -> str:
-    """The plan: rank 1 shares, rank 2 and those above it receive."""
-    entries = [f'[[peer]]\nranks = "1"\nshare = ["{source}"]\nwant = []\n']
-    for rank, destination in enumerate(destinations, start=2):
+    """The plan: rank 0 shares, rank 1 and those above it receive."""
+    entries = [f'[[peer]]\nranks = "0"\nshare = ["{source}"]\nwant = []\n']
+    for rank, destination in enumerate(destinations, start=1):
         entries.append(f'[[peer]]\nranks = "{rank}"\ninto = "{destination}"\n')
     return "\n".join(entries)

@@ -14,8 +14,10 @@ from typing import Callable
 import files
 from context import Contender, Context
 from measure import Group
-from rivals import cp, shoal
-from table import Metric, Table
+from rivals import aria2, broadcast, cp, shoal, torrent
+from rivals.broadcast import Method
+from table import Metric, Table, Target
+from tracker import Tracker
 
 NAME = "one-host"
 VARIANTS = ("4", "8")
@@ -27,22 +29,60 @@ METRICS = (
     Metric("cpu_s_per_gib", "CPU s/GiB"),
     Metric("anonymous_mb", "memory MB", 0),
 )
+WARM = "shoal, warm digest cache"
+COLD = "shoal, cold digest cache"
+CHAIN = "MPI chain"
+LIBTORRENT = "libtorrent"
+ARIA2 = "aria2"
+#: Which block is best for hashing in line changes with the machine's caches and its load.
+HASHED = {
+    f"MPI_Ibcast {size} + SHA-256": Method("ibcast", block_bytes, depth)
+    for size, block_bytes, depth in [
+        ("4 MiB", 4 * files.MIB, 2), ("1 MiB", files.MIB, 2), ("256 KiB", 256 * files.KIB, 4)]
+}
+TORRENTS = (LIBTORRENT, ARIA2)
+MEMORY_MAX_MB = 100 * files.MIB / 1e6
 
 
 def run(context: Context, variant: str) -> Table:
     """The table for `variant` receivers."""
     job = Job(context, int(variant))
-    contenders = [
-        job.contender(f"cp, {variant} at once", False, job.cp),
-        job.contender("shoal, warm digest cache", True, job.shoal_warm),
-        job.contender("shoal, cold digest cache", True, job.shoal_cold),
+    with Tracker() as tracker:
+        job.make_torrents(tracker)
+        contenders = [
+            job.contender(f"cp, {variant} at once", False, job.cp),
+            job.contender(CHAIN, False, lambda: job.broadcast(broadcast.CHAIN)),
+            job.contender("MPI_Ibcast 4 MiB", False, lambda: job.broadcast(broadcast.IBCAST)),
+            *[job.contender(name, True, lambda method=method: job.broadcast(method, job.sha256))
+              for name, method in HASHED.items()],
+            job.contender(LIBTORRENT, True, job.libtorrent),
+            job.contender(ARIA2, True, lambda: job.aria2(tracker)),
+            job.contender(WARM, True, job.shoal_warm),
+            job.contender(COLD, True, job.shoal_cold),
+        ]
+        for directory in job.destinations:
+            directory.mkdir()
+        job.shoal_warm()  # What warms the cache is not measured.
+        title = f"1 GiB in tmpfs, one holder, {variant} receivers on one host"
+        return context.compare(Table(title, METRICS, WARM, targets(variant)), contenders)
+
+
+def targets(receivers: str) -> list[Target]:
+    """What Shoal is to reach here."""
+    best_hashed = "the best MPI_Ibcast + SHA-256"
+    most = [
+        Target(WARM, "wall_s", 0.45, TORRENTS, "the best BitTorrent client"),
+        Target(WARM, "wall_s", {"4": 0.65, "8": 0.85}[receivers], tuple(HASHED), best_hashed),
+        Target(WARM, "anonymous_mb", MEMORY_MAX_MB),
     ]
-    job.shoal_warm()  # What warms the cache is not measured.
-    table = Table(
-        f"1 GiB in tmpfs, one holder, {variant} receivers on one host",
-        METRICS, "shoal, warm digest cache",
-    )
-    return context.compare(table, contenders)
+    if receivers != "4":
+        return most
+    return [
+        *most,
+        Target(WARM, "cpu_s_per_gib", 0.65, (*TORRENTS, *HASHED), "the best that verifies"),
+        Target(WARM, "transfer_s", 1.1, (CHAIN,)),
+        Target(COLD, "wall_s", 1.15, (WARM,)),
+    ]
 
 
 class Job:
@@ -50,25 +90,33 @@ class Job:
 
     def __init__(self, context: Context, receivers: int):
         self.directory = context.scratch
+        self.receivers = receivers
         files.touch_pages(self.directory, (receivers + 2) * LENGTH)
         self.source = files.random_file(self.directory / "source" / "data.bin", LENGTH)
-        self.receivers = receivers
+        self.sha256 = files.sha256(self.source)
+        self.destinations = [self.directory / f"receiver{number}" for number in range(receivers)]
+        self.torrent_v1 = self.directory / "v1.torrent"
+        self.torrent_v2 = self.directory / "v2.torrent"
 
-    def contender(self, name: str, verifies: bool, method: Callable) -> Contender:
+    def make_torrents(self, tracker: Tracker) -> None:
+        """One for each client: aria2 knows version 1 only."""
+        torrent.create(self.source, self.torrent_v1, "v1", tracker=tracker.url)
+        torrent.create(self.source, self.torrent_v2, "v2")
+
+    def contender(
+        self, name: str, verifies: bool, method: Callable[[], dict[str, float]],
+    ) -> Contender:
         """A contender whose run begins with empty directories and ends with a comparison."""
-        def run() -> dict[str, float]:
+        def run_once() -> dict[str, float]:
+            for directory in self.destinations:
+                files.fresh(directory)
             sample = method()
-            files.must_equal(self.source, [d / self.source.name for d in self.destinations()])
+            files.must_equal(self.source, [d / self.source.name for d in self.destinations])
             return sample
-        return Contender(name, verifies, run)
-
-    def destinations(self) -> list[Path]:
-        return [self.directory / f"receiver{number}" for number in range(self.receivers)]
-
-    def fresh_destinations(self) -> list[Path]:
-        return [files.fresh(directory) for directory in self.destinations()]
+        return Contender(name, verifies, run_once)
 
     def sample(self, group: Group, transfer_s: float | None = None) -> dict[str, float]:
+        """A run's figures, by the keys of METRICS."""
         delivered_gib = self.receivers * LENGTH / files.GIB
         sample = {
             "wall_s": group.wall_s,
@@ -78,7 +126,18 @@ class Job:
         return sample if transfer_s is None else {**sample, "transfer_s": transfer_s}
 
     def cp(self) -> dict[str, float]:
-        return self.sample(cp.copy(self.source, self.fresh_destinations()))
+        return self.sample(cp.copy(self.source, self.destinations))
+
+    def broadcast(self, method: Method, sha256: str | None = None) -> dict[str, float]:
+        job = broadcast.deliver(method, self.source, self.destinations, sha256)
+        return self.sample(job.group, job.seconds)
+
+    def libtorrent(self) -> dict[str, float]:
+        return self.sample(torrent.deliver(self.torrent_v2, self.source, self.destinations))
+
+    def aria2(self, tracker: Tracker) -> dict[str, float]:
+        return self.sample(aria2.deliver(
+            self.torrent_v1, tracker, self.source, self.destinations, self.directory))
 
     def shoal_warm(self) -> dict[str, float]:
         return self.shoal(self.directory / "warm")
@@ -87,6 +146,5 @@ class Job:
         return self.shoal(files.fresh(self.directory / "cold"))
 
     def shoal(self, cache: Path) -> dict[str, float]:
-        destinations = self.fresh_destinations()
-        job = shoal.deliver(self.source, destinations, self.directory, cache)
+        job = shoal.deliver(self.source, self.destinations, self.directory, cache)
         return self.sample(job.group, job.seconds)
