@@ -77,7 +77,10 @@ fuzz:  ## the same for long: FUZZ_SECONDS (600) each, all or TARGETS; findings i
 	@$(MPI_openmpi) CARGO_TARGET_DIR=../target/fuzz scripts/fuzz $${FUZZ_SECONDS:-600} $(TARGETS)
 
 # A toolchain without these components still runs the tests.
-lint:  ## rustfmt and clippy, where the toolchain has them
+lint:  ## rustfmt and clippy, where the toolchain has them; the tests of bench/
+	@if python3 -c "" 2>/dev/null; then set -ex; python3 -m compileall -q bench; \
+	python3 -m unittest discover --quiet --start-directory bench/tests; \
+	else echo "lint: no python3 here, skipped"; fi
 	@if cargo fmt --version >/dev/null 2>&1; then set -ex; cargo fmt --all --check; \
 	cargo fmt --manifest-path fuzz/Cargo.toml --check; \
 	else echo "lint: no rustfmt here, skipped (rustup component add rustfmt)"; fi

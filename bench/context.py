@@ -70,12 +70,13 @@ class Context:
             results: dict[str, Mapping[str, float] | Failed] = {}
             shift = number % max(len(chosen), 1)
             for contender in chosen[shift:] + chosen[:shift]:
-                self.say(f"round {number + 1} of {self.repeats}: {contender.name}")
                 try:
-                    results[contender.name] = contender.run()
+                    results[contender.name] = sample = contender.run()
+                    told = ", ".join(f"{key} {figure:.3g}" for key, figure in sample.items())
                 except Failed as failure:
-                    self.say(f"FAILED: {contender.name}: {failure}")
                     results[contender.name] = failure
+                    told = f"FAILED: {failure}"
+                self.say(f"round {number + 1} of {self.repeats}: {contender.name}: {told}")
             # Rows stay in the order in which the workload names them.
             for contender in chosen:
                 result = results[contender.name]

@@ -24,6 +24,7 @@ POLL_S = 0.005
 #: A run that takes longer is ended, and counts as failed.
 RUN_MAX_S = 120
 PR_SET_CHILD_SUBREAPER = 36
+OWN_COMMAND_LINE = Path("/proc/self/cmdline").read_bytes()
 
 
 class Failed(Exception):
@@ -152,9 +153,15 @@ def descendants(root: int) -> list[int]:
 
 
 def anonymous_bytes(process_id: int) -> int:
-    """Resident anonymous memory: no page cache, no file's pages, no tmpfs."""
+    """Resident anonymous memory: no page cache, no file's pages, no tmpfs.
+
+    None for a child that has not begun to be another program yet: its memory is still ours.
+    """
     try:
-        for line in open(f"/proc/{process_id}/status", encoding="utf-8", errors="replace"):
+        if Path(f"/proc/{process_id}/cmdline").read_bytes() == OWN_COMMAND_LINE:
+            return 0
+        status = Path(f"/proc/{process_id}/status").read_text(encoding="utf-8", errors="replace")
+        for line in status.splitlines():
             if line.startswith("RssAnon:"):
                 return int(line.split()[1]) * 1024
     except OSError:

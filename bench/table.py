@@ -52,8 +52,6 @@ class Target:
     rivals: tuple[str, ...] = ()
     #: The rivals in a few words, as in "the best BitTorrent client".
     what: str = ""
-    #: Of the rivals; where it is another than the contender's.
-    rival_metric: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,7 @@ class Verdict:
     """A target beside what was reached; `reached` is None where a run that it needs is missing."""
 
     target: Target
+    metric: Metric
     rival: str | None
     reached: Spread | None
 
@@ -71,7 +70,7 @@ class Verdict:
     def text(self) -> str:
         """One line: what was compared, what came out, and whether that was the aim."""
         target = self.target
-        line = f"{target.contender}, {target.metric}"
+        line = f"{target.contender}, {self.metric.title}"
         if target.rivals:
             line += f" / {target.what or self.rival}"
             line += f" ({self.rival})" if target.what and self.rival else ""
@@ -94,11 +93,11 @@ class Row:
         """One metric over all rounds that have it."""
         return [sample[metric] for sample in self.samples if sample and metric in sample]
 
-    def ratios(self, metric: str, to: Row, to_metric: str) -> list[float]:
-        """This row to another, round by round."""
+    def ratios(self, metric: str, to: Row) -> list[float]:
+        """This row to another, round by round, where both have the metric."""
         pairs = zip(self.samples, to.samples)
-        return [a[metric] / b[to_metric] for a, b in pairs
-                if a and b and metric in a and b.get(to_metric)]
+        return [a[metric] / b[metric] for a, b in pairs
+                if a and b and metric in a and b.get(metric)]
 
 
 class Table:
@@ -128,26 +127,24 @@ class Table:
         """What became of each target."""
         return [self._verdict(target) for target in self.targets]
 
-    def is_good(self) -> bool:
-        """Whether nothing failed and every target that could be judged is met."""
-        judged = [verdict for verdict in self.verdicts() if verdict.reached]
-        return not any(row.failure for row in self.rows.values()) and all(
-            verdict.is_met() for verdict in judged)
+    def has_failures(self) -> bool:
+        """Whether a run failed. A missed target is none: it is a finding."""
+        return any(row.failure for row in self.rows.values())
 
     def _verdict(self, target: Target) -> Verdict:
+        metric = next(metric for metric in self.metrics if metric.key == target.metric)
         row = self.rows.get(target.contender)
-        if row is None or not row.figures(target.metric):
-            return Verdict(target, None, None)
+        if row is None or not row.figures(metric.key):
+            return Verdict(target, metric, None, None)
         if not target.rivals:
-            return Verdict(target, None, Spread.of(row.figures(target.metric)))
-        metric = target.rival_metric or target.metric
+            return Verdict(target, metric, None, Spread.of(row.figures(metric.key)))
         rivals = [self.rows[name] for name in target.rivals if name in self.rows]
-        rivals = [rival for rival in rivals if rival.figures(metric)]
+        rivals = [rival for rival in rivals if rival.figures(metric.key)]
         if not rivals:
-            return Verdict(target, None, None)
-        best = min(rivals, key=lambda rival: median(rival.figures(metric)))
-        ratios = row.ratios(target.metric, best, metric)
-        return Verdict(target, best.name, Spread.of(ratios) if ratios else None)
+            return Verdict(target, metric, None, None)
+        best = min(rivals, key=lambda rival: median(rival.figures(metric.key)))
+        ratios = row.ratios(metric.key, best)
+        return Verdict(target, metric, best.name, Spread.of(ratios) if ratios else None)
 
     def text(self) -> str:
         """The table as people read it."""
@@ -161,7 +158,7 @@ class Table:
             for metric in self.metrics:
                 figures = row.figures(metric.key)
                 line.append(Spread.of(figures).text(metric.digits) if figures else "-")
-                ratios = row.ratios(metric.key, reference, metric.key) if reference else []
+                ratios = row.ratios(metric.key, reference) if reference else []
                 line.append(f"{median(ratios):.2f}" if ratios else "-")
             lines.append(line)
         rounds = max((len(row.samples) for row in self.rows.values()), default=0)
@@ -187,7 +184,7 @@ class Table:
                     "median": {m.key: median(row.figures(m.key))
                                for m in self.metrics if row.figures(m.key)},
                     "ratio": {m.key: median(ratios) for m in self.metrics if reference
-                              and (ratios := row.ratios(m.key, reference, m.key))},
+                              and (ratios := row.ratios(m.key, reference))},
                 }
                 for row in self.rows.values()
             ],
