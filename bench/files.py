@@ -25,9 +25,13 @@ def random_file(path: Path, length: int) -> Path:
     return path
 
 
-def touch_pages(directory: Path, length: int) -> None:
-    """Writes and removes `length` bytes: a virtual machine's memory costs more on its first use."""
-    path = directory / "touched"
+def touch_pages(tmpfs: Path, length: int) -> None:
+    """Writes `length` bytes to a tmpfs and removes them: the memory that is used next was used before.
+
+    A virtual machine's memory costs far more on its first use. With free page reporting it is a
+    first use again when memory was free for two seconds.
+    """
+    path = tmpfs / f"touched-{os.getpid()}"
     zeros = bytes(16 * MIB)
     with path.open("wb") as file:
         for _ in range(0, length, len(zeros)):
