@@ -23,6 +23,11 @@ pub(super) struct Root {
     sealed: OnceLock<HashSet<Vec<u8>>>,
     /// Those of them that were opened up meanwhile.
     loosened: Mutex<BTreeSet<Vec<u8>>>,
+    /// The directory that a survey last found missing: nothing stood in it before this run, ...
+    missing: Mutex<Option<Vec<u8>>>,
+    /// ... and the one that it last found to admit new names. A tree is surveyed directory by
+    /// directory.
+    admitting: Mutex<Option<Vec<u8>>>,
 }
 
 /// The directory in which a name lies, and the name's last component.
@@ -63,6 +68,8 @@ impl Root {
             path: path.to_owned(),
             sealed: OnceLock::new(),
             loosened: Mutex::default(),
+            missing: Mutex::default(),
+            admitting: Mutex::default(),
         })
     }
 
@@ -226,12 +233,16 @@ impl Root {
     /// Names the directory that may not be written. What else stands in the way, [`Self::look`]
     /// finds.
     pub(super) fn admits(&self, name: &Name) -> Result<(), WriteError> {
-        let above = |path: &'_ [u8]| path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-        let mut directory = &name.as_bytes()[..above(name.as_bytes())];
+        let asked = directory_of(name);
+        if lock(&self.admitting).as_deref() == Some(asked) {
+            return Ok(());
+        }
+        let mut directory = asked;
         let fd = loop {
             match self.directory(directory) {
                 Err(Errno::NOENT) if !directory.is_empty() => {
-                    directory = &directory[..above(directory)];
+                    let above = directory.iter().rposition(|&byte| byte == b'/');
+                    directory = &directory[..above.unwrap_or(0)];
                 }
                 Err(_) => return Ok(()),
                 Ok(fd) => break fd,
@@ -245,15 +256,29 @@ impl Root {
             Err(errno @ (Errno::ACCESS | Errno::ROFS)) => {
                 Err(WriteError::new(self.below(directory), errno))
             }
-            _ => Ok(()),
+            _ => {
+                *lock(&self.admitting) = Some(asked.to_vec());
+                Ok(())
+            }
         }
     }
 
-    /// What stands under a name; a regular file is opened to be read.
-    pub(super) fn look(&self, name: &Name) -> Result<Standing, WriteError> {
-        let Some(parent) = self.parent(name, Missing::Leave)? else {
+    /// What stood under a name before this run; a regular file is opened to be read.
+    pub(super) fn survey(&self, name: &Name) -> Result<Standing, WriteError> {
+        let directory = directory_of(name);
+        if lock(&self.missing).as_deref() == Some(directory) {
             return Ok(Standing::Nothing);
-        };
+        }
+        match self.parent(name, Missing::Leave)? {
+            Some(parent) => self.look(&parent, name),
+            None => {
+                *lock(&self.missing) = Some(directory.to_vec());
+                Ok(Standing::Nothing)
+            }
+        }
+    }
+
+    fn look(&self, parent: &Parent<'_>, name: &Name) -> Result<Standing, WriteError> {
         let stat = || rustix::fs::statat(&parent.fd, parent.leaf, AtFlags::SYMLINK_NOFOLLOW);
         let stat = match self.loosening(&parent.fd, parent.directory, stat) {
             Ok(stat) => stat,
@@ -270,7 +295,9 @@ impl Root {
 
     /// Opens a regular file below to be read.
     pub(super) fn open_file(&self, name: &Name) -> std::io::Result<File> {
-        match self.look(name).map_err(std::io::Error::other)? {
+        let parent = self.parent(name, Missing::Leave).map_err(std::io::Error::other)?;
+        let parent = parent.ok_or(Errno::NOENT)?;
+        match self.look(&parent, name).map_err(std::io::Error::other)? {
             Standing::File(Some(file)) => Ok(file),
             Standing::File(None) => Err(Errno::ACCESS.into()),
             _ => Err(Errno::NOENT.into()),
@@ -311,6 +338,12 @@ impl Parent<'_> {
             OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         rustix::fs::openat(&self.fd, self.leaf, flags, Mode::empty()).map(File::from)
     }
+}
+
+/// The directory in which a name lies; empty for the destination itself.
+fn directory_of(name: &Name) -> &[u8] {
+    let bytes = name.as_bytes();
+    &bytes[..bytes.iter().rposition(|&byte| byte == b'/').unwrap_or(0)]
 }
 
 /// Sets the mode of a directory that is open by path alone, as one that may not be read can only

@@ -4,11 +4,11 @@ use super::files::Key;
 use super::partial::{self, Part, PartName};
 use super::stamp::Stamp;
 use super::state::Phase;
-use super::{Store, WriteError, lock};
+use super::{Store, WriteError, has_sidecar, lock};
 use content::{EntryIndex, Metadata};
 use rustix::fs::{Mode, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
@@ -33,7 +33,8 @@ impl Store {
             return Ok(());
         }
         let file = self.grow(index, state)?;
-        let sealed = check_len(&file, entry.len()).and_then(|()| mend(&file, &entry.metadata));
+        let sealed = check_len(&file, entry.len())
+            .and_then(|found| mend_from(&found, &file, &entry.metadata));
         let sealed = sealed.and_then(|()| {
             if destination.refuses_late {
                 file.sync_data()?;
@@ -44,11 +45,12 @@ impl Store {
         let name = PartName::of(&entry.name);
         destination.root.install(shoal, &name.file(Part::Data), &entry.name)?;
         state.phase = Phase::Done(stamp);
-        if !entry.is_empty() {
+        let has_leftovers = self.leftovers.contains(&name);
+        if has_sidecar(entry) || has_leftovers {
             // A sidecar that stays behind is removed in the end: it has no data any more.
             let _ = partial::remove(shoal, &name.file(Part::Sidecar));
         }
-        if state.candidates.take().is_some() || self.leftovers.contains(&name) {
+        if state.candidates.take().is_some() || has_leftovers {
             let _ = partial::remove(shoal, &name.file(Part::Old));
             for key in [Key::Standing(index.0), Key::Old(index.0), Key::Local(index.0)] {
                 self.files.remove(key);
@@ -59,9 +61,10 @@ impl Store {
 }
 
 /// Nobody else writes to a file that grows; where somebody did, it gets no name.
-fn check_len(file: &File, expected: u64) -> io::Result<()> {
-    match file.metadata()?.len() {
-        len if len == expected => Ok(()),
+fn check_len(file: &File, expected: u64) -> io::Result<fs::Metadata> {
+    let found = file.metadata()?;
+    match found.len() {
+        len if len == expected => Ok(found),
         len => Err(io::Error::other(format!(
             "it has {len} bytes where {expected} were written: something else changed it"
         ))),
@@ -70,11 +73,15 @@ fn check_len(file: &File, expected: u64) -> io::Result<()> {
 
 /// Gives a file its mode and its time where it has others.
 pub(super) fn mend(file: &File, metadata: &Metadata) -> io::Result<()> {
-    let found = file.metadata()?;
+    mend_from(&file.metadata()?, file, metadata)
+}
+
+/// The same, where it is known what it has.
+fn mend_from(found: &fs::Metadata, file: &File, metadata: &Metadata) -> io::Result<()> {
     if found.mode() & 0o7777 != metadata.mode & 0o7777 {
         set_mode(metadata.mode, |mode| rustix::fs::fchmod(file, mode))?;
     }
-    if Stamp::of(&found).modified != metadata.modified {
+    if Stamp::of(found).modified != metadata.modified {
         rustix::fs::futimens(file, &times(metadata))?;
     }
     Ok(())

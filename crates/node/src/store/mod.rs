@@ -322,7 +322,7 @@ impl Store {
             Phase::Growing | Phase::Done(_) => panic!("'{}' is finished", asked.name),
         };
         let data = name.file(Part::Data);
-        let has_sidecar = !asked.is_empty() && asked.file().is_some_and(|file| file.root.is_some());
+        let has_sidecar = has_sidecar(asked);
         let made = || -> io::Result<File> {
             if let Some(layer) = kept {
                 partial::rewrite_sidecar(shoal, &name, asked, layer)?;
@@ -383,6 +383,12 @@ impl Store {
     fn write_error(&self, entry: EntryIndex, error: impl Into<io::Error>) -> WriteError {
         WriteError::new(self.destination().place(&self.catalogue.entry(entry).name), error)
     }
+}
+
+/// Whether an entry that grows is described beside its data. A file of a single piece has nothing to
+/// resume from: its piece is there, or is not.
+fn has_sidecar(entry: &Entry) -> bool {
+    entry.file().is_some_and(|file| file.root.is_some() && !file.geometry.is_single_piece())
 }
 
 /// Locks. A panic elsewhere aborts the process, so that no lock guards anything half-done.

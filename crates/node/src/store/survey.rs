@@ -62,7 +62,7 @@ impl Store {
     pub fn survey(&self, index: EntryIndex) -> Result<Survey, WriteError> {
         let (entry, content) = self.wanted_file(index);
         let destination = self.destination();
-        let old = match destination.root.look(&entry.name)? {
+        let old = match destination.root.survey(&entry.name)? {
             Standing::Nothing | Standing::Symlink | Standing::File(None) => None,
             Standing::File(Some(file)) => self.hash_old(index, content, file),
             Standing::Directory => return Err(self.in_the_way(entry, word(FileType::Directory))),

@@ -62,10 +62,11 @@ fn a_run_that_is_killed_again_and_again_ends() {
 }
 
 #[test]
-fn a_single_piece_is_proven_by_the_root_alone() {
+fn a_single_piece_needs_no_sidecar_and_is_found_by_its_content() {
     let job = interrupted(b"short", &[0]);
-    assert_eq!(held(&job), [0]);
-    assert_eq!(job.run(&job.receiver()), (0, 0));
+    assert!(!job.part_path("file", Part::Sidecar).exists());
+    assert!(partials(&job).is_empty());
+    assert_eq!(job.run(&job.receiver()), (0, 1));
     job.assert_same();
 }
 
