@@ -1,7 +1,7 @@
 """Measures Shoal beside its rivals: `python3 bench [WORKLOAD[:VARIANT] ...]`, or `make bench`.
 
-Each workload is a module below `workloads/`; it gives one table a variant, printed here and written
-as JSON into `target/bench/`. This file only finds the workloads and runs them.
+Each workload is a module below `workloads/`; it gives one table a variant, printed here and
+written as JSON into `target/bench/`. This file only finds the workloads and runs them.
 """
 
 import argparse

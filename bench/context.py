@@ -1,7 +1,7 @@
 """What every workload is given: where it may write, what it runs, and the rounds.
 
-`Context.compare` interleaves the contenders round by round, in another order each round, so that a
-slow minute of the machine hits all of them alike.
+`Context.compare` interleaves the contenders round by round, in another order each round, so that
+a slow minute of the machine hits all of them alike.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Context:
-    """One workload's run; as a context manager it makes its scratch directories and removes them."""
+    """One workload's run; a context manager that makes its directories and removes them."""
 
     workload: str
     variant: str
@@ -64,8 +64,9 @@ class Context:
             shutil.rmtree(directory, ignore_errors=True)
 
     def compare(self, table: Table, contenders: Sequence[Contender]) -> Table:
-        """Runs all contenders `repeats` times, interleaved; what fails stays in the table as such."""
-        chosen = [c for c in contenders if not self.only or any(part in c.name for part in self.only)]
+        """Runs all contenders `repeats` times, interleaved; a failure stays in the table."""
+        wanted = self.only or ("",)
+        chosen = [c for c in contenders if any(part in c.name for part in wanted)]
         for number in range(self.repeats):
             results: dict[str, Mapping[str, float] | Failed] = {}
             shift = number % max(len(chosen), 1)

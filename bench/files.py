@@ -26,7 +26,7 @@ def random_file(path: Path, length: int) -> Path:
 
 
 def touch_pages(tmpfs: Path, length: int) -> None:
-    """Writes `length` bytes to a tmpfs and removes them: the memory that is used next was used before.
+    """Writes `length` bytes to a tmpfs and removes them: what is used next was used before.
 
     A virtual machine's memory costs far more on its first use. With free page reporting it is a
     first use again when memory was free for two seconds.

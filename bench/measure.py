@@ -1,7 +1,7 @@
 """Measures a run: wall time, CPU seconds of all its processes, the most anonymous memory of one.
 
-A run is a `Group`: everything that one contender starts, one process or many, with their children.
-It knows nothing of any contender.
+A run is a `Group`: everything that one contender starts, one process or many, with their
+children. It knows nothing of any contender.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def adopt_orphans() -> None:
 class Group:
     """The processes of one run; a context manager that ends what is left of them.
 
-    `cpu_s` and `anonymous_peak_bytes` are there after the `with`; `wall_s` is from the first start to
-    `stop_clock()`, or to the end of the `with` where nobody called it.
+    `cpu_s` and `anonymous_peak_bytes` are there after the `with`; `wall_s` is from its beginning to
+    `stop_clock()`, or to its end where nobody called that.
     """
 
     def __init__(self, max_s: float = RUN_MAX_S):
@@ -95,13 +95,13 @@ class Group:
             try:
                 status = process.wait(max(left_s, 0.01))
             except subprocess.TimeoutExpired:
-                raise Failed(f"took longer than {self.max_s} s: {last_lines(text(output))}") from None
+                raise self._too_long(process) from None
             if status != 0:
                 name = Path(str(process.args[0])).name
                 raise Failed(f"{name} ended with {status}: {last_lines(text(output))}")
 
     def wait_for(self, word: str, processes: Sequence[subprocess.Popen]) -> None:
-        """Waits until each of these has printed a word, and stops the clock; none may end before."""
+        """Waits until each has printed a word, then stops the clock; none may end before."""
         waiting = list(processes)
         while waiting:
             for process in waiting[:]:
@@ -111,7 +111,7 @@ class Group:
                 elif ended:
                     raise Failed(f"ended too early: {last_lines(self.output(process))}")
             if time.monotonic() > self._began + self.max_s:
-                raise Failed(f"took longer than {self.max_s} s: {last_lines(self.output(waiting[0]))}")
+                raise self._too_long(waiting[0])
             time.sleep(POLL_S)
         self.stop_clock()
 
@@ -122,6 +122,9 @@ class Group:
     def stop_clock(self) -> None:
         """The run has done what it was measured for; only the first call counts."""
         self._ended = self._ended or time.monotonic()
+
+    def _too_long(self, process: subprocess.Popen) -> Failed:
+        return Failed(f"took longer than {self.max_s} s: {last_lines(self.output(process))}")
 
     def _sample(self) -> None:
         while not self._over.wait(SAMPLE_S):

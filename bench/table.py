@@ -1,7 +1,7 @@
 """From samples to a table: medians, ranges, ratios within a round, targets; as text and as JSON.
 
-A machine has slow and quick minutes, so a ratio is always taken between two runs of one round, and
-then the median of these. Nothing here starts a process or reads a clock.
+A machine has slow and quick minutes, so a ratio is always taken between two runs of one round,
+and then the median of these. Nothing here starts a process or reads a clock.
 """
 
 from __future__ import annotations
@@ -162,7 +162,8 @@ class Table:
                 line.append(f"{median(ratios):.2f}" if ratios else "-")
             lines.append(line)
         rounds = max((len(row.samples) for row in self.rows.values()), default=0)
-        text = [f"\n== {self.title}", f"   {rounds} rounds; median (range); ratio to {self.reference}"]
+        text = [f"\n== {self.title}"]
+        text += [f"   {rounds} rounds; median (range); ratio to {self.reference}"]
         text += aligned(lines)
         text += [f"FAILED: {row.name}: {row.failure}" for row in self.rows.values() if row.failure]
         text += [verdict.text() for verdict in self.verdicts()]

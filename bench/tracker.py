@@ -1,4 +1,4 @@
-"""The least BitTorrent tracker that lets clients find each other: every announced address, to everyone.
+"""The least BitTorrent tracker that lets clients find each other: each address, to everyone.
 
 For rivals that cannot be told their peers. It forgets all when it is closed.
 """

@@ -1,10 +1,11 @@
-"""libtorrent as a program: makes a torrent, or is one client. Run by the Python that has libtorrent.
+"""libtorrent as a program: makes a torrent, or is one client. Its Python has libtorrent.
 
     torrent.py create v1|v2 PIECE_BYTES SOURCE TORRENT [TRACKER_URL]
     torrent.py client seed|leech TORRENT DIRECTORY ADDRESS PEER_ADDRESS...
 
-`create` prints the seconds that hashing took. `client` prints `complete` when all pieces are verified
-and flushed, then goes on seeding until it is told to end. Every client has an address of its own.
+`create` prints the seconds that hashing took. `client` prints `complete` when all pieces are
+verified and flushed, then goes on seeding until it is told to end. Every client has an address of
+its own.
 """
 
 import sys

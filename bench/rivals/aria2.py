@@ -1,7 +1,7 @@
 """aria2 as a BitTorrent client: one process each, which find each other through our own tracker.
 
-The seeder is told that its file is complete and hashes nothing first. All seed until the last one is
-complete.
+The seeder is told that its file is complete and hashes nothing first. All seed until the last one
+is complete.
 """
 
 from __future__ import annotations

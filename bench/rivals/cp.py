@@ -12,7 +12,7 @@ def copy(source: Path, destinations: Sequence[Path]) -> Group:
     """Copies a file or a tree into each of these directories."""
     with Group() as group:
         for destination in destinations:
-            # GNU cp asks for no reflink on tmpfs and ext4, which have none; -a keeps what Shoal keeps.
+            # -a keeps modes and times, as Shoal does.
             group.start(["cp", "-a", source, destination])
         group.wait()
     return group

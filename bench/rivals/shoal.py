@@ -1,9 +1,9 @@
 """Shoal itself, as it comes: one process a receiver, and what it says of itself in its report.
 
-Rank 0 tracks and has the files (`--tracker colocated`, which `shoal cast` does by default), all others
-want them: as many processes as an MPI program needs, and no rank that only waits. A dedicated tracker
-was as fast or 3 % slower. No other flag but where files are: a user gives none either. The digest cache
-(`XDG_CACHE_HOME`) is the caller's, warm or cold.
+Rank 0 tracks and has the files (`--tracker colocated`, which `shoal cast` does by default), all
+others want them: as many processes as an MPI program needs, and no rank that only waits. A
+dedicated tracker was as fast or 3 % slower. No other flag but where files are: a user gives none
+either. The digest cache (`XDG_CACHE_HOME`) is the caller's, warm or cold.
 """
 
 from __future__ import annotations

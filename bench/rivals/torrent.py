@@ -1,7 +1,8 @@
 """libtorrent 2.x: the fastest BitTorrent client, tuned, by programs/torrent.py.
 
-Every client is a process with an address of its own (127.0.0.x here, or its host's), knows all others
-from the start, and goes on seeding until the last one is complete. The seeder does not hash first.
+Every client is a process with an address of its own (127.0.0.x here, or its host's), knows all
+others from the start, and goes on seeding until the last one is complete. The seeder does not
+hash first.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def create(source: Path, torrent: Path, version: str = "v2", piece_bytes: int = 
            tracker: str = "") -> tuple[Group, float]:
     """Makes a torrent; also gives the seconds that hashing took in the program."""
     with Group() as group:
-        process = group.start([PYTHON, PROGRAM, "create", version, str(piece_bytes), source, torrent,
-                               tracker])
+        process = group.start([
+            PYTHON, PROGRAM, "create", version, str(piece_bytes), source, torrent, tracker])
         group.wait()
         said = re.search(r"seconds ([0-9.]+)", group.output(process))
     return group, float(said.group(1))

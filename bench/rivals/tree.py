@@ -1,4 +1,4 @@
-"""Trees by the tools that everybody has: `tar | tar` and `rsync -a`, one for each receiver, at once."""
+"""Trees by the tools everybody has: `tar | tar` and `rsync -a`, one for each receiver, at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def tar(source: Path, destinations: Sequence[Path]) -> Group:
 
 
 def rsync(source: Path, destinations: Sequence[Path]) -> Group:
-    """On one host rsync sends whole files, which is its fastest; it compares nothing but lengths."""
+    """On one host rsync sends whole files, which is its fastest."""
     with Group() as group:
         for destination in destinations:
             # Without a slash at its end the source itself is copied, as `cp -a` does.

@@ -1,4 +1,4 @@
-"""Tests of the arithmetic behind the tables; they start nothing. `python3 -m unittest discover bench`."""
+"""Tests of the arithmetic behind the tables; they start nothing."""
 
 import json
 import sys

@@ -1,10 +1,10 @@
 """Hashing 1 GiB in tmpfs on all cores: what a holder does before it can offer a file.
 
-Shoal says in its report when all ranks were ready, counted from its own start. A job of one rank that
-shares the file and wants nothing is run twice, with a cold digest cache and with a warm one; the
-difference is what hashing took, and filling the cache. The others say how long they hashed, or take no
-time to start. The bound is the slower of reading the file and hashing as many bytes in cache, both on
-all cores, measured in the same round.
+Shoal says in its report when all ranks were ready, counted from its own start. A job of one rank
+that shares the file and wants nothing is run twice, with a cold digest cache and with a warm one;
+the difference is what hashing took, and filling the cache. The others say how long they hashed,
+or take no time to start. The bound is the slower of reading the file and hashing as many bytes in
+cache, both on all cores, measured in the same round.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """1 GiB of random bytes, from one holder to 4 and to 8 receivers on this host, all in tmpfs.
 
-Wall time from the first start to the last copy that is complete (and verified, where the contender
-does that), launch included; the same without the launch where the program can tell; CPU seconds of all
-processes for each GiB delivered; the most anonymous memory of one process. Each receiver has its own
-directory, and all copies are compared byte for byte after each run.
+Wall time from the first start to the last copy that is complete (and verified, where the
+contender does that), launch included; the same without the launch where the program can tell; CPU
+seconds of all processes for each GiB delivered; the most anonymous memory of one process. Each
+receiver has its own directory, and all copies are compared byte for byte after each run.
 """
 
 from __future__ import annotations

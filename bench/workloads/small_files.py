@@ -1,9 +1,9 @@
 """50,000 files of 0 to 64 KiB in a tree on one disk, from one holder to 4 receivers on this host.
 
-Wall time from the first start to the last process's end, launch included. Every tool keeps modes and
-times, as Shoal does, and none syncs to the disk. Before each run what an earlier one wrote is removed
-and synced, after it all trees are compared byte for byte. Short files' digests are not cached, so that
-Shoal's start is always cold.
+Wall time from the first start to the last process's end, launch included. Every tool keeps modes
+and times, as Shoal does, and none syncs to the disk. Before each run what an earlier one wrote is
+removed and synced, after it all trees are compared byte for byte. Short files' digests are not
+cached, so that Shoal's start is always cold.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def once(directory: Path, source: Path, method: Method) -> dict[str, float]:
 
 
 def landed(destination: Path, source: Path) -> Path:
-    """Where the tree lies: the tools make a directory of the source's name, `shoal run` does not."""
+    """Where the tree lies: all but `shoal run` make a directory of the source's name."""
     below = destination / source.name
     return below if below.is_dir() else destination
 
