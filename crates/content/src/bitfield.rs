@@ -249,10 +249,23 @@ impl Bitfield {
         range: Range<u32>,
     ) -> impl Iterator<Item = u32> + 'a {
         assert_eq!(self.len, other.len, "sets of different lengths");
+        self.iter_with(range, |index| other.words[index])
+    }
+
+    /// The numbers of a range that are in this set and in another one that is not kept as such:
+    /// `word` gives its bits for the numbers from 64 times the index on.
+    ///
+    /// # Panics
+    ///
+    /// Panics where the range ends above [`Self::len`].
+    pub fn iter_with(
+        &self,
+        range: Range<u32>,
+        word: impl Fn(usize) -> u64,
+    ) -> impl Iterator<Item = u32> {
         assert!(range.end <= self.len, "{range:?} of {}", self.len);
-        masks(range).flat_map(move |(index, mask)| {
-            ones(index, self.words[index] & other.words[index] & mask)
-        })
+        masks(range)
+            .flat_map(move |(index, mask)| ones(index, self.words[index] & word(index) & mask))
     }
 
     /// The numbers of a range as runs, in ascending order.

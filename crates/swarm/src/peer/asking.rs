@@ -58,7 +58,7 @@ impl Session {
             let quota = self.quota(useful, known.backlog);
             let mut first = true;
             let catalogue = &self.catalogue;
-            let (picked, cut) = self.picker.choose(&known.pieces, quota, |piece| {
+            let (picked, cut) = self.picker.choose(self.holders.pieces(known), quota, |piece| {
                 let bytes = u64::from(catalogue.piece_size(PieceId(piece)));
                 // A window smaller than a piece still takes one.
                 let fits = bytes <= paid && (bytes <= room || (nothing_used && first));
@@ -89,7 +89,7 @@ impl Session {
         if known.requests() > 0 || known.standing != Standing::Good {
             return;
         }
-        let (backlog, pieces) = (known.backlog, &known.pieces);
+        let (backlog, pieces) = (known.backlog, self.holders.pieces(known));
         let open = self.download.requests.iter_mut();
         let open = open.filter(|(_, r)| !r.acknowledged && !r.retracted && !r.cancelled);
         for (&number, request) in open {
@@ -133,7 +133,7 @@ impl Session {
     /// Asks the tracker where pieces are missing that no known holder can be asked for.
     fn ask_tracker(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
         let used_bytes = self.download.used_bytes;
-        let starving = !self.picker.pickable().is_empty() || self.hashes.any_needed();
+        let starving = !self.picker.is_empty() || self.hashes.any_needed();
         if !starving
             || self.entries.is_halted()
             || !self.questions.may_ask(now, used_bytes == 0)

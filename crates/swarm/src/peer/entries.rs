@@ -352,7 +352,7 @@ impl Session {
         self.entries.to_survey.clear();
         self.entries.to_salvage.clear();
         self.hashes.forget_all();
-        let pickable: Vec<u32> = self.picker.pickable().iter().collect();
+        let pickable: Vec<u32> = self.picker.pickable().collect();
         for piece in pickable {
             self.picker.remove(piece);
         }

@@ -35,7 +35,6 @@ pub(super) enum Standing {
 pub(super) struct Holder {
     /// Whether it runs on this rank's host.
     pub(super) near: bool,
-    pub(super) pieces: Bitfield,
     pub(super) standing: Standing,
     /// Requests that it has not answered in full.
     requests: u32,
@@ -44,17 +43,16 @@ pub(super) struct Holder {
     /// Pieces that it has to send to others, as it last said.
     pub(super) backlog: u32,
     /// Its place in the picker's counts.
-    place: usize,
+    place: u8,
     /// When it last acknowledged or sent anything.
     pub(super) progress: Instant,
 }
 
 impl Holder {
-    fn new(place: usize, near: bool, pieces: u32) -> Self {
+    fn new(place: u8, near: bool) -> Self {
         Self {
             place,
             near,
-            pieces: Bitfield::new(pieces),
             standing: Standing::Good,
             requests: 0,
             unacknowledged: 0,
@@ -75,16 +73,16 @@ impl Holder {
 
     /// Whether it has something to pick.
     fn is_useful(&self, picker: &Picker) -> bool {
-        picker.useful(self.place) > 0
+        picker.useful(self.place()) > 0
     }
 
-    /// It has one more piece; says whether that is news.
-    fn gain(&mut self, piece: u32, picker: &mut Picker) -> bool {
-        let news = self.pieces.insert(piece);
-        if news {
-            picker.gained_by(self.place, piece);
-        }
-        news
+    /// Whether it has a piece.
+    pub(super) fn has(&self, piece: u32, picker: &Picker) -> bool {
+        picker.has(self.place(), piece)
+    }
+
+    fn place(&self) -> usize {
+        usize::from(self.place)
     }
 }
 
@@ -96,6 +94,8 @@ pub(super) struct Holders {
     ranks: Vec<Rank>,
     /// What is known of each, in the same order.
     holders: Vec<Holder>,
+    /// What each has, by place: apart, for the choice looks at all holders and at the pieces of one.
+    pieces_at: Vec<Bitfield>,
     /// Places that no holder has.
     free: u64,
     /// How many have requests under way.
@@ -114,6 +114,7 @@ impl Holders {
         Self {
             ranks: Vec::new(),
             holders: Vec::new(),
+            pieces_at: Vec::new(),
             free: u64::MAX,
             busy: 0,
             lost: BTreeSet::new(),
@@ -137,6 +138,11 @@ impl Holders {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Rank, &Holder)> {
         self.ranks.iter().copied().zip(&self.holders)
+    }
+
+    /// What a holder has.
+    pub(super) fn pieces(&self, holder: &Holder) -> &Bitfield {
+        &self.pieces_at[holder.place()]
     }
 
     /// A holder is asked for pieces.
@@ -201,17 +207,25 @@ impl Holders {
             Err(_) if self.holders.len() >= MAX_HOLDERS && !self.evict(picker) => return false,
             Err(_) => {
                 let at = self.ranks.partition_point(|&other| other < rank);
-                let place = self.free.trailing_zeros() as usize;
+                let place = self.free.trailing_zeros() as u8;
                 self.free &= self.free - 1;
+                if usize::from(place) == self.pieces_at.len() {
+                    self.pieces_at.push(Bitfield::new(self.pieces));
+                }
                 self.ranks.insert(at, rank);
-                self.holders.insert(at, Holder::new(place, near, self.pieces));
+                self.holders.insert(at, Holder::new(place, near));
                 at
             }
         };
-        let holder = &mut self.holders[at];
+        let place = self.holders[at].place();
+        let pieces = &mut self.pieces_at[place];
         let mut news = false;
         for piece in ranges.iter().cloned().flatten() {
-            news |= holder.gain(piece, picker);
+            if !picker.has(place, piece) {
+                pieces.insert(piece);
+                picker.gained_by(place, piece);
+                news = true;
+            }
         }
         news
     }
@@ -224,10 +238,10 @@ impl Holders {
 
     /// A peer no longer has a piece.
     pub(super) fn unlearn(&mut self, rank: Rank, piece: u32, picker: &mut Picker) {
-        if let Some(holder) = self.get_mut(rank)
-            && holder.pieces.remove(piece)
+        if let Some(place) = self.get(rank).map(Holder::place)
+            && self.pieces_at[place].remove(piece)
         {
-            picker.lost_by(holder.place, piece);
+            picker.lost_by(place, piece);
         }
     }
 
@@ -244,8 +258,15 @@ impl Holders {
             let holder = self.holders.remove(at);
             self.busy -= usize::from(holder.requests > 0);
             self.free |= 1 << holder.place;
-            holder.pieces.iter().for_each(|piece| picker.lost_by(holder.place, piece));
+            self.take_all(holder.place(), picker);
         }
+    }
+
+    /// The holder at a place has nothing any more.
+    fn take_all(&mut self, place: usize, picker: &mut Picker) {
+        let pieces = &mut self.pieces_at[place];
+        pieces.iter().for_each(|piece| picker.lost_by(place, piece));
+        pieces.remove_range(0..self.pieces);
     }
 
     /// A peer sent something that does not verify; says whether it is not asked again from now on.
@@ -257,11 +278,10 @@ impl Holders {
         if !self.is_banned(rank) {
             return false;
         }
-        let none = Bitfield::new(self.pieces);
         if let Some(holder) = self.get_mut(rank) {
             holder.standing = Standing::Banned;
-            let pieces = std::mem::replace(&mut holder.pieces, none);
-            pieces.iter().for_each(|piece| picker.lost_by(holder.place, piece));
+            let place = holder.place();
+            self.take_all(place, picker);
         }
         true
     }
@@ -275,7 +295,7 @@ impl Holders {
     /// something to pick, those with the fewest requests under way first, near ones, those with the
     /// least to send to others, in turn.
     pub(super) fn next(&mut self, picker: &Picker) -> Option<(Rank, usize)> {
-        if picker.pickable().is_empty() {
+        if picker.is_empty() {
             return None;
         }
         let turn = self.turn;
@@ -311,7 +331,7 @@ impl Holders {
     /// one than was asked before, where there is one.
     pub(super) fn knowing(&self, pieces: Range<u32>, before: Option<Rank>) -> Option<Rank> {
         let knows = |holder: &Holder| {
-            holder.standing != Standing::Banned && holder.pieces.count_in(pieces.clone()) > 0
+            holder.standing != Standing::Banned && self.pieces(holder).count_in(pieces.clone()) > 0
         };
         let knowing = self.iter().filter(|(_, holder)| knows(holder));
         let best = match before {

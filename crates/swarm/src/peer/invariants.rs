@@ -68,7 +68,7 @@ impl Session {
             for piece in self.catalogue.pieces_of(index).map(PieceId) {
                 let written = self.entries.is_written(piece);
                 let places = [
-                    self.picker.pickable().get(piece.0),
+                    self.picker.is_pickable(piece.0),
                     self.download.fetching().contains(&piece),
                     salvages.contains(&piece),
                     wanted && !written && self.entries.is_gone(piece),

@@ -2,8 +2,8 @@
 //!
 //! Each rank begins at its own place in the row of all pieces, so that at the start every rank
 //! pulls a different part from the only seeder, and then at random places, so that ranks that
-//! have pulled alike do not go on in step. Pieces lie in one bitfield for each number of known
-//! holders; a choice is an intersection of bitfields, 64 pieces a step.
+//! have pulled alike do not go on in step. Pieces lie in one set for each number of known holders;
+//! a choice is an intersection of sets, 64 pieces a step.
 
 use crate::random::Random;
 use content::Bitfield;
@@ -17,11 +17,11 @@ pub(super) const PLACES: usize = u64::BITS as usize;
 /// The pieces that are wanted, and that nobody is asked for at the moment.
 #[derive(Debug)]
 pub(super) struct Picker {
-    /// Pickable pieces by their number of known holders, the last for all from [`COMMON`] on.
-    levels: Vec<Bitfield>,
-    pickable: Bitfield,
-    /// For each piece, how many known holders have it.
-    availability: Vec<u16>,
+    /// Pickable pieces by their number of known holders, 64 pieces a row.
+    rows: Vec<Row>,
+    /// How many pieces may be chosen.
+    pickable: u32,
+    pieces: u32,
     /// Where the next choice begins.
     cursor: u32,
     /// Pieces that were sent to others, as their holders said; they count as one holder more.
@@ -39,14 +39,37 @@ pub(super) struct Picker {
     random: Random,
 }
 
+/// For 64 pieces, a bit each: which may be chosen and have so many known holders, the last for all
+/// from [`COMMON`] on. What happens to a piece touches one line of the cache.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(align(64))]
+struct Row([u64; COMMON + 1]);
+
+impl Row {
+    /// The level of the piece at a bit, if it may be chosen.
+    fn level(&self, bit: u64) -> Option<usize> {
+        self.0.iter().position(|level| level & bit != 0)
+    }
+
+    /// All that may be chosen.
+    fn pickable(&self) -> u64 {
+        self.0.iter().fold(0, |all, level| all | level)
+    }
+}
+
+/// The row of a piece, and its bit there.
+fn place_of(piece: u32) -> (usize, u64) {
+    ((piece / u64::BITS) as usize, 1 << (piece % u64::BITS))
+}
+
 impl Picker {
     /// A picker over `pieces` pieces without any that is wanted; the first choice begins at
     /// `cursor`, the others where `seed` says.
     pub(super) fn new(pieces: u32, cursor: u32, seed: u64) -> Self {
         Self {
-            levels: vec![Bitfield::new(pieces); COMMON + 1],
-            pickable: Bitfield::new(pieces),
-            availability: vec![0; pieces as usize],
+            rows: vec![Row::default(); pieces.div_ceil(u64::BITS) as usize],
+            pickable: 0,
+            pieces,
             promised: Bitfield::new(pieces),
             changed: true,
             settled: false,
@@ -57,13 +80,14 @@ impl Picker {
         }
     }
 
-    fn level(&self, piece: u32) -> usize {
-        usize::from(self.availability[piece as usize]).min(COMMON)
-    }
-
     /// How many pieces of the holder at a place may be chosen.
     pub(super) fn useful(&self, place: usize) -> u32 {
         self.useful[place]
+    }
+
+    /// Whether the holder at a place has a piece.
+    pub(super) fn has(&self, place: usize, piece: u32) -> bool {
+        self.held_by[piece as usize] >> place & 1 == 1
     }
 
     /// The holder at a place has one more piece.
@@ -79,8 +103,14 @@ impl Picker {
     /// The holder at a place has one piece fewer.
     pub(super) fn lost_by(&mut self, place: usize, piece: u32) {
         self.held_by[piece as usize] &= !(1 << place);
-        self.useful[place] -= u32::from(self.pickable.get(piece));
-        self.lost(piece);
+        self.settled = false;
+        let (row, bit) = place_of(piece);
+        if let Some(was) = self.rows[row].level(bit) {
+            self.useful[place] -= 1;
+            let is = self.availability(piece).min(COMMON);
+            self.rows[row].0[was] &= !bit;
+            self.rows[row].0[is] |= bit;
+        }
     }
 
     /// Counts a piece for all who have it.
@@ -93,13 +123,25 @@ impl Picker {
     }
 
     /// How many known holders have a piece.
-    pub(super) fn availability(&self, piece: u32) -> u16 {
-        self.availability[piece as usize]
+    pub(super) fn availability(&self, piece: u32) -> usize {
+        let holders = self.held_by[piece as usize].count_ones() as usize;
+        holders + usize::from(self.promised.get(piece))
+    }
+
+    /// Whether no piece may be chosen.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pickable == 0
+    }
+
+    /// Whether a piece may be chosen.
+    pub(super) fn is_pickable(&self, piece: u32) -> bool {
+        let (row, bit) = place_of(piece);
+        self.rows[row].level(bit).is_some()
     }
 
     /// The pieces that may be chosen.
-    pub(super) fn pickable(&self) -> &Bitfield {
-        &self.pickable
+    pub(super) fn pickable(&self) -> impl Iterator<Item = u32> {
+        (0..self.pieces).filter(|&piece| self.is_pickable(piece))
     }
 
     /// No holder is to be asked, as things stand.
@@ -110,56 +152,43 @@ impl Picker {
     /// Lets a piece be chosen.
     pub(super) fn add(&mut self, piece: u32) {
         self.changed = true;
-        if self.pickable.insert(piece) {
-            self.count(piece, |useful| *useful += 1);
+        if self.is_pickable(piece) {
+            return;
         }
-        let level = self.level(piece);
-        self.levels[level].insert(piece);
+        let (row, bit) = place_of(piece);
+        let level = self.availability(piece).min(COMMON);
+        self.rows[row].0[level] |= bit;
+        self.pickable += 1;
+        self.count(piece, |useful| *useful += 1);
     }
 
     /// Lets a piece no longer be chosen; says whether it could be.
     pub(super) fn remove(&mut self, piece: u32) -> bool {
-        let level = self.level(piece);
-        self.levels[level].remove(piece);
         self.settled = false;
-        let could_be = self.pickable.remove(piece);
-        if could_be {
-            self.count(piece, |useful| *useful -= 1);
-        }
-        could_be
+        let (row, bit) = place_of(piece);
+        let Some(level) = self.rows[row].level(bit) else { return false };
+        self.rows[row].0[level] &= !bit;
+        self.pickable -= 1;
+        self.count(piece, |useful| *useful -= 1);
+        true
     }
 
     /// One more known holder has a piece; says whether that piece may be chosen.
-    pub(super) fn gained(&mut self, piece: u32) -> bool {
-        let slot = &mut self.availability[piece as usize];
-        let was = usize::from(*slot).min(COMMON);
-        *slot = slot.checked_add(1).expect("fewer holders are known than u16 counts");
-        let pickable = self.pickable.get(piece);
-        if pickable && was < COMMON {
-            self.levels[was].remove(piece);
-            self.levels[was + 1].insert(piece);
+    fn gained(&mut self, piece: u32) -> bool {
+        let (row, bit) = place_of(piece);
+        let Some(was) = self.rows[row].level(bit) else { return false };
+        if was < COMMON {
+            self.rows[row].0[was] &= !bit;
+            self.rows[row].0[was + 1] |= bit;
         }
-        self.changed |= pickable && !self.settled;
-        pickable
+        self.changed |= !self.settled;
+        true
     }
 
     /// A piece is on its way to another rank: it is about to have one holder more.
     pub(super) fn promise(&mut self, piece: u32) {
         if self.promised.insert(piece) {
             self.gained(piece);
-        }
-    }
-
-    /// One known holder fewer has a piece.
-    pub(super) fn lost(&mut self, piece: u32) {
-        self.settled = false;
-        let was = self.level(piece);
-        let slot = &mut self.availability[piece as usize];
-        *slot = slot.checked_sub(1).expect("a holder is only lost once");
-        let is = self.level(piece);
-        if was != is && self.pickable.get(piece) {
-            self.levels[was].remove(piece);
-            self.levels[is].insert(piece);
         }
     }
 
@@ -173,10 +202,10 @@ impl Picker {
     ) -> (Vec<u32>, bool) {
         let mut picked = Vec::new();
         let mut refused = false;
-        let end = self.pickable.len();
-        'levels: for level in &self.levels[1..] {
-            let ahead = level.iter_common(holder, self.cursor..end);
-            let behind = level.iter_common(holder, 0..self.cursor);
+        'levels: for level in 1..=COMMON {
+            let of_level = |row: usize| self.rows[row].0[level];
+            let ahead = holder.iter_with(self.cursor..self.pieces, of_level);
+            let behind = holder.iter_with(0..self.cursor, of_level);
             for piece in ahead.chain(behind) {
                 if picked.len() == count {
                     break 'levels;
@@ -196,23 +225,25 @@ impl Picker {
         for &piece in chosen {
             self.remove(piece);
         }
-        self.cursor = self.random.below(self.pickable.len() as usize) as u32;
+        self.cursor = self.random.below(self.pieces as usize) as u32;
     }
 
     /// What must always hold; for tests and the simulator.
     pub(super) fn check_invariants(&self) {
         let mut useful = [0; PLACES];
-        for piece in self.pickable.iter() {
+        for piece in self.pickable() {
             let places = self.held_by[piece as usize];
             (0..PLACES).for_each(|place| useful[place] += (places >> place & 1) as u32);
+            let (row, bit) = place_of(piece);
+            let level = self.rows[row].level(bit);
+            let availability = self.availability(piece).min(COMMON);
+            assert_eq!(level, Some(availability), "piece {piece} is in another level");
         }
         assert_eq!(self.useful, useful, "what is of use is counted");
-        let in_levels: u32 = self.levels.iter().map(Bitfield::count).sum();
-        assert_eq!(in_levels, self.pickable.count(), "each pickable piece is in one level");
-        for piece in self.pickable.iter() {
-            let level = self.level(piece);
-            assert!(self.levels[level].get(piece), "piece {piece} is not in level {level}");
-        }
+        let in_levels: u32 = self.rows.iter().flat_map(|row| row.0).map(u64::count_ones).sum();
+        let pickable: u32 = self.rows.iter().map(|row| row.pickable().count_ones()).sum();
+        assert_eq!(in_levels, pickable, "each pickable piece is in one level");
+        assert_eq!(self.pickable, pickable, "what may be chosen is counted");
     }
 }
 
@@ -237,24 +268,22 @@ mod tests {
         picker
     }
 
+    /// The holders at these places have a piece.
+    fn held(picker: &mut Picker, piece: u32, places: std::ops::Range<usize>) {
+        places.for_each(|place| picker.gained_by(place, piece));
+    }
+
     #[test]
     fn the_rarest_piece_comes_first() {
         let mut picker = picker(10, 0);
-        for piece in 0..10 {
-            picker.gained(piece);
-            if piece != 6 {
-                picker.gained(piece);
-            }
-        }
+        (0..10).for_each(|piece| held(&mut picker, piece, 0..if piece == 6 { 1 } else { 2 }));
         assert_eq!(pick(&mut picker, &all(10), 3), vec![6, 0, 1]);
     }
 
     #[test]
     fn ties_begin_at_each_ranks_own_place_and_then_anywhere() {
         let mut picker = picker(10, 8);
-        (0..10).for_each(|piece| {
-            picker.gained(piece);
-        });
+        (0..10).for_each(|piece| held(&mut picker, piece, 0..1));
         assert_eq!(pick(&mut picker, &all(10), 4), vec![8, 9, 0, 1]);
         let mut rest: Vec<u32> = (0..6).flat_map(|_| pick(&mut picker, &all(10), 1)).collect();
         assert_ne!(rest, [2, 3, 4, 5, 6, 7], "ranks that began alike do not go on in step");
@@ -265,19 +294,26 @@ mod tests {
     #[test]
     fn a_piece_that_no_known_holder_has_is_not_chosen() {
         let mut picker = picker(4, 0);
-        picker.gained(2);
+        held(&mut picker, 2, 0..1);
         assert_eq!(pick(&mut picker, &all(4), 4), vec![2]);
-        picker.gained(1);
-        picker.lost(1);
+        held(&mut picker, 1, 0..1);
+        picker.lost_by(0, 1);
         assert_eq!(pick(&mut picker, &all(4), 4), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn a_piece_that_is_on_its_way_to_another_counts_as_less_rare() {
+        let mut picker = picker(4, 0);
+        (0..4).for_each(|piece| held(&mut picker, piece, 0..1));
+        (0..3).for_each(|piece| picker.promise(piece));
+        picker.check_invariants();
+        assert_eq!(pick(&mut picker, &all(4), 2), vec![3, 0]);
     }
 
     #[test]
     fn a_piece_that_does_not_fit_ends_the_choice() {
         let mut picker = picker(4, 0);
-        (0..4).for_each(|piece| {
-            picker.gained(piece);
-        });
+        (0..4).for_each(|piece| held(&mut picker, piece, 0..1));
         let mut room = 2;
         let fits = |_| {
             room -= 1;
@@ -289,34 +325,36 @@ mod tests {
     }
 
     proptest! {
-           #[test]
-           fn levels_and_counts_never_disagree(
-               ops in prop::collection::vec((0u8..5, 0u32..40), 0..200),
-           ) {
-               let mut picker = Picker::new(40, 7, 1);
-               let mut holders = [0u32; 40];
-               for (op, piece) in ops {
-                   match op {
-                       0 => picker.add(piece),
-                       1 => { picker.remove(piece); }
-                       2 => {
-                           picker.gained(piece);
-    holders[piece as usize] += 1; }
-                       3 if holders[piece as usize] > 0 => {
-                           picker.lost(piece);
-                           holders[piece as usize] -= 1;
-                       }
-                       _ => {
-                           let known = picker.pickable().iter().map(|p| holders[p as usize]);
-                           let rarest = known.filter(|&n| n > 0).min();
-                           let picked = pick(&mut picker, &Bitfield::full(40), 1);
-                           let got = picked.first().map(|&p| holders[p as usize]);
-                        let got = got.map(|count| count.min(COMMON as u32));
-                           prop_assert_eq!(got, rarest.map(|n| n.min(COMMON as u32)));
-                       }
-                   }
-                   picker.check_invariants();
-               }
-           }
-       }
+        #[test]
+        fn levels_and_counts_never_disagree(
+            ops in prop::collection::vec((0u8..5, 0u32..40, 0usize..10), 0..200),
+        ) {
+            let mut picker = Picker::new(40, 7, 1);
+            let mut holders = [0u64; 40];
+            for (op, piece, place) in ops {
+                let has = picker.has(place, piece);
+                prop_assert_eq!(has, holders[piece as usize] >> place & 1 == 1);
+                match op {
+                    0 => picker.add(piece),
+                    1 => { picker.remove(piece); }
+                    2 if !has => {
+                        picker.gained_by(place, piece);
+                        holders[piece as usize] |= 1 << place;
+                    }
+                    3 if has => {
+                        picker.lost_by(place, piece);
+                        holders[piece as usize] &= !(1 << place);
+                    }
+                    _ => {
+                        let common = COMMON as u32;
+                        let known = |piece: u32| holders[piece as usize].count_ones().min(common);
+                        let rarest = picker.pickable().map(known).filter(|&n| n > 0).min();
+                        let picked = pick(&mut picker, &Bitfield::full(40), 1);
+                        prop_assert_eq!(picked.first().map(|&piece| known(piece)), rarest);
+                    }
+                }
+                picker.check_invariants();
+            }
+        }
+    }
 }

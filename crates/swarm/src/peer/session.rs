@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A gain with at most so many known holders is told to the neighbours at once.
-const RARE: u16 = 2;
+const RARE: usize = 2;
 
 /// Everything that a peer knows after START.
 #[derive(Debug)]
@@ -314,8 +314,8 @@ impl Session {
             self.pump(now, actions);
             self.seal_when_done(actions);
         }
-        let Self { upload, holders, .. } = self;
-        let has = |rank, piece| holders.get(rank).is_some_and(|h| h.pieces.get(piece));
+        let Self { upload, holders, picker, .. } = self;
+        let has = |rank, piece| holders.get(rank).is_some_and(|it| it.has(piece, picker));
         upload.push_gains(has, actions);
         for update in self.news.take_due(now, self.entries.have_bytes()) {
             self.say(update, actions);

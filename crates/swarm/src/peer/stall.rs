@@ -58,7 +58,7 @@ impl Session {
             self.holders.iter().any(|(rank, holder)| {
                 rank != request.holder
                     && holder.standing == Standing::Good
-                    && holder.pieces.get(piece.0)
+                    && holder.has(piece.0, &self.picker)
             })
         })
     }
