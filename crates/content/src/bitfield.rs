@@ -39,7 +39,7 @@ impl Span {
     /// Those of some runs that [`Self::checked`] takes, in order, as long as they have no more than
     /// `limit` numbers together: who names each number once names no more, and whoever repeats
     /// them does not get to say how long this rank is busy.
-    pub fn all_checked(spans: &[Self], limit: u32) -> impl Iterator<Item = Range<u32>> {
+    pub fn all_checked(spans: &[Self], limit: u32) -> impl Iterator<Item = Range<u32>> + Clone {
         let mut left = limit;
         spans.iter().filter_map(move |span| span.checked(limit)).map_while(move |range| {
             left = left.checked_sub(range.end - range.start)?;

@@ -55,7 +55,7 @@ impl Session {
                 return self.picker.settle();
             };
             let known = self.holders.get(holder).expect("just chosen");
-            let quota = self.quota(useful, known.backlog);
+            let quota = self.quota(useful, self.holders.backlog_at(known.place()));
             let mut first = true;
             let catalogue = &self.catalogue;
             let (picked, cut) = self.picker.choose(self.holders.pieces(known), quota, |piece| {
@@ -89,17 +89,21 @@ impl Session {
         if known.requests() > 0 || known.standing != Standing::Good {
             return;
         }
-        let (backlog, pieces) = (known.backlog, self.holders.pieces(known));
-        let open = self.download.requests.iter_mut();
-        let open = open.filter(|(_, r)| !r.acknowledged && !r.retracted && !r.cancelled);
-        for (&number, request) in open {
-            let Some(at) = self.holders.get(request.holder) else { continue };
-            if at.backlog < backlog + LESS_BUSY || !request.asked.iter().all(|p| pieces.get(p.0)) {
+        let backlog = self.holders.backlog_at(known.place()) + LESS_BUSY;
+        let pieces = self.holders.pieces(known);
+        for &(number, place) in &self.download.waiting {
+            if self.holders.backlog_at(place) < backlog {
+                continue;
+            }
+            let request = self.download.requests.get_mut(&number).expect("what waits is open");
+            if !request.asked.iter().all(|piece| pieces.get(piece.0)) {
                 continue;
             }
             request.retracted = true;
+            let to = request.holder;
+            self.download.waits_no_more(number);
             let message = Message::Between(Between::Cancel(number));
-            actions.push(PeerAction::Send { to: request.holder, message });
+            actions.push(PeerAction::Send { to, message });
             return;
         }
     }
@@ -124,7 +128,8 @@ impl Session {
             progress: now,
         };
         self.download.requests.insert(number, request);
-        self.holders.asked(to);
+        let place = self.holders.asked(to);
+        self.download.waiting.push((number, place));
         let gained = self.upload.gossip.news_for(to);
         let message = Message::Between(Between::Request { number, pieces: spans, gained });
         actions.push(PeerAction::Send { to, message });

@@ -14,6 +14,9 @@ use std::ops::Range;
 pub(super) struct Download {
     pub(super) requests: BTreeMap<RequestNumber, Request>,
     pub(super) transfers: BTreeMap<TransferId, Transfer>,
+    /// Requests that may be taken back where another holder is less busy, with the places of their
+    /// holders: the others need not be looked through with every message.
+    pub(super) waiting: Vec<(RequestNumber, usize)>,
     /// Pieces that a live request or transfer is about.
     pub(super) fetching: BTreeSet<PieceId>,
     /// Bytes asked for, on their way, or not yet written.
@@ -61,6 +64,11 @@ pub(super) enum TransferState {
 }
 
 impl Download {
+    /// A request is acknowledged, or taken back.
+    pub(super) fn waits_no_more(&mut self, number: RequestNumber) {
+        self.waiting.retain(|(waiting, _)| *waiting != number);
+    }
+
     /// Whether nothing is asked for, on its way, or being written.
     pub(super) fn is_idle(&self) -> bool {
         self.requests.is_empty() && self.transfers.is_empty()
@@ -86,9 +94,8 @@ impl Session {
         actions: &mut Vec<PeerAction>,
     ) {
         let limit = self.catalogue.piece_count();
-        let gained: Vec<_> = Span::all_checked(&ack.gained, limit).collect();
         if self.holders.get(from).is_some() {
-            self.learn(from, false, &gained);
+            self.learn(from, false, Span::all_checked(&ack.gained, limit));
         }
         let Some(request) = self.download.requests.get_mut(&ack.request) else { return };
         if request.holder != from || request.acknowledged {
@@ -99,6 +106,7 @@ impl Session {
         let cancelled = request.cancelled;
         let asked = std::mem::take(&mut request.asked);
         let superseded = std::mem::take(&mut request.superseded);
+        self.download.waits_no_more(ack.request);
         self.picker.changed |= self.holders.acknowledged(from, now, ack.backlog);
         for piece in Span::all_checked(&ack.sent, limit).flatten() {
             self.picker.promise(piece);
@@ -301,8 +309,13 @@ impl Session {
     }
 
     /// Hears that a rank has these pieces; says whether any is news.
-    pub(super) fn learn(&mut self, rank: Rank, near: bool, ranges: &[Range<u32>]) -> bool {
-        let news = self.holders.learn(rank, near, ranges, &mut self.picker);
+    pub(super) fn learn(
+        &mut self,
+        rank: Rank,
+        near: bool,
+        ranges: impl Iterator<Item = Range<u32>> + Clone,
+    ) -> bool {
+        let news = self.holders.learn(rank, near, ranges.clone(), &mut self.picker);
         if news {
             self.hashes.wake();
             self.revive(ranges);

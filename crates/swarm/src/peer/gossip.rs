@@ -31,6 +31,14 @@ const GAINED: u32 = u32::MAX - 1;
 struct Told {
     gains: usize,
     sent: usize,
+}
+
+/// A rank that is told unasked. All are looked through with every message, so they lie together.
+#[derive(Debug)]
+struct Beside {
+    rank: Rank,
+    /// Whether it runs on this host.
+    near: bool,
     /// How often it was told unasked since it last said anything.
     unheard: u32,
 }
@@ -38,8 +46,8 @@ struct Told {
 /// What was gained and sent, and who was told of it.
 #[derive(Debug, Default)]
 pub(super) struct Gossip {
-    /// Who is told unasked, and whether it runs on this host.
-    neighbours: BTreeMap<Rank, bool>,
+    /// Who is told unasked, in order of the ranks.
+    neighbours: Vec<Beside>,
     /// Every piece that this rank came to hold after START, in that order.
     gains: Vec<u32>,
     /// How many gains there were when the neighbours were last told.
@@ -60,8 +68,12 @@ impl Gossip {
     pub(super) fn new(serving: &Bitfield, neighbours: &[Neighbour]) -> Self {
         let unsent = serving.count();
         let own = if unsent == 0 { 0 } else { serving.len() as usize };
+        let beside = |it: &Neighbour| Beside { rank: it.rank, near: it.near, unheard: 0 };
+        let mut beside: Vec<Beside> = neighbours.iter().map(beside).collect();
+        beside.sort_by_key(|it| it.rank);
+        beside.dedup_by_key(|it| it.rank);
         Self {
-            neighbours: neighbours.iter().map(|near| (near.rank, near.near)).collect(),
+            neighbours: beside,
             sent_at: (0..own as u32)
                 .map(|p| if serving.get(p) { UNSENT } else { GAINED })
                 .collect(),
@@ -72,13 +84,17 @@ impl Gossip {
 
     /// Whether a rank runs on this host, as far as is known.
     pub(super) fn is_near(&self, rank: Rank) -> bool {
-        self.neighbours.get(&rank).copied().unwrap_or(false)
+        self.place_of(rank).is_some_and(|at| self.neighbours[at].near)
+    }
+
+    fn place_of(&self, rank: Rank) -> Option<usize> {
+        self.neighbours.binary_search_by_key(&rank, |it| it.rank).ok()
     }
 
     /// Tells the neighbours what is held at START.
     pub(super) fn begin(&self, serving: &Bitfield, actions: &mut Vec<PeerAction>) {
         let spans: Vec<Span> = serving.spans().collect();
-        for &to in self.neighbours.keys() {
+        for to in self.neighbours.iter().map(|it| it.rank) {
             for part in spans.chunks(MAX_TOLD) {
                 say(to, part.to_vec(), 0, actions);
             }
@@ -93,15 +109,15 @@ impl Gossip {
 
     /// A rank said something.
     pub(super) fn heard(&mut self, rank: Rank) {
-        if let Some(told) = self.told.get_mut(&rank) {
-            told.unheard = 0;
+        if let Some(at) = self.place_of(rank) {
+            self.neighbours[at].unheard = 0;
         }
     }
 
     /// A rank is gone.
     pub(super) fn lost(&mut self, rank: Rank) {
         self.told.remove(&rank);
-        self.neighbours.remove(&rank);
+        self.neighbours.retain(|it| it.rank != rank);
     }
 
     /// What a rank was not told yet of the gains; now it is.
@@ -164,18 +180,19 @@ impl Gossip {
         self.urgent = false;
         self.pushed = self.gains.len();
         actions.reserve(self.neighbours.len());
-        for &to in self.neighbours.keys() {
-            let told = self.told.entry(to).or_default();
-            if told.unheard >= MAX_UNHEARD {
+        for Beside { rank: to, unheard, .. } in &mut self.neighbours {
+            let to = *to;
+            if *unheard >= MAX_UNHEARD {
                 continue;
             }
+            let told = self.told.entry(to).or_default();
             let news = &self.gains[told.gains..self.gains.len().min(told.gains + MAX_TOLD)];
             told.gains += news.len();
             let mut news: Vec<u32> = news.iter().copied().filter(|&p| !has(to, p)).collect();
             if news.is_empty() {
                 continue;
             }
-            told.unheard += 1;
+            *unheard += 1;
             news.sort_unstable();
             say(to, Span::join(news), backlog, actions);
         }

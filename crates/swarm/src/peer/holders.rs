@@ -40,8 +40,6 @@ pub(super) struct Holder {
     requests: u32,
     /// Of those, the ones it has not acknowledged.
     unacknowledged: u32,
-    /// Pieces that it has to send to others, as it last said.
-    pub(super) backlog: u32,
     /// Its place in the picker's counts.
     place: u8,
     /// When it last acknowledged or sent anything.
@@ -56,7 +54,6 @@ impl Holder {
             standing: Standing::Good,
             requests: 0,
             unacknowledged: 0,
-            backlog: 0,
             progress: Instant::ZERO,
         }
     }
@@ -81,7 +78,8 @@ impl Holder {
         picker.has(self.place(), piece)
     }
 
-    fn place(&self) -> usize {
+    /// Its place in the tables that are kept by place, as long as it is known.
+    pub(super) fn place(&self) -> usize {
         usize::from(self.place)
     }
 }
@@ -96,6 +94,8 @@ pub(super) struct Holders {
     holders: Vec<Holder>,
     /// What each has, by place: apart, for the choice looks at all holders and at the pieces of one.
     pieces_at: Vec<Bitfield>,
+    /// Pieces that each has to send to others, as it last said, by place.
+    backlogs: [u32; PLACES],
     /// Places that no holder has.
     free: u64,
     /// How many have requests under way.
@@ -115,6 +115,7 @@ impl Holders {
             ranks: Vec::new(),
             holders: Vec::new(),
             pieces_at: Vec::new(),
+            backlogs: [0; PLACES],
             free: u64::MAX,
             busy: 0,
             lost: BTreeSet::new(),
@@ -145,13 +146,26 @@ impl Holders {
         &self.pieces_at[holder.place()]
     }
 
-    /// A holder is asked for pieces.
-    pub(super) fn asked(&mut self, rank: Rank) {
+    /// Pieces that the holder at a place has to send to others, as it last said.
+    pub(super) fn backlog_at(&self, place: usize) -> u32 {
+        self.backlogs[place]
+    }
+
+    /// A rank says how many pieces it has to send to others.
+    pub(super) fn note_backlog(&mut self, rank: Rank, backlog: u32) {
+        if let Some(place) = self.get(rank).map(Holder::place) {
+            self.backlogs[place] = backlog;
+        }
+    }
+
+    /// A holder is asked for pieces; gives its place.
+    pub(super) fn asked(&mut self, rank: Rank) -> usize {
         let at = self.position(rank).expect("only holders are asked");
         let holder = &mut self.holders[at];
         self.busy += usize::from(holder.requests == 0);
         holder.requests += 1;
         holder.unacknowledged += 1;
+        holder.place()
     }
 
     /// A holder acknowledged a request.
@@ -159,7 +173,8 @@ impl Holders {
         let Some(holder) = self.get_mut(rank) else { return false };
         holder.unacknowledged -= 1;
         holder.progress = now;
-        holder.backlog = backlog;
+        let place = holder.place();
+        self.backlogs[place] = backlog;
         true
     }
 
@@ -196,7 +211,7 @@ impl Holders {
         &mut self,
         rank: Rank,
         near: bool,
-        ranges: &[Range<u32>],
+        ranges: impl Iterator<Item = Range<u32>>,
         picker: &mut Picker,
     ) -> bool {
         if self.is_lost(rank) || self.is_banned(rank) {
@@ -212,6 +227,7 @@ impl Holders {
                 if usize::from(place) == self.pieces_at.len() {
                     self.pieces_at.push(Bitfield::new(self.pieces));
                 }
+                self.backlogs[usize::from(place)] = 0;
                 self.ranks.insert(at, rank);
                 self.holders.insert(at, Holder::new(place, near));
                 at
@@ -220,7 +236,7 @@ impl Holders {
         let place = self.holders[at].place();
         let pieces = &mut self.pieces_at[place];
         let mut news = false;
-        for piece in ranges.iter().cloned().flatten() {
+        for piece in ranges.flatten() {
             if !picker.has(place, piece) {
                 pieces.insert(piece);
                 picker.gained_by(place, piece);
@@ -304,7 +320,8 @@ impl Holders {
         let good = |holder: &Holder| holder.standing == Standing::Good;
         let all = self.ranks.iter().zip(&self.holders);
         for (&rank, holder) in all.filter(|(_, holder)| good(holder)) {
-            let key = (holder.requests, !holder.near, holder.backlog, rank <= turn);
+            let backlog = self.backlogs[holder.place()];
+            let key = (holder.requests, !holder.near, backlog, rank <= turn);
             let open = holder.unacknowledged == 0 && holder.requests < MAX_REQUESTS_AT_ONE;
             let better = best.is_none_or(|(least, _)| key < least);
             // Looking at pieces is what costs: of those that are no better it is not asked.
@@ -355,7 +372,7 @@ mod tests {
     use super::*;
 
     fn learn(holders: &mut Holders, picker: &mut Picker, rank: u32, pieces: Range<u32>) -> bool {
-        holders.learn(Rank(rank), false, std::slice::from_ref(&pieces), picker)
+        holders.learn(Rank(rank), false, std::iter::once(pieces), picker)
     }
 
     #[test]

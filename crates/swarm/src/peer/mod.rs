@@ -128,27 +128,33 @@ impl Peer {
     /// Takes an event, and says what is to be done about it.
     pub fn handle(&mut self, now: Instant, event: PeerEvent) -> Vec<PeerAction> {
         let mut actions = Vec::new();
+        self.handle_into(now, event, &mut actions);
+        actions
+    }
+
+    /// As [`Self::handle`], into an empty list: a driver of many events need not make one for each.
+    pub fn handle_into(&mut self, now: Instant, event: PeerEvent, actions: &mut Vec<PeerAction>) {
         if let Some(session) = self.session() {
-            session.keep_time(now, &mut actions);
+            session.keep_time(now, actions);
         }
         match event {
             PeerEvent::Message { from, envelope } => {
-                self.on_message(now, from, envelope, &mut actions);
+                self.on_message(now, from, envelope, actions);
             }
-            PeerEvent::Tick => self.on_tick(now, &mut actions),
-            PeerEvent::Hello(hello) => self.on_hello(*hello, &mut actions),
-            PeerEvent::Trouble(sentence) => self.trouble(sentence, &mut actions),
-            PeerEvent::Offered(offered) => self.on_offered(offered, &mut actions),
-            PeerEvent::Closed => self.on_closed(&mut actions),
-            PeerEvent::Interrupt(why) => self.on_interrupt(why, &mut actions),
-            PeerEvent::Lost(rank) => self.learn_lost(now, rank, &mut actions),
+            PeerEvent::Tick => self.on_tick(now, actions),
+            PeerEvent::Hello(hello) => self.on_hello(*hello, actions),
+            PeerEvent::Trouble(sentence) => self.trouble(sentence, actions),
+            PeerEvent::Offered(offered) => self.on_offered(offered, actions),
+            PeerEvent::Closed => self.on_closed(actions),
+            PeerEvent::Interrupt(why) => self.on_interrupt(why, actions),
+            PeerEvent::Lost(rank) => self.learn_lost(now, rank, actions),
             event => {
                 if let Some(session) = self.session() {
-                    session.handle(now, event, &mut actions);
+                    session.handle(now, event, actions);
                 }
             }
         }
-        self.advance(now, &mut actions);
+        self.advance(now, actions);
         let tracker = self.config.tracker;
         if actions
             .iter()
@@ -156,7 +162,6 @@ impl Peer {
         {
             self.loyalty.said = now;
         }
-        actions
     }
 
     fn session(&mut self) -> Option<&mut Session> {

@@ -179,7 +179,7 @@ impl Session {
                 let others = |at: Rank| at != own && at.0 < ranks;
                 for holder in holders.into_iter().filter(|holder| others(holder.rank)) {
                     let ranges = holder.pieces.ranges(limit);
-                    news |= self.learn(holder.rank, holder.near, &ranges);
+                    news |= self.learn(holder.rank, holder.near, ranges.into_iter());
                 }
                 self.on_gone(&gone);
                 self.questions.answered(now, question, news, last);
@@ -236,13 +236,13 @@ impl Session {
         actions: &mut Vec<PeerAction>,
     ) {
         let limit = self.catalogue.piece_count();
-        let pieces: Vec<_> = Span::all_checked(pieces, limit).collect();
-        if pieces.is_empty() {
+        let pieces = Span::all_checked(pieces, limit);
+        if pieces.clone().next().is_none() {
             return;
         }
-        self.learn(from, self.upload.gossip.is_near(from), &pieces);
-        if let (Some(holder), Some(backlog)) = (self.holders.get_mut(from), backlog) {
-            holder.backlog = backlog;
+        self.learn(from, self.upload.gossip.is_near(from), pieces);
+        if let Some(backlog) = backlog {
+            self.holders.note_backlog(from, backlog);
         }
         self.retract(from, actions);
     }

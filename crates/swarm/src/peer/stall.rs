@@ -70,6 +70,7 @@ impl Session {
         request.cancelled = true;
         let to = request.holder;
         let asked = request.asked.clone();
+        self.download.waits_no_more(number);
         actions.push(PeerAction::Send { to, message: Message::Between(Between::Cancel(number)) });
         self.download.used_bytes -= self.bytes_of(&asked);
         let mut freed = asked;
@@ -110,6 +111,7 @@ impl Session {
         let unanswered: Vec<RequestNumber> = unanswered.map(|(&number, _)| number).collect();
         for number in unanswered {
             let request = self.download.requests.remove(&number).expect("listed above");
+            self.download.waits_no_more(number);
             if !request.cancelled {
                 self.download.used_bytes -= self.bytes_of(&request.asked);
                 request.asked.into_iter().for_each(|piece| self.release(piece));

@@ -96,11 +96,11 @@ impl Session {
     }
 
     /// Ranks say that they have these pieces. Those that counted as gone do so no more.
-    pub(in crate::peer) fn revive(&mut self, ranges: &[Range<u32>]) {
+    pub(in crate::peer) fn revive(&mut self, ranges: impl Iterator<Item = Range<u32>>) {
         if !self.entries.any_gone() {
             return;
         }
-        for piece in ranges.iter().cloned().flatten().map(PieceId) {
+        for piece in ranges.flatten().map(PieceId) {
             let (entry, _) = self.catalogue.locate(piece);
             if self.entries.is_gone(piece) && self.entries.wants(entry) {
                 self.entries.unset_gone(entry, piece);
