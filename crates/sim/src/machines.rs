@@ -43,7 +43,7 @@ impl World<'_> {
     pub(crate) fn all_stopped(&mut self) {
         if self.stopped.is_none() && self.scenario.check_every > 0 {
             let live = self.nodes.iter().filter(|node| node.life == Life::Live);
-            live.filter_map(|node| node.peer.as_ref()).for_each(Peer::check_invariants);
+            live.filter_map(|node| node.peer.as_deref()).for_each(Peer::check_invariants);
         }
         self.stopped.get_or_insert(self.now);
     }
@@ -120,14 +120,16 @@ impl World<'_> {
                 self.at_once.clear();
                 return;
             };
-            let actions = peer.handle(now, event);
+            let mut actions = std::mem::take(&mut self.actions);
+            peer.handle_into(now, event, &mut actions);
             if self.is_due(Due::Peer) {
                 let peer = self.nodes[rank as usize].peer.as_ref();
                 peer.expect("it has just acted").check_invariants();
             }
-            for action in actions {
+            for action in actions.drain(..) {
                 self.peer_action(rank, action);
             }
+            self.actions = actions;
             next = self.at_once.pop_front();
         }
         if !is_tick {

@@ -18,12 +18,13 @@ pub(crate) enum Life {
     Exited,
 }
 
-/// A rank. Rank 0, the tracker's, has no peer.
+/// A rank. Rank 0, the tracker's, has no peer. The machines are boxed: what is looked at with every
+/// message to any rank lies close together then.
 #[derive(Debug)]
 pub(crate) struct Node {
-    pub(crate) peer: Option<Peer>,
+    pub(crate) peer: Option<Box<Peer>>,
     /// Where this rank tracks: from the beginning, or since it took over.
-    pub(crate) tracker: Option<Tracker>,
+    pub(crate) tracker: Option<Box<Tracker>>,
     /// Whether it is counted among the ranks that may still do something.
     pub(crate) open: bool,
     pub(crate) disk: Disk,
@@ -81,7 +82,7 @@ impl Node {
 
     pub(crate) fn new(peer: Option<Peer>) -> Self {
         Self {
-            peer,
+            peer: peer.map(Box::new),
             tracker: None,
             open: true,
             disk: Disk::default(),

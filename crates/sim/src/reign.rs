@@ -97,7 +97,7 @@ impl World<'_> {
         self.moves();
         let config = tracker_config(self.scenario, rank);
         let (tracker, actions) = Tracker::succeed(config, succession, self.instant());
-        self.nodes[rank as usize].tracker = Some(tracker);
+        self.nodes[rank as usize].tracker = Some(Box::new(tracker));
         self.future.plan(self.now + LONGEST_TICK, Happening::TrackerTick(rank));
         self.tracker_actions(rank, actions);
     }
@@ -113,9 +113,9 @@ impl World<'_> {
         let now = self.instant();
         let node = &mut self.nodes[rank as usize];
         let deposed = |tracker: &Tracker| !tracker.has_ended() && envelope.deposes(tracker.epoch());
-        if node.peer.is_none() && node.tracker.as_ref().is_some_and(deposed) {
+        if node.peer.is_none() && node.tracker.as_deref().is_some_and(deposed) {
             node.tracker = None;
-            node.peer = Some(Peer::new(peer_config(self.scenario, rank), now));
+            node.peer = Some(Box::new(Peer::new(peer_config(self.scenario, rank), now)));
             node.tick.gap = TICK;
             self.plan_tick(rank, self.now);
         }

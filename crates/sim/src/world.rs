@@ -16,7 +16,7 @@ use crate::scenario::Scenario;
 use content::Bitfield;
 use std::collections::{BTreeMap, VecDeque};
 use swarm::message::Hello;
-use swarm::peer::{Peer, PeerEvent};
+use swarm::peer::{Peer, PeerAction, PeerEvent};
 use swarm::tracker::{Tracker, TrackerEvent};
 use swarm::{Destination, Instant, Lock, Rank, Report};
 
@@ -66,6 +66,8 @@ pub(crate) struct World<'a> {
     pub(crate) faults: Vec<Fault>,
     /// Events of the peer in hand that follow at once.
     pub(crate) at_once: VecDeque<PeerEvent>,
+    /// What a machine wants done: empty between events, kept for its room.
+    pub(crate) actions: Vec<PeerAction>,
     pub(crate) started: Option<Micros>,
     /// When FINISH was first said.
     pub(crate) stopped: Option<Micros>,
@@ -125,6 +127,7 @@ impl<'a> World<'a> {
             random: Random::new(mix(scenario.seed)),
             faults: scenario.all_faults(),
             at_once: VecDeque::new(),
+            actions: Vec::new(),
             started: None,
             stopped: None,
             open: ranks,
@@ -148,7 +151,7 @@ impl<'a> World<'a> {
             events: 0,
         };
         let config = reign::tracker_config(scenario, 0);
-        world.nodes[0].tracker = Some(Tracker::new(config, Instant::ZERO));
+        world.nodes[0].tracker = Some(Box::new(Tracker::new(config, Instant::ZERO)));
         world.introduce();
         world
     }
