@@ -9,7 +9,7 @@ use std::rc::Rc;
 use swarm::message::WireOffer;
 use swarm::message::{Ack, Between, Epoch, FromTracker, Gains, Hello, HelloPart, HolderPieces};
 use swarm::message::{
-    Neighbour, PieceSet, Recall, Rejoined, RequestNumber, Start, Stop, ToTracker,
+    PieceSet, Place, Recall, Rejoined, RequestNumber, Share, Start, Stop, ToTracker,
 };
 use swarm::{Counters, Destination, Lock, Outcome, Rank};
 
@@ -141,7 +141,7 @@ fn counters(input: &mut Input<'_>) -> Counters {
 
 /// What a tracker says, or somebody in its name.
 pub fn from_tracker(input: &mut Input<'_>) -> FromTracker {
-    match input.below(17) {
+    match input.below(18) {
         0 => FromTracker::Read { positions: spans(input, 4), last: input.flag() },
         1 => FromTracker::Entries(input.several(3, any_entry)),
         2 => FromTracker::Wanted(spans(input, 7)),
@@ -151,7 +151,6 @@ pub fn from_tracker(input: &mut Input<'_>) -> FromTracker {
             question: input.number(9),
             holders: input.several(3, |input| HolderPieces {
                 rank: rank(input),
-                near: input.flag(),
                 pieces: set(input),
             }),
             gone: input.several(2, set),
@@ -167,10 +166,19 @@ pub fn from_tracker(input: &mut Input<'_>) -> FromTracker {
         13 => FromTracker::Reign,
         14 => FromTracker::Recite,
         15 if input.byte() > 200 => FromTracker::GivenUp,
-        16 => FromTracker::Neighbours(
-            input.several(4, |input| Neighbour { rank: rank(input), near: input.flag() }),
-        ),
+        16 => FromTracker::Neighbours(input.several(4, rank)),
+        17 => FromTracker::Place(Box::new(place(input))),
         _ => FromTracker::Alive,
+    }
+}
+
+/// Where a rank stands, or somebody says it does.
+fn place(input: &mut Input<'_>) -> Place {
+    Place {
+        host: spans(input, 4),
+        rack: input.flag().then(|| spans(input, 4)),
+        of_host: Share { index: input.number(4), count: input.number(4) },
+        of_rack: Share { index: input.number(4), count: input.number(4) },
     }
 }
 
@@ -244,6 +252,7 @@ fn hello(input: &mut Input<'_>) -> Hello {
     };
     Hello {
         host: format!("h{}", input.below(3)),
+        rack: None,
         shares: shares(input),
         waits_for_read: input.flag(),
         wants: wants(input),
@@ -326,6 +335,7 @@ pub fn introduction(shares_all: bool, wants_all: bool, rank: u32) -> Vec<ToTrack
     };
     let hello = Hello {
         host: format!("h{}", rank / 2),
+        rack: None,
         shares: if shares_all { vec![("/s".into(), true)] } else { vec![] },
         waits_for_read: false,
         wants: if wants_all { vec!["**".into()] } else { vec![] },

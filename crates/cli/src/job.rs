@@ -47,6 +47,9 @@ pub fn for_run(
         None => None,
     };
     let entry = plan.as_ref().and_then(|plan| plan.entry_for(launcher.rank, &env.host));
+    if let Some(rack) = entry.and_then(|entry| entry.rack.as_ref()) {
+        job.rack = Some(rack.clone());
+    }
     let source = Source { env, launcher, run, plan: plan.as_ref(), entry };
     let shares = source.shares()?;
     let (wants, into) = source.wants_and_into()?;
@@ -136,9 +139,21 @@ fn bare_job(
         patience: common.patience,
         limits: Limits { upload: common.limit_upload, download: common.limit_download },
         host: env.host.clone(),
+        rack: rack_of_slurm(env),
         interrupt: Interrupt::default(),
         problem: None,
     }
+}
+
+/// The switches above this host, where Slurm knows them: its address in the network without the
+/// node itself.
+fn rack_of_slurm(env: &Env) -> Option<String> {
+    let text = |name: &str| env.vars.get(OsStr::new(name))?.to_str();
+    let (address, pattern) = (text("SLURM_TOPOLOGY_ADDR")?, text("SLURM_TOPOLOGY_ADDR_PATTERN")?);
+    let (kinds, kind) = pattern.rsplit_once('.')?;
+    let (switches, _) = address.rsplit_once('.')?;
+    let is_tree = kind == "node" && kinds.split('.').all(|kind| kind == "switch");
+    is_tree.then(|| switches.to_owned())
 }
 
 /// The cores that this process may use, shared among the ranks on this host.

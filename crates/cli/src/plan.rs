@@ -1,4 +1,4 @@
-//! The plan: a TOML file that gives ranks or hosts their own share, prefix, want and into.
+//! The plan: a TOML file that gives ranks or hosts their own rack, share, prefix, want and into.
 //!
 //! A bad plan does not end the process: it becomes the job's problem, so that the tracker refuses
 //! the job with it and the report is written. Only a bad placeholder is wrong usage, in a plan as
@@ -35,6 +35,8 @@ pub struct PeerEntry {
     pub line: usize,
     /// Whom it is for.
     pub who: Who,
+    /// The rack that they stand in.
+    pub rack: Option<String>,
     /// What they offer.
     pub share: Option<Vec<Template>>,
     /// What is put before the names they offer.

@@ -28,6 +28,7 @@ fn shares(job: &Job) -> Vec<PathBuf> {
 const PLAN: &str = r#"
 [[peer]]                 # the first entry that matches a rank wins
 ranks = "1-3,7"
+rack  = "A"
 share = ["/data/{rank}"]
 want  = ["**/*.h5"]
 into  = "/scratch/{rank}"
@@ -51,11 +52,28 @@ fn the_first_entry_that_matches_wins() {
         assert_eq!(shares(&job), [PathBuf::from(format!("/data/{rank}"))]);
         assert_eq!(job.wants[0].as_str(), "**/*.h5");
         assert_eq!(job.into, Some(format!("/scratch/{rank}").into()));
+        assert_eq!(job.rack.as_deref(), Some("A"));
     }
     let job = job(PLAN, 4, "");
     assert_eq!(shares(&job), [PathBuf::from("/late"), PathBuf::from("/later")]);
     assert!(job.shares.iter().all(|share| share.prefix == b"n4/"));
     assert!(job.wants.is_empty());
+    assert_eq!(job.rack, None);
+}
+
+#[test]
+fn slurm_tells_the_rack_where_its_addresses_are_trees_of_switches() {
+    let rack = |address: &str, pattern: &str, plan: &str| {
+        let (world, _dir) = world(plan, 1, "--into /x");
+        let world = world.var("SLURM_TOPOLOGY_ADDR", address);
+        world.var("SLURM_TOPOLOGY_ADDR_PATTERN", pattern).orders().job.rack
+    };
+    let unnamed = "[[peer]]\nranks = \"1\"\n";
+    let named = "[[peer]]\nranks = \"1\"\nrack = \"B\"\n";
+    let tree = "switch.switch.node";
+    assert_eq!(rack("s0.s4.node12", tree, unnamed).as_deref(), Some("s0.s4"));
+    assert_eq!(rack("s0.s4.node12", tree, named).as_deref(), Some("B"), "the plan's word counts");
+    assert_eq!(rack("node12", "node", unnamed), None);
 }
 
 #[test]

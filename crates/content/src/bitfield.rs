@@ -6,7 +6,7 @@ use std::ops::Range;
 const BITS: u32 = u64::BITS;
 
 /// A set of numbers below a fixed length: pieces held, pieces missing, entries complete.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Bitfield {
     len: u32,
     count: u32,

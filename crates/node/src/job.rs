@@ -32,6 +32,8 @@ pub struct Job {
     pub limits: Limits,
     /// The name of this rank's host.
     pub host: String,
+    /// The name of its rack, where it was told one.
+    pub rack: Option<String>,
     /// Raised where a signal tells this rank to stop.
     pub interrupt: Interrupt,
     /// When this process began.

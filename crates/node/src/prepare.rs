@@ -207,6 +207,7 @@ fn hello(job: &Job, destination: &Option<Result<Destination, String>>, present: 
     let shown = |path: &Path| content::name::escape(path.as_os_str().as_bytes());
     Hello {
         host: job.host.clone(),
+        rack: job.rack.clone(),
         shares: job
             .shares
             .iter()

@@ -109,6 +109,12 @@ fn places() -> Vec<Scenario> {
         Scenario { racks: 4, uplink: 2, ..plain(16, 200) },
         Scenario { racks: 4, uplink: 1, ..plain(16, 200) },
         Scenario { hosts: 8, racks: 4, uplink: 1, ..plain(32, 200) },
+        Scenario { hosts: 2, ..plain(8, 512) },
+        Scenario { racks: 2, uplink: 1, ..plain(8, 512) },
+        Scenario { racks: 3, uplink: 1, ..plain(12, 512) },
+        with_faults(Scenario { hosts: 4, ..plain(16, 200) }, &["kill:5@40"]),
+        with_faults(Scenario { racks: 4, uplink: 1, ..plain(16, 200) }, &["kill:6@20"]),
+        with_faults(Scenario { racks: 4, uplink: 1, ..plain(16, 200) }, &["hang:6@20:9000"]),
     ];
     for links in [&["1=0.5"][..], &["1=2"], &["3=1/0.5"], &["3=0.5/1"], &["5-8=0.5"], &["2=4/1"]] {
         all.push(with_links(plain(8, 200), links));

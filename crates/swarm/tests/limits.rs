@@ -39,6 +39,7 @@ fn tracker_of(ranks: u32) -> Tracker {
 fn hello(shares: Vec<(String, bool)>, wants: Vec<String>) -> Box<Hello> {
     Box::new(Hello {
         host: "host".into(),
+        rack: None,
         shares,
         waits_for_read: true,
         wants,

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// The keys of an entry.
-const KEYS: [&str; 6] = ["ranks", "hosts", "share", "prefix", "want", "into"];
+const KEYS: [&str; 7] = ["ranks", "hosts", "rack", "share", "prefix", "want", "into"];
 
 /// Two words at least so alike (Jaro-Winkler) are taken for a misspelling.
 const LIKENESS: f64 = 0.75;
@@ -57,6 +57,7 @@ impl Source<'_> {
         let mut entry = PeerEntry {
             line: self.line(peer.span()),
             who: Who::Ranks(Vec::new()),
+            rack: None,
             share: None,
             prefix: None,
             want: None,
@@ -70,6 +71,7 @@ impl Source<'_> {
                 }
                 "ranks" => who = Some(Who::Ranks(self.ranks(value)?)),
                 "hosts" => who = Some(Who::Hosts(self.patterns(name, value)?)),
+                "rack" => entry.rack = Some(self.string(name, value)?.to_owned()),
                 "share" => entry.share = Some(self.paths(value)?),
                 "prefix" => {
                     let text = self.string(name, value)?;

@@ -1,6 +1,6 @@
 //! What the tracker says to a peer.
 
-use super::PieceSet;
+use super::{PieceSet, Place};
 use crate::{Channel, Outcome, Rank};
 use content::{Entry, Span};
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,9 @@ pub enum FromTracker {
     /// START, some of the entries that this peer is to write.
     Wanted(Vec<Span>),
     /// START, the peers that this one is to tell of its gains unasked, as they tell it of theirs.
-    Neighbours(Vec<Neighbour>),
+    Neighbours(Vec<Rank>),
+    /// START, where this peer stands among the others.
+    Place(Box<Place>),
     /// START, the end: the job begins.
     Start(Start),
     /// Whether what a peer surveyed fits its destination, and if not why.
@@ -70,22 +72,11 @@ pub struct Start {
     pub admitted: bool,
 }
 
-/// A peer that is told of another's gains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Neighbour {
-    /// Who.
-    pub rank: Rank,
-    /// Whether it runs on the same host.
-    pub near: bool,
-}
-
 /// A holder, and some of the pieces that it has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HolderPieces {
     /// Who.
     pub rank: Rank,
-    /// Whether it runs on the asker's host.
-    pub near: bool,
     /// What it has.
     pub pieces: PieceSet,
 }
@@ -100,6 +91,7 @@ impl FromTracker {
             | Self::Entries(_)
             | Self::Wanted(_)
             | Self::Neighbours(_)
+            | Self::Place(_)
             | Self::Start(_) => Channel::Init,
             Self::Holders { .. } => Channel::TrackerDth,
             Self::Admission(_) | Self::Alive | Self::Settle(_) | Self::Lost(_) => Channel::Update,

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct Hello {
     /// The name of its host.
     pub host: String,
+    /// The name of its rack, where it was told one.
+    pub rack: Option<String>,
     /// For each path that it was told to share: the path, and whether it is there. The last of
     /// them, where parts of the list went before.
     pub shares: Vec<(String, bool)>,
@@ -92,6 +94,7 @@ impl Hello {
         let lists = self.take_lists();
         lists.check()?;
         self.host = cut(self.host, ToTracker::MAX_SENTENCE_LEN);
+        self.rack = self.rack.map(|rack| cut(rack, ToTracker::MAX_SENTENCE_LEN));
         match &mut self.destination {
             Some(Ok(destination)) => {
                 destination.path =

@@ -10,15 +10,17 @@ mod from_tracker;
 mod hello;
 mod parts;
 mod pieces;
+mod place;
 mod show;
 mod to_tracker;
 
 pub use between::{Ack, Between, RequestNumber};
-pub use from_tracker::{FromTracker, HolderPieces, Neighbour, Start};
+pub use from_tracker::{FromTracker, HolderPieces, Start};
 pub use hello::{Hello, HelloPart};
 pub(crate) use parts::cut;
 pub use parts::{PART_BYTES, parts};
 pub use pieces::PieceSet;
+pub use place::{Nearness, Place, Share};
 pub use to_tracker::{Gains, Recall, Rejoined, Stop, ToTracker, WireOffer};
 
 use crate::{Channel, MAX_MESSAGE_LEN, Rank};

@@ -105,6 +105,11 @@ impl fmt::Display for FromTracker {
             Self::Entries(entries) => write!(f, "START: {} files", entries.len()),
             Self::Wanted(spans) => write!(f, "START: yours are files {}", Runs(spans)),
             Self::Neighbours(all) => write!(f, "START: {} neighbours", all.len()),
+            Self::Place(place) => {
+                let (host, rack) = (place.of_host, place.of_rack);
+                write!(f, "START: fetches {}/{} of its host's", host.index + 1, host.count)?;
+                write!(f, " {}/{} of what its rack needs", rack.index + 1, rack.count)
+            }
             Self::Start(_) => f.write_str("START"),
             Self::Admission(Ok(())) => f.write_str("admitted"),
             Self::Admission(Err(why)) => write!(f, "not admitted: {why}"),

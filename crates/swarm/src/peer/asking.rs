@@ -58,7 +58,8 @@ impl Session {
             let quota = self.quota(useful, self.holders.backlog_at(known.place()));
             let mut first = true;
             let catalogue = &self.catalogue;
-            let (picked, cut) = self.picker.choose(self.holders.pieces(known), quota, |piece| {
+            let (at, pieces) = (known.place(), self.holders.pieces(known));
+            let (picked, cut) = self.picker.choose(at, pieces, quota, |piece| {
                 let bytes = u64::from(catalogue.piece_size(PieceId(piece)));
                 // A window smaller than a piece still takes one.
                 let fits = bytes <= paid && (bytes <= room || (nothing_used && first));
@@ -73,6 +74,14 @@ impl Session {
             }
             self.picker.take(&picked);
             self.request(now, holder, picked, actions);
+        }
+    }
+
+    /// Fetches more for others, where there is nothing else to do.
+    pub(super) fn widen(&mut self, now: Instant) {
+        let idle = self.download.requests.values().all(|request| request.cancelled);
+        if idle && self.picker.is_any_known() && self.reach.widen(now) {
+            self.picker.limit(&self.reach);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::session::Session;
 use super::{Fault, PeerAction, Stored, TransferId};
-use crate::message::{Ack, RequestNumber, ToTracker};
+use crate::message::{Ack, Nearness, RequestNumber, ToTracker};
 use crate::{Instant, Rank};
 use content::{Catalogue, EntryIndex, HashRange, PieceId, Span};
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,8 +95,9 @@ impl Session {
     ) {
         let limit = self.catalogue.piece_count();
         if self.holders.get(from).is_some() {
-            self.learn(from, false, Span::all_checked(&ack.gained, limit));
+            self.learn(from, Span::all_checked(&ack.gained, limit));
         }
+        let is_far = self.reach.nearness(from) == Nearness::Far;
         let Some(request) = self.download.requests.get_mut(&ack.request) else { return };
         if request.holder != from || request.acknowledged {
             return;
@@ -131,6 +132,12 @@ impl Session {
             for piece in asked.into_iter().filter(|piece| open.contains(piece)) {
                 self.download.used_bytes -= u64::from(self.catalogue.piece_size(piece));
                 self.release(piece);
+                // What went to one other rack comes from there.
+                if is_far
+                    && ack.sent.iter().any(|sent| (sent.first..=sent.last()).contains(&piece.0))
+                {
+                    self.holders.unlearn(from, piece.0, &mut self.picker);
+                }
             }
         }
         self.close_when_answered(ack.request);
@@ -312,10 +319,10 @@ impl Session {
     pub(super) fn learn(
         &mut self,
         rank: Rank,
-        near: bool,
         ranges: impl Iterator<Item = Range<u32>> + Clone,
     ) -> bool {
-        let news = self.holders.learn(rank, near, ranges.clone(), &mut self.picker);
+        let nearness = self.reach.nearness(rank);
+        let news = self.holders.learn(rank, nearness, ranges.clone(), &mut self.picker);
         if news {
             self.hashes.wake();
             self.revive(ranges);

@@ -7,9 +7,10 @@
 
 use super::PeerAction;
 use crate::Rank;
-use crate::message::{Between, Message, Neighbour};
+use crate::message::{Between, Message, Nearness, Place};
 use content::{Bitfield, Span};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Pieces told in one message.
 const MAX_TOLD: usize = 1024;
@@ -37,8 +38,6 @@ struct Told {
 #[derive(Debug)]
 struct Beside {
     rank: Rank,
-    /// Whether it runs on this host.
-    near: bool,
     /// How often it was told unasked since it last said anything.
     unheard: u32,
 }
@@ -48,8 +47,19 @@ struct Beside {
 pub(super) struct Gossip {
     /// Who is told unasked, in order of the ranks.
     neighbours: Vec<Beside>,
-    /// Every piece that this rank came to hold after START, in that order.
+    place: Arc<Place>,
+    /// Every piece that this rank came to hold after START, in that order: what the ranks of this
+    /// host are told.
     gains: Vec<u32>,
+    /// Of those, the pieces that nobody on this host had: what other hosts hear of, so a piece
+    /// leaves a host through one rank.
+    brought: Vec<u32>,
+    /// The gains of this rank's own share: what other racks are told, for the same reason.
+    owned: Vec<u32>,
+    /// What was held at START.
+    held: Bitfield,
+    /// Of that, the pieces that did not go out yet.
+    unsent_held: u32,
     /// How many gains there were when the neighbours were last told.
     pushed: usize,
     told: BTreeMap<Rank, Told>,
@@ -65,30 +75,22 @@ pub(super) struct Gossip {
 
 impl Gossip {
     /// A peer that holds these pieces at START, and these neighbours.
-    pub(super) fn new(serving: &Bitfield, neighbours: &[Neighbour]) -> Self {
+    pub(super) fn new(serving: &Bitfield, neighbours: &[Rank], place: Arc<Place>) -> Self {
         let unsent = serving.count();
-        let own = if unsent == 0 { 0 } else { serving.len() as usize };
-        let beside = |it: &Neighbour| Beside { rank: it.rank, near: it.near, unheard: 0 };
-        let mut beside: Vec<Beside> = neighbours.iter().map(beside).collect();
-        beside.sort_by_key(|it| it.rank);
-        beside.dedup_by_key(|it| it.rank);
+        let kept = unsent > 0 || place.rack.is_some();
+        let own = if kept { serving.len() as usize } else { 0 };
+        let neighbours: BTreeSet<Rank> = neighbours.iter().copied().collect();
         Self {
-            neighbours: beside,
+            neighbours: neighbours.into_iter().map(|rank| Beside { rank, unheard: 0 }).collect(),
+            place,
             sent_at: (0..own as u32)
                 .map(|p| if serving.get(p) { UNSENT } else { GAINED })
                 .collect(),
             unsent,
+            unsent_held: unsent,
+            held: if kept { serving.clone() } else { Bitfield::default() },
             ..Self::default()
         }
-    }
-
-    /// Whether a rank runs on this host, as far as is known.
-    pub(super) fn is_near(&self, rank: Rank) -> bool {
-        self.place_of(rank).is_some_and(|at| self.neighbours[at].near)
-    }
-
-    fn place_of(&self, rank: Rank) -> Option<usize> {
-        self.neighbours.binary_search_by_key(&rank, |it| it.rank).ok()
     }
 
     /// Tells the neighbours what is held at START.
@@ -101,15 +103,54 @@ impl Gossip {
         }
     }
 
-    /// This rank holds one more piece.
-    pub(super) fn gained(&mut self, piece: u32, rare: bool) {
+    /// This rank holds one more piece; `brought`: nobody on its host had it; `owned`: it is of this
+    /// rank's share of what its rack needs.
+    pub(super) fn gained(&mut self, piece: u32, rare: bool, brought: bool, owned: bool) {
         self.urgent |= rare;
         self.gains.push(piece);
+        if brought {
+            self.brought.push(piece);
+        }
+        if owned && self.place.rack.is_some() {
+            self.owned.push(piece);
+            if let Some(at) = self.sent_at.get_mut(piece as usize)
+                && *at == GAINED
+            {
+                *at = UNSENT;
+                self.unsent += 1;
+            }
+        }
+    }
+
+    /// Whether a piece held at START did not go out yet.
+    pub(super) fn spreads_first(&self) -> bool {
+        self.unsent_held > 0
+    }
+
+    /// Whether a rank is in another rack: each piece goes to one such rank, others hear from
+    /// whom they may have it.
+    fn is_far(&self, rank: Rank) -> bool {
+        self.place.nearness(rank) == Nearness::Far
+    }
+
+    /// Whether it counts that a piece goes to a rank, or went to others: within a host it costs
+    /// nothing, and within a rack only what was held at START is kept to be sent once.
+    fn counts(&self, rank: Rank, piece: u32) -> bool {
+        match self.place.nearness(rank) {
+            Nearness::Host => false,
+            Nearness::Rack => self.held.get(piece),
+            Nearness::Far => true,
+        }
+    }
+
+    /// How near a rank is.
+    pub(super) fn nearness(&self, rank: Rank) -> Nearness {
+        self.place.nearness(rank)
     }
 
     /// A rank said something.
     pub(super) fn heard(&mut self, rank: Rank) {
-        if let Some(at) = self.place_of(rank) {
+        if let Ok(at) = self.neighbours.binary_search_by_key(&rank, |it| it.rank) {
             self.neighbours[at].unheard = 0;
         }
     }
@@ -123,16 +164,15 @@ impl Gossip {
     /// What a rank was not told yet of the gains; now it is.
     pub(super) fn news_for(&mut self, rank: Rank) -> Vec<Span> {
         let told = self.told.entry(rank).or_default();
-        let news = &self.gains[told.gains..self.gains.len().min(told.gains + MAX_TOLD)];
-        told.gains += news.len();
-        let mut news = news.to_vec();
+        let lists = [&*self.gains, &*self.brought, &*self.owned];
+        let mut news = untold(lists, &self.place, rank, told).to_vec();
         news.sort_unstable();
         Span::join(news)
     }
 
     /// What a rank was not told yet of what was sent; now it is.
     pub(super) fn sent_news_for(&mut self, rank: Rank) -> Vec<Span> {
-        if self.unsent == 0 {
+        if self.unsent == 0 && !self.is_far(rank) {
             return Vec::new();
         }
         let told = self.told.entry(rank).or_default();
@@ -146,7 +186,8 @@ impl Gossip {
     /// Whether a rank asks too early for a piece: it was sent to another, the asker does not know
     /// that yet, and others were not sent to anybody.
     pub(super) fn is_early(&self, asker: Rank, piece: u32) -> bool {
-        if self.unsent == 0 {
+        let once = self.unsent > 0 || self.is_far(asker);
+        if !once || self.sent_at.is_empty() || !self.counts(asker, piece) {
             return false;
         }
         let at = self.sent_at[piece as usize];
@@ -154,9 +195,10 @@ impl Gossip {
         (at as usize) < self.sent.len() && at as usize >= told
     }
 
-    /// A piece goes out.
-    pub(super) fn goes(&mut self, piece: u32) {
-        if self.unsent > 0 && self.sent_at[piece as usize] == UNSENT {
+    /// A piece goes out to a rank.
+    pub(super) fn goes(&mut self, rank: Rank, piece: u32) {
+        if self.unsent > 0 && self.sent_at[piece as usize] == UNSENT && self.counts(rank, piece) {
+            self.unsent_held -= u32::from(self.held.get(piece));
             self.sent_at[piece as usize] = self.sent.len() as u32;
             self.sent.push(piece);
             self.unsent -= 1;
@@ -180,14 +222,14 @@ impl Gossip {
         self.urgent = false;
         self.pushed = self.gains.len();
         actions.reserve(self.neighbours.len());
-        for Beside { rank: to, unheard, .. } in &mut self.neighbours {
+        for Beside { rank: to, unheard } in &mut self.neighbours {
             let to = *to;
             if *unheard >= MAX_UNHEARD {
                 continue;
             }
             let told = self.told.entry(to).or_default();
-            let news = &self.gains[told.gains..self.gains.len().min(told.gains + MAX_TOLD)];
-            told.gains += news.len();
+            let lists = [&*self.gains, &*self.brought, &*self.owned];
+            let news = untold(lists, &self.place, to, told);
             let mut news: Vec<u32> = news.iter().copied().filter(|&p| !has(to, p)).collect();
             if news.is_empty() {
                 continue;
@@ -197,6 +239,24 @@ impl Gossip {
             say(to, Span::join(news), backlog, actions);
         }
     }
+}
+
+/// What a rank was not told yet of the gains for its own host, its own rack, or other racks; now it
+/// is.
+fn untold<'a>(
+    [gains, brought, owned]: [&'a [u32]; 3],
+    place: &Place,
+    rank: Rank,
+    told: &mut Told,
+) -> &'a [u32] {
+    let gains = match place.nearness(rank) {
+        Nearness::Host => gains,
+        Nearness::Rack => brought,
+        Nearness::Far => owned,
+    };
+    let news = &gains[told.gains..gains.len().min(told.gains + MAX_TOLD)];
+    told.gains += news.len();
+    news
 }
 
 fn say(to: Rank, pieces: Vec<Span>, backlog: u32, actions: &mut Vec<PeerAction>) {
@@ -225,8 +285,8 @@ mod tests {
     fn gossip(held: u32) -> Gossip {
         let mut serving = Bitfield::new(20);
         serving.insert_range(0..held);
-        let neighbours = [2, 3].map(|rank| Neighbour { rank: Rank(rank), near: false });
-        Gossip::new(&serving, &neighbours)
+        let neighbours = [2, 3].map(Rank);
+        Gossip::new(&serving, &neighbours, Arc::default())
     }
 
     fn span(first: u32, count: u32) -> Vec<Span> {
@@ -236,18 +296,18 @@ mod tests {
     #[test]
     fn neighbours_hear_of_common_pieces_four_at_a_time_and_of_rare_ones_at_once() {
         let mut gossip = gossip(0);
-        (0..3).for_each(|piece| gossip.gained(piece, false));
+        (0..3).for_each(|piece| gossip.gained(piece, false, true, true));
         assert_eq!(told(&mut gossip, |_, _| false), []);
-        gossip.gained(3, false);
+        gossip.gained(3, false, true, true);
         assert_eq!(told(&mut gossip, |_, _| false), [(2, span(0, 4)), (3, span(0, 4))]);
-        gossip.gained(9, true);
+        gossip.gained(9, true, true, true);
         assert_eq!(told(&mut gossip, |_, _| false), [(2, span(9, 1)), (3, span(9, 1))]);
     }
 
     #[test]
     fn nobody_is_told_twice_or_of_what_it_has() {
         let mut gossip = gossip(0);
-        (0..4).for_each(|piece| gossip.gained(piece, false));
+        (0..4).for_each(|piece| gossip.gained(piece, false, true, true));
         assert_eq!(gossip.news_for(Rank(2)), span(0, 4), "with an acknowledgement");
         assert_eq!(told(&mut gossip, |_, piece| piece == 0), [(3, span(1, 3))]);
         assert_eq!(gossip.news_for(Rank(3)), []);
@@ -256,15 +316,15 @@ mod tests {
     #[test]
     fn a_piece_that_went_to_another_is_early_until_the_asker_knows_or_each_went_out() {
         let mut gossip = gossip(2);
-        gossip.gained(7, false);
-        gossip.goes(0);
+        gossip.gained(7, false, true, true);
+        gossip.goes(Rank(4), 0);
         assert!(gossip.is_early(Rank(5), 0));
         assert!(!gossip.is_early(Rank(5), 1), "nobody was sent it");
         assert!(!gossip.is_early(Rank(5), 7), "what was gained is for everyone");
         assert_eq!(gossip.sent_news_for(Rank(5)), span(0, 1));
         assert!(!gossip.is_early(Rank(5), 0), "it asks knowing that, so it has nobody else to ask");
         assert!(gossip.is_early(Rank(6), 0));
-        gossip.goes(1);
+        gossip.goes(Rank(4), 1);
         assert!(!gossip.is_early(Rank(6), 0));
     }
 }

@@ -1,6 +1,7 @@
 //! The other peers as this one's download role knows them: what each has, and how it behaves.
 
 use super::picker::{PLACES, Picker};
+use crate::message::Nearness;
 use crate::{Instant, Rank};
 use content::Bitfield;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,8 +34,8 @@ pub(super) enum Standing {
 /// One peer that holds something.
 #[derive(Debug)]
 pub(super) struct Holder {
-    /// Whether it runs on this rank's host.
-    pub(super) near: bool,
+    /// Whether it runs on this rank's host, or in its rack.
+    nearness: Nearness,
     pub(super) standing: Standing,
     /// Requests that it has not answered in full.
     requests: u32,
@@ -47,10 +48,10 @@ pub(super) struct Holder {
 }
 
 impl Holder {
-    fn new(place: u8, near: bool) -> Self {
+    fn new(place: u8, nearness: Nearness) -> Self {
         Self {
             place,
-            near,
+            nearness,
             standing: Standing::Good,
             requests: 0,
             unacknowledged: 0,
@@ -210,7 +211,7 @@ impl Holders {
     pub(super) fn learn(
         &mut self,
         rank: Rank,
-        near: bool,
+        nearness: Nearness,
         ranges: impl Iterator<Item = Range<u32>>,
         picker: &mut Picker,
     ) -> bool {
@@ -228,8 +229,9 @@ impl Holders {
                     self.pieces_at.push(Bitfield::new(self.pieces));
                 }
                 self.backlogs[usize::from(place)] = 0;
+                picker.seat(place.into(), nearness);
                 self.ranks.insert(at, rank);
-                self.holders.insert(at, Holder::new(place, near));
+                self.holders.insert(at, Holder::new(place, nearness));
                 at
             }
         };
@@ -316,12 +318,12 @@ impl Holders {
         }
         let turn = self.turn;
         let mut sharing = 0;
-        let mut best: Option<((u32, bool, u32, bool), Rank)> = None;
+        let mut best: Option<((u32, Nearness, u32, bool), Rank)> = None;
         let good = |holder: &Holder| holder.standing == Standing::Good;
         let all = self.ranks.iter().zip(&self.holders);
         for (&rank, holder) in all.filter(|(_, holder)| good(holder)) {
             let backlog = self.backlogs[holder.place()];
-            let key = (holder.requests, !holder.near, backlog, rank <= turn);
+            let key = (holder.requests, holder.nearness, backlog, rank <= turn);
             let open = holder.unacknowledged == 0 && holder.requests < MAX_REQUESTS_AT_ONE;
             let better = best.is_none_or(|(least, _)| key < least);
             // Looking at pieces is what costs: of those that are no better it is not asked.
@@ -352,7 +354,7 @@ impl Holders {
         };
         let knowing = self.iter().filter(|(_, holder)| knows(holder));
         let best = match before {
-            None => knowing.min_by_key(|(rank, holder)| (!holder.near, holder.requests, *rank)),
+            None => knowing.min_by_key(|(rank, holder)| (holder.nearness, holder.requests, *rank)),
             // All get their turn, in order of the ranks.
             Some(before) => knowing.min_by_key(|(rank, _)| (*rank <= before, *rank)),
         };
@@ -372,7 +374,7 @@ mod tests {
     use super::*;
 
     fn learn(holders: &mut Holders, picker: &mut Picker, rank: u32, pieces: Range<u32>) -> bool {
-        holders.learn(Rank(rank), false, std::iter::once(pieces), picker)
+        holders.learn(Rank(rank), Nearness::Rack, std::iter::once(pieces), picker)
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod opening;
 mod outgoing;
 mod pace;
 mod picker;
+mod reach;
 mod session;
 mod stall;
 mod succession;
@@ -294,7 +295,8 @@ impl Peer {
         let offered = std::mem::take(&mut opening.offered);
         let mut neighbours = std::mem::take(&mut opening.neighbours);
         let (own, ranks) = (self.config.rank, self.config.ranks);
-        neighbours.retain(|near| near.rank != own && near.rank.0 < ranks);
+        neighbours.retain(|&rank| rank != own && rank.0 < ranks);
+        let place = *std::mem::take(&mut opening.place);
         let early = std::mem::take(&mut opening.early);
         let early_updates = opening.updates;
         self.told.own = shared_whole(&offered, &catalogue);
@@ -304,7 +306,7 @@ impl Peer {
         let mut session =
             Box::new(Session::new(self.config.clone(), now, catalogue, wanted, offered, admitted));
         session.updates = early_updates;
-        session.begin(&neighbours, actions);
+        session.begin(now, &neighbours, place, actions);
         for rank in early.lost {
             session.on_lost(rank, actions);
         }

@@ -1,9 +1,7 @@
 //! A peer before START: it has said what it offers, and collects the catalogue.
 
 use super::Offered;
-use crate::message::{
-    Between, FromTracker, Neighbour, PieceSet, Start, ToTracker, WireOffer, parts,
-};
+use crate::message::{Between, FromTracker, PieceSet, Place, Start, ToTracker, WireOffer, parts};
 use crate::{Held, Offer, Rank};
 use content::{Bitfield, Catalogue, Entry, Span};
 use std::collections::BTreeSet;
@@ -30,7 +28,8 @@ pub(super) struct Opening {
     reads_told: bool,
     entries: Vec<Entry>,
     wanted: Vec<Span>,
-    pub(super) neighbours: Vec<Neighbour>,
+    pub(super) neighbours: Vec<Rank>,
+    pub(super) place: Box<Place>,
     start: Option<Start>,
     /// Updates sent so far: signs of life.
     pub(super) updates: u32,
@@ -104,6 +103,7 @@ impl Opening {
             FromTracker::Neighbours(all) if self.neighbours.len() <= MAX_NEIGHBOURS => {
                 self.neighbours.extend(all);
             }
+            FromTracker::Place(place) => self.place = place,
             FromTracker::Start(start) => return Some(*self.start.insert(start)),
             FromTracker::Lost(rank) => self.on_lost(rank),
             FromTracker::Settle(number) => self.early.settle = Some(number),

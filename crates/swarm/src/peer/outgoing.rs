@@ -81,6 +81,11 @@ impl Outgoing {
         self.late.contains(&rank)
     }
 
+    /// The ranks for which something is read or on its way.
+    pub(super) fn ranks(&self) -> impl Iterator<Item = Rank> + '_ {
+        self.bytes_for.keys().copied()
+    }
+
     /// Bytes that are read for a rank or on their way to it.
     pub(super) fn bytes_for(&self, rank: Rank) -> u64 {
         self.bytes_for.get(&rank).copied().unwrap_or(0)

@@ -5,6 +5,8 @@
 //! have pulled alike do not go on in step. Pieces lie in one set for each number of known holders;
 //! a choice is an intersection of sets, 64 pieces a step.
 
+use super::reach::Reach;
+use crate::message::Nearness;
 use crate::random::Random;
 use content::Bitfield;
 
@@ -36,6 +38,10 @@ pub(super) struct Picker {
     /// For each holder's place, how many of its pieces may be chosen: kept, for to look for them
     /// costs.
     useful: [u32; PLACES],
+    /// For each piece, how far a holder may be that is asked for it; empty where any may be.
+    reach: Vec<Nearness>,
+    /// The places of the holders on this rank's host, and of those in its rack.
+    near: [u64; 2],
     random: Random,
 }
 
@@ -75,6 +81,8 @@ impl Picker {
             settled: false,
             held_by: vec![0; pieces as usize],
             useful: [0; PLACES],
+            reach: Vec::new(),
+            near: [0; 2],
             random: Random::new(seed),
             cursor: if pieces == 0 { 0 } else { cursor % pieces },
         }
@@ -92,34 +100,81 @@ impl Picker {
 
     /// The holder at a place has one more piece.
     pub(super) fn gained_by(&mut self, place: usize, piece: u32) {
+        let before = self.askable(piece);
         self.held_by[piece as usize] |= 1 << place;
         if self.gained(piece) {
-            self.useful[place] += 1;
-            // A holder came to be of use.
-            self.changed |= self.useful[place] == 1;
+            let after = self.askable(piece);
+            each(before & !after, |other| self.useful[other] -= 1);
+            each(after & !before, |other| {
+                self.useful[other] += 1;
+                // A holder came to be of use.
+                self.changed |= self.useful[other] == 1;
+            });
         }
     }
 
     /// The holder at a place has one piece fewer.
     pub(super) fn lost_by(&mut self, place: usize, piece: u32) {
+        let before = self.askable(piece);
         self.held_by[piece as usize] &= !(1 << place);
         self.settled = false;
         let (row, bit) = place_of(piece);
         if let Some(was) = self.rows[row].level(bit) {
-            self.useful[place] -= 1;
+            let after = self.askable(piece);
+            each(before & !after, |other| self.useful[other] -= 1);
+            each(after & !before, |other| self.useful[other] += 1);
+            self.changed |= after & !before != 0;
             let is = self.availability(piece).min(COMMON);
             self.rows[row].0[was] &= !bit;
             self.rows[row].0[is] |= bit;
         }
     }
 
-    /// Counts a piece for all who have it.
+    /// Counts a piece for all who may be asked for it.
     fn count(&mut self, piece: u32, count: impl Fn(&mut u32)) {
-        let mut places = self.held_by[piece as usize];
-        while places != 0 {
-            count(&mut self.useful[places.trailing_zeros() as usize]);
-            places &= places - 1;
+        each(self.askable(piece), |place| count(&mut self.useful[place]));
+    }
+
+    /// The places of the holders that may be asked for a piece: those on this rank's host where
+    /// there are any, else those in its rack, else any, as far as this rank's reach goes.
+    fn askable(&self, piece: u32) -> u64 {
+        let held = self.held_by[piece as usize];
+        let Some(reach) = self.reach.get(piece as usize) else { return held };
+        let [host, rack] = self.near.map(|near| held & near);
+        match (host, rack) {
+            (0, 0) if *reach >= Nearness::Far => held,
+            (0, rack) if *reach >= Nearness::Rack => rack,
+            (host, _) => host,
         }
+    }
+
+    /// Whether a known holder on this rank's host has a piece.
+    pub(super) fn is_on_host(&self, piece: u32) -> bool {
+        self.held_by[piece as usize] & self.near[0] != 0
+    }
+
+    /// The holder at a place, which has none yet, is so near.
+    pub(super) fn seat(&mut self, place: usize, nearness: Nearness) {
+        for (near, level) in self.near.iter_mut().zip([Nearness::Host, Nearness::Rack]) {
+            *near = *near & !(1 << place) | u64::from(nearness == level) << place;
+        }
+    }
+
+    /// Pieces are asked for only from so far.
+    pub(super) fn limit(&mut self, reach: &Reach) {
+        let pieces = if reach.is_limited() { self.pieces } else { 0 };
+        self.reach = (0..pieces).map(|piece| reach.of(piece)).collect();
+        self.useful = [0; PLACES];
+        let pickable: Vec<u32> = self.pickable().collect();
+        for piece in pickable {
+            self.count(piece, |useful| *useful += 1);
+        }
+        (self.changed, self.settled) = (true, false);
+    }
+
+    /// Whether a piece may be chosen that a known holder has, perhaps none that may be asked.
+    pub(super) fn is_any_known(&self) -> bool {
+        !self.reach.is_empty() && self.pickable().any(|p| self.held_by[p as usize] != 0)
     }
 
     /// How many known holders have a piece.
@@ -196,6 +251,7 @@ impl Picker {
     /// says whether `fits` refused one.
     pub(super) fn choose(
         &self,
+        place: usize,
         holder: &Bitfield,
         count: usize,
         mut fits: impl FnMut(u32) -> bool,
@@ -207,6 +263,9 @@ impl Picker {
             let ahead = holder.iter_with(self.cursor..self.pieces, of_level);
             let behind = holder.iter_with(0..self.cursor, of_level);
             for piece in ahead.chain(behind) {
+                if !self.reach.is_empty() && self.askable(piece) & 1 << place == 0 {
+                    continue;
+                }
                 if picked.len() == count {
                     break 'levels;
                 }
@@ -232,8 +291,7 @@ impl Picker {
     pub(super) fn check_invariants(&self) {
         let mut useful = [0; PLACES];
         for piece in self.pickable() {
-            let places = self.held_by[piece as usize];
-            (0..PLACES).for_each(|place| useful[place] += (places >> place & 1) as u32);
+            each(self.askable(piece), |place| useful[place] += 1);
             let (row, bit) = place_of(piece);
             let level = self.rows[row].level(bit);
             let availability = self.availability(piece).min(COMMON);
@@ -247,6 +305,14 @@ impl Picker {
     }
 }
 
+/// Does something for each of a set of places.
+fn each(mut places: u64, mut act: impl FnMut(usize)) {
+    while places != 0 {
+        act(places.trailing_zeros() as usize);
+        places &= places - 1;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,7 +323,7 @@ mod tests {
     }
 
     fn pick(picker: &mut Picker, holder: &Bitfield, count: usize) -> Vec<u32> {
-        let (chosen, _) = picker.choose(holder, count, |_| true);
+        let (chosen, _) = picker.choose(0, holder, count, |_| true);
         picker.take(&chosen);
         chosen
     }
@@ -319,7 +385,7 @@ mod tests {
             room -= 1;
             room >= 0
         };
-        assert_eq!(picker.choose(&all(4), 4, fits), (vec![0, 1], true));
+        assert_eq!(picker.choose(0, &all(4), 4, fits), (vec![0, 1], true));
         picker.take(&[0, 1]);
         assert_eq!(picker.pickable().count(), 2, "what did not fit can be chosen later");
     }

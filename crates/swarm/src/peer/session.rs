@@ -10,9 +10,10 @@ use super::holders::Holders;
 use super::news::{News, Questions};
 use super::pace::Pace;
 use super::picker::Picker;
+use super::reach::Reach;
 use super::upload::{MAX_BATCH, Upload};
 use super::{Fault, Offered, PeerAction, PeerConfig, PeerEvent};
-use crate::message::{Between, FromTracker, Gains, Message, Neighbour, Stop, ToTracker, cut};
+use crate::message::{Between, FromTracker, Gains, Message, Place, Stop, ToTracker, cut};
 use crate::{Counters, Held, Instant, Rank};
 use content::{Bitfield, Catalogue, EntryIndex, HashRange, Kind, Name, PieceId, Span};
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ pub(super) struct Session {
     pub(super) entries: Entries,
     pub(super) picker: Picker,
     pub(super) holders: Holders,
+    /// From how far away pieces may be fetched.
+    pub(super) reach: Reach,
     pub(super) download: Download,
     pub(super) upload: Upload,
     pub(super) news: News,
@@ -109,6 +112,7 @@ impl Session {
             pace: Pace::new(limits.download, request_bytes, now),
             upload: Upload::new(Arc::clone(&catalogue), config.upload_window_bytes, upload_pace),
             holders: Holders::new(pieces, config.rank),
+            reach: Reach::default(),
             picker: Picker::new(pieces, cursor as u32, u64::from(config.rank.0)),
             entries: Entries::new(&catalogue, wanted),
             download: Download::default(),
@@ -128,8 +132,16 @@ impl Session {
     }
 
     /// Begins with a look at what stands at the destination.
-    pub(super) fn begin(&mut self, neighbours: &[Neighbour], actions: &mut Vec<PeerAction>) {
-        self.upload.gossip = Gossip::new(&self.serving, neighbours);
+    pub(super) fn begin(
+        &mut self,
+        now: Instant,
+        neighbours: &[Rank],
+        place: Place,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        self.reach = Reach::new(place, now);
+        self.picker.limit(&self.reach);
+        self.upload.gossip = Gossip::new(&self.serving, neighbours, Arc::clone(&self.reach.place));
         self.upload.gossip.begin(&self.serving, actions);
         self.entries.survey_more(actions);
     }
@@ -179,7 +191,7 @@ impl Session {
                 let others = |at: Rank| at != own && at.0 < ranks;
                 for holder in holders.into_iter().filter(|holder| others(holder.rank)) {
                     let ranges = holder.pieces.ranges(limit);
-                    news |= self.learn(holder.rank, holder.near, ranges.into_iter());
+                    news |= self.learn(holder.rank, ranges.into_iter());
                 }
                 self.on_gone(&gone);
                 self.questions.answered(now, question, news, last);
@@ -240,7 +252,7 @@ impl Session {
         if pieces.clone().next().is_none() {
             return;
         }
-        self.learn(from, self.upload.gossip.is_near(from), pieces);
+        self.learn(from, pieces);
         if let Some(backlog) = backlog {
             self.holders.note_backlog(from, backlog);
         }
@@ -260,7 +272,10 @@ impl Session {
         let known = self.hashes.expected(&self.catalogue, piece).is_some();
         if known && self.serving.insert(piece.0) {
             let rare = self.picker.availability(piece.0) <= RARE;
-            self.upload.gossip.gained(piece.0, rare);
+            let brought = !self.picker.is_on_host(piece.0);
+            let owned = self.reach.owns(piece.0);
+            self.upload.gossip.gained(piece.0, rare, brought, owned);
+            self.reach.gained(now);
             self.news.piece(now, piece.0);
         }
     }
@@ -306,6 +321,7 @@ impl Session {
         self.picker.changed = true;
         self.upload.gossip.urgent = true;
         self.expire(now, actions);
+        self.widen(now);
     }
 
     /// Does all that can be done now, and says STOP when there is nothing left to do.

@@ -122,7 +122,7 @@ impl Bench {
 
     /// The tracker names a holder of some pieces.
     fn holder(&mut self, rank: u32, pieces: Vec<Span>) {
-        let holder = HolderPieces { rank: Rank(rank), near: false, pieces: PieceSet::Runs(pieces) };
+        let holder = HolderPieces { rank: Rank(rank), pieces: PieceSet::Runs(pieces) };
         let (holders, gone) = (vec![holder], vec![]);
         self.tracker(FromTracker::Holders { question: 1, holders, gone, last: true });
     }

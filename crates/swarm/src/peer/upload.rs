@@ -10,7 +10,7 @@ use super::lane::{Lane, Slot, SlotState};
 use super::outgoing::Outgoing;
 use super::pace::Pace;
 use super::{PeerAction, TransferId};
-use crate::message::{Ack, Between, Message, RequestNumber};
+use crate::message::{Ack, Between, Message, Nearness, RequestNumber};
 use crate::{Instant, Rank};
 use content::{Bitfield, Catalogue, PieceId, Span};
 use std::collections::{BTreeMap, VecDeque};
@@ -263,10 +263,23 @@ impl Upload {
             Some(lane) => !full(&lane),
             None => self.lanes.len() < MAX_LANES,
         };
-        let Some(at) = self.waiting.iter().position(may) else { return false };
+        // What no other rank has yet goes to this rack before it goes to others, which get it from
+        // there: so it is sent once.
+        let put_off = self.gossip.spreads_first() && self.is_busy_in_rack();
+        let is_far = |waiting: &Waiting| self.gossip.nearness(waiting.from) == Nearness::Far;
+        let now = |waiting: &Waiting| may(waiting) && !(put_off && is_far(waiting));
+        let Some(at) = self.waiting.iter().position(now) else { return false };
         let waiting = self.take_waiting(at);
         self.acknowledge(&waiting, serving, actions);
         true
+    }
+
+    /// Whether this rank sends, or is about to, to others of its rack that are not late.
+    fn is_busy_in_rack(&self) -> bool {
+        let waiting = self.waiting.iter().map(|waiting| waiting.from);
+        let sending = self.lanes.keys().copied().chain(self.outgoing.ranks());
+        let mut all = sending.chain(waiting).filter(|&rank| !self.outgoing.is_late(rank));
+        all.any(|rank| self.gossip.nearness(rank) == Nearness::Rack)
     }
 
     /// Bytes that are acknowledged and did not leave, but for what waits for a late rank.
@@ -327,7 +340,7 @@ impl Upload {
         }
         let sent = self.gossip.sent_news_for(waiting.from);
         for &piece in &follows {
-            self.gossip.goes(piece);
+            self.gossip.goes(waiting.from, piece);
         }
         let backlog = self.backlog_beside(waiting.from);
         let ack = Ack {

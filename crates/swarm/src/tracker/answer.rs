@@ -14,6 +14,7 @@ use crate::Rank;
 use crate::message::{FromTracker, HolderPieces, PieceSet, parts};
 use content::{Bitfield, EntryIndex};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Holders told in one answer: enough to fill a window from, few enough that an answer's size and
@@ -56,7 +57,7 @@ impl Tracker {
         let range = job.catalogue.pieces_of(first).start..job.catalogue.pieces_of(last).end;
         let lacking = lacking(job, &self.members[asker.index()], first.0..end);
         let sample = self.sample(asker, question, &lacking);
-        let holders = sample.into_iter().flat_map(|rank| self.holder_pieces(asker, rank, &range));
+        let holders = sample.into_iter().flat_map(|rank| self.holder_pieces(rank, &range));
         let mut items: Vec<Item> = holders.map(Item::Holder).collect();
         let gone = self.gone(asker, lacking, actions);
         items.extend(piece_sets(&gone, &range).map(Item::Gone));
@@ -100,9 +101,24 @@ impl Tracker {
                 if member.host == *host { near.push(rank) } else { far.push(rank) }
             }
         }
-        near.extend(far);
+        near.extend(self.exits(far));
         near.iter().for_each(|rank| self.members[rank.index()].named += 1);
         near
+    }
+
+    /// Of some ranks one of each host, that which has the most: what others of its host got from
+    /// it would leave the host more than once.
+    fn exits(&self, ranks: Vec<Rank>) -> Vec<Rank> {
+        let mut best: BTreeMap<u32, Rank> = BTreeMap::new();
+        let has = |rank: Rank| self.members[rank.index()].holdings.count();
+        for &rank in &ranks {
+            let at = best.entry(self.members[rank.index()].host).or_insert(rank);
+            if has(rank) > has(*at) {
+                *at = rank;
+            }
+        }
+        let chosen = |rank: &Rank| best[&self.members[rank.index()].host] == *rank;
+        ranks.into_iter().filter(chosen).collect()
     }
 
     /// What of `lacking` the asker can get from nobody, now or later. Calls the peers to settle
@@ -136,11 +152,10 @@ impl Tracker {
     }
 
     /// What a holder has of a range, in sets that each fit a message.
-    fn holder_pieces(&self, asker: Rank, rank: Rank, range: &Range<u32>) -> Vec<HolderPieces> {
+    fn holder_pieces(&self, rank: Rank, range: &Range<u32>) -> Vec<HolderPieces> {
         let member = &self.members[rank.index()];
-        let near = member.host == self.members[asker.index()].host;
         let sets = piece_sets(&member.holdings, range);
-        sets.map(|pieces| HolderPieces { rank, near, pieces }).collect()
+        sets.map(|pieces| HolderPieces { rank, pieces }).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::job::{FileSystem, Job};
 use super::member::Member;
-use super::neighbours::neighbours;
+use super::places::Places;
 use super::{Phase, RollCall, Tracker, TrackerAction, resolve};
 use crate::message::{FromTracker, Start, parts};
 use crate::{Instant, Rank};
@@ -117,7 +117,7 @@ impl Tracker {
         wanted: Bitfield,
         assigned: Bitfield,
     ) {
-        self.number_host(rank);
+        self.number_place(rank);
         let member = &mut self.members[rank.index()];
         // A rank that cannot receive misses all that it wants.
         let missing = if member.destination().is_some() { &assigned } else { &wanted };
@@ -132,38 +132,29 @@ impl Tracker {
     /// Says START to ranks.
     pub(super) fn say_start(&self, job: &Job, ranks: &[Rank], actions: &mut Vec<TrackerAction>) {
         let entries = parts(job.catalogue.entries().iter().cloned());
-        let ring = self.ring();
+        let places = Places::of(&self.members);
         for &to in ranks {
             let mut say = |message| actions.push(TrackerAction::Send { to, message });
             entries.iter().for_each(|part| say(FromTracker::Entries(part.clone())));
             let wanted: Vec<Span> = self.members[to.index()].assigned.spans().collect();
             parts(wanted).into_iter().for_each(|part| say(FromTracker::Wanted(part)));
-            if let Ok(at) = ring.binary_search(&(self.members[to.index()].host, to)) {
-                say(FromTracker::Neighbours(neighbours(&ring, at)));
+            if let Some((neighbours, place)) = places.place(to, &self.members[to.index()]) {
+                say(FromTracker::Neighbours(neighbours));
+                say(FromTracker::Place(Box::new(place)));
             }
             let admitted = !job.pending.contains_key(&to);
             say(FromTracker::Start(Start { entry_count: job.catalogue.entry_count(), admitted }));
         }
     }
 
-    /// The live ranks that have or want something, those of one host beside each other.
-    fn ring(&self) -> Vec<(u32, Rank)> {
-        let takes_part = |member: &Member| !member.wanted.is_empty() || !member.holdings.is_empty();
-        let members = self.members.iter().zip((0..).map(Rank));
-        let mut ring: Vec<(u32, Rank)> = members
-            .filter(|(member, _)| member.is_live() && takes_part(member))
-            .map(|(member, rank)| (member.host, rank))
-            .collect();
-        ring.sort_unstable();
-        ring
-    }
-
-    /// Gives a rank the number of its host.
-    pub(super) fn number_host(&mut self, rank: Rank) {
+    /// Gives a rank the numbers of its host and its rack.
+    pub(super) fn number_place(&mut self, rank: Rank) {
         let member = &mut self.members[rank.index()];
         let Some(hello) = &member.hello else { return };
         let next = self.hosts.len() as u32;
         member.host = *self.hosts.entry(hello.host.clone()).or_insert(next);
+        let next = self.racks.len() as u32;
+        member.rack = *self.racks.entry(hello.rack.clone()).or_insert(next);
     }
 
     /// The ranks whose destination may be too small for all that goes to its file system, and what

@@ -52,6 +52,8 @@ pub(super) struct Member {
     pub(super) awaits_admission: bool,
     /// The same number for ranks of one host; set at START.
     pub(super) host: u32,
+    /// The same number for ranks of one rack, likewise.
+    pub(super) rack: u32,
     /// Pieces that it has and serves; over the catalogue's pieces from START on.
     pub(super) holdings: Bitfield,
     /// Entries that it wants; over the catalogue's entries from START on.
@@ -107,6 +109,7 @@ impl Member {
             finished: false,
             awaits_admission: false,
             host: 0,
+            rack: 0,
             holdings: Bitfield::default(),
             wanted: Bitfield::default(),
             assigned: Bitfield::default(),

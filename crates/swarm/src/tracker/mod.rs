@@ -14,7 +14,7 @@ mod gather;
 mod interrupt;
 mod job;
 mod member;
-mod neighbours;
+mod places;
 mod rejoin;
 mod report;
 mod resolve;
@@ -115,6 +115,8 @@ pub struct Tracker {
     interruption: Option<Interruption>,
     /// The numbers of hosts.
     hosts: BTreeMap<String, u32>,
+    /// The numbers of racks; ranks that name none count as those of one rack.
+    racks: BTreeMap<Option<String>, u32>,
     /// Whether it took over, and some ranks have not said INIT again.
     rejoining: Option<Box<Rejoining>>,
 }
@@ -174,6 +176,7 @@ impl Tracker {
             readers_named: false,
             interruption: None,
             hosts: BTreeMap::new(),
+            racks: BTreeMap::new(),
             rejoining: None,
         }
     }

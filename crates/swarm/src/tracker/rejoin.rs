@@ -126,7 +126,7 @@ impl Tracker {
 
     /// All is known that a rank had to say again: what it said meanwhile counts now.
     fn join(&mut self, now: Instant, rank: Rank, actions: &mut Vec<TrackerAction>) {
-        self.number_host(rank);
+        self.number_place(rank);
         let member = &mut self.members[rank.index()];
         member.joined = true;
         for message in std::mem::take(&mut member.waiting) {

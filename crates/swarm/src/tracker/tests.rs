@@ -62,6 +62,7 @@ impl Bench {
         };
         let hello = Hello {
             host: format!("host{rank}"),
+            rack: None,
             shares: if shares { vec![("f".into(), true)] } else { vec![] },
             waits_for_read: false,
             wants: if shares { vec![] } else { vec!["**".into()] },

@@ -286,7 +286,7 @@ fn answer(text: &str) -> Option<FromTracker> {
         match part.split_once(" has ") {
             Some((rank, pieces)) => {
                 let rank = Rank(number(rank));
-                holders.push(HolderPieces { rank, near: false, pieces: set(pieces) });
+                holders.push(HolderPieces { rank, pieces: set(pieces) });
             }
             None => gone.push(set(part.strip_prefix("gone ")?)),
         }

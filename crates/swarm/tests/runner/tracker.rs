@@ -147,6 +147,7 @@ fn hello(rank: u32, text: &str) -> Hello {
     };
     Hello {
         host: value(text, "on", &KEYS).map_or_else(|| format!("host{rank}"), str::to_owned),
+        rack: None,
         shares: words("shares").map(there).collect(),
         waits_for_read: false,
         wants_own: false,

@@ -89,8 +89,7 @@ pub fn sent(to: Rank, message: &Message) -> String {
     };
     let mut text = format!("{channel} to {to}: answer {question}:");
     for holder in holders {
-        let near = if holder.near { " (near)" } else { "" };
-        text += &format!(" rank {}{near} has {};", holder.rank, pieces(&holder.pieces));
+        text += &format!(" rank {} has {};", holder.rank, pieces(&holder.pieces));
     }
     for set in gone {
         text += &format!(" gone: {};", pieces(set));

@@ -181,6 +181,7 @@ impl World {
         };
         Hello {
             host: format!("host{}", rank.0 % 2),
+            rack: None,
             shares: orders.shares.iter().map(|entry| (entry.name.to_string(), true)).collect(),
             waits_for_read: orders.cast,
             wants: orders.wants.iter().map(|&want| want.to_owned()).collect(),

@@ -30,6 +30,7 @@ impl Bench {
         let mut bench = Self { peer, now: Instant::ZERO, actions: Vec::new() };
         let hello = Hello {
             host: "host".into(),
+            rack: None,
             shares: vec![],
             waits_for_read: false,
             wants: vec![],
