@@ -11,8 +11,9 @@ import signal
 import sys
 from types import ModuleType
 
+import machine
 import workloads
-from context import Context
+from context import PYTHON, SHOAL, Context
 from measure import adopt_orphans
 
 REPEATS = 5
@@ -25,13 +26,15 @@ def main() -> int:
     # A batch system's end is ours: what was started is ended on the way out, as after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     adopt_orphans()
+    here = machine.describe()
+    print(f"{here['processor']}, {here['cores']} cores, {here['memory_gib']} GiB, {here['mpi']}")
     failed = False
     for module, variant in chosen(known, options.workloads):
         context = Context(module.NAME, variant, options.repeats, tuple(options.only))
         with context:
             table = module.run(context, variant)
         print(table.text(), flush=True)
-        context.write_json(table)
+        context.write_json(table, here)
         failed |= table.has_failures()
     return 1 if failed else 0
 
@@ -65,6 +68,9 @@ def arguments(known: dict[str, ModuleType]) -> argparse.Namespace:
         name, _, variant = wanted.partition(":")
         if name not in known or (variant and variant not in known[name].VARIANTS):
             parser.error(f"no workload {wanted!r}")
+    for needed in (SHOAL, PYTHON):
+        if not needed.exists():
+            parser.error(f"{needed} is missing: `make bench` builds and installs what is needed")
     if options.repeats < 1:
         parser.error("--repeats must be at least 1")
     return options

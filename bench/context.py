@@ -91,8 +91,10 @@ class Context:
         """Tells on standard error what goes on."""
         print(f"bench: {self.workload}:{self.variant}: {text}", file=sys.stderr, flush=True)
 
-    def write_json(self, table: Table) -> None:
+    def write_json(self, table: Table, machine: Mapping[str, str | int]) -> None:
         """Writes `target/bench/<workload>-<variant>.json`."""
         path = TARGET / f"{self.workload}-{self.variant}.json"
-        document = {"workload": self.workload, "variant": self.variant, **table.json()}
+        document = {
+            "workload": self.workload, "variant": self.variant, "machine": machine, **table.json(),
+        }
         path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
