@@ -71,7 +71,7 @@ const MIN_REMEMBERED: usize = 256;
 impl Disk {
     pub(crate) fn new(store: Store, catalogue: Arc<Catalogue>, threads: usize, pool: Pool) -> Self {
         Self {
-            store: Arc::new(store),
+            store: Arc::new(store.hashing_with(threads)),
             catalogue,
             workers: Workers::new(threads),
             pool,

@@ -66,6 +66,10 @@ pub struct Store {
     files: Files,
     writer: SparseWriter,
     pool: Pool,
+    /// How many threads hash a file that is looked through.
+    threads: usize,
+    /// Locked while a file is looked through by several threads.
+    helped: Mutex<()>,
 }
 
 impl Store {
@@ -98,6 +102,8 @@ impl Store {
             files: Files::default(),
             writer: SparseWriter::default(),
             pool: Pool::default(),
+            threads: 1,
+            helped: Mutex::default(),
             catalogue,
         };
         let catalogue = Arc::clone(&store.catalogue);
@@ -120,6 +126,12 @@ impl Store {
         }
         store.expect_sealed();
         store
+    }
+
+    /// Lets a large file that stands at the destination be hashed by several threads.
+    pub fn hashing_with(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
     }
 
     fn add_local(&mut self, index: EntryIndex, path: PathBuf) {

@@ -9,13 +9,12 @@ use super::salvage::{Candidates, Found};
 use super::stamp::Stamp;
 use super::state::Phase;
 use super::{Store, WriteError, finish, lock};
-use content::{
-    Bitfield, Entry, EntryIndex, FileContent, Hash, PieceIndex, PieceLayer, VerifiedLayer,
-};
+use content::{Bitfield, Entry, EntryIndex, FileContent, Hash, PieceLayer, VerifiedLayer};
 use rustix::fs::{Advice, AtFlags, FileType};
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
 
 /// What a survey of a wanted file found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,19 +116,30 @@ impl Store {
             // Advice only: a file system that knows none of it reads all the same.
             let _ = rustix::fs::fadvise(file, 0, None, Advice::Sequential);
         }
+        // Where several files are surveyed at once, one of them has help: the workers are busy.
+        let helped = self.helped.try_lock();
+        let threads = if helped.is_ok() { self.threads } else { 1 };
         let zeros = ZeroHash::default();
-        let mut hashes = Vec::with_capacity(geometry.piece_count() as usize);
-        let mut buffer =
-            self.pool.take(geometry.len().min(geometry.piece_len().bytes().into()) as usize);
-        for piece in (0..geometry.piece_count()).map(PieceIndex) {
-            let buffer = &mut buffer[..geometry.size(piece) as usize];
-            if !digest::read_exactly(file, buffer, geometry.offset(piece))? {
-                return Ok(None);
+        let hashes = Mutex::new(vec![Hash::ZERO; geometry.piece_count() as usize]);
+        let whole = Mutex::new(Ok(true));
+        let count = std::iter::once(geometry.piece_count());
+        digest::over_pieces(count, threads, &|_, piece, buffer| {
+            let buffer = digest::sized(buffer, geometry.size(piece) as usize);
+            match digest::read_exactly(file, buffer, geometry.offset(piece)) {
+                Ok(true) => {
+                    let hash = zeros.piece_hash(geometry, buffer);
+                    lock(&hashes)[piece.0 as usize] = hash;
+                    ControlFlow::Continue(())
+                }
+                cut => {
+                    *lock(&whole) = cut;
+                    ControlFlow::Break(())
+                }
             }
-            hashes.push(zeros.piece_hash(geometry, buffer));
-        }
-        let unchanged = Stamp::of_file(file)? == stamp;
-        Ok(unchanged.then_some(hashes))
+        });
+        let whole = whole.into_inner().expect("no thread panicked")?;
+        let unchanged = whole && Stamp::of_file(file)? == stamp;
+        Ok(unchanged.then(|| hashes.into_inner().expect("no thread panicked")))
     }
 
     /// Where a file has the wanted content: mends its mode and time, and says how it is then, and
