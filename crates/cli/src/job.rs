@@ -24,6 +24,10 @@ pub const NOWHERE_TO_PUT: &str = "something is wanted, but there is nowhere to p
 /// the disk while another hashes, and eight hash faster than any network we know delivers.
 const THREADS_DEFAULT: std::ops::RangeInclusive<usize> = 2..=8;
 
+/// The most threads that hash what is shared, where nobody said how many. A host's other ranks wait
+/// meanwhile, or hash what they share; each thread has a piece in memory.
+const HASHERS_MAX: usize = 16;
+
 /// Makes this rank's job of `shoal run`.
 ///
 /// # Errors
@@ -136,6 +140,7 @@ fn bare_job(
         piece_len: common.piece_length,
         batch: common.batch,
         threads: common.threads.unwrap_or_else(|| default_threads(env, launcher)),
+        hashers: common.threads.unwrap_or(env.cores.min(HASHERS_MAX)),
         patience: common.patience,
         limits: Limits { upload: common.limit_upload, download: common.limit_download },
         host: env.host.clone(),

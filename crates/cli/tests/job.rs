@@ -81,6 +81,15 @@ fn cast_shares_its_sources_by_name_and_wants_everything() {
 }
 
 #[test]
+fn what_is_shared_is_hashed_on_all_cores_unless_told_otherwise() {
+    for (cores, told, expected) in [(1, "", 1), (4, "", 4), (256, "", 16), (4, " --threads 3", 3)] {
+        let mut world = World::new(&format!("run --into x{told}"));
+        world.cores = cores;
+        assert_eq!(world.orders().job.hashers, expected, "of {cores} cores{told}");
+    }
+}
+
+#[test]
 fn threads_are_the_ranks_part_of_the_cores_within_bounds() {
     for (cores, expected) in [(1, 2), (4, 2), (6, 3), (12, 6), (256, 8)] {
         let mut world = World::new("run --into x");

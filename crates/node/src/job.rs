@@ -26,6 +26,8 @@ pub struct Job {
     pub batch: u32,
     /// Workers for disk and hashing.
     pub threads: usize,
+    /// Threads that hash what is offered here. They end before the transfer begins.
+    pub hashers: usize,
     /// A rank silent for so long counts as lost.
     pub patience: Duration,
     /// What this rank may send and receive.

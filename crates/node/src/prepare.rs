@@ -148,7 +148,7 @@ fn prepare(
     let shares: Vec<_> = to_read.iter().filter_map(|&at| job.shares.get(at)).cloned().collect();
     let options = ShareOptions {
         piece_len: job.piece_len,
-        threads: job.threads,
+        threads: job.hashers,
         // What one run puts there is nothing that the next one offers.
         except: job.into.clone(),
         cache: cache_directory(),

@@ -34,6 +34,7 @@ pub fn idle() -> Job {
         piece_len: Some(PieceLen::MIN),
         batch: 10,
         threads: 2,
+        hashers: 2,
         patience: Duration::from_secs(20),
         limits: Limits::default(),
         host: "here".into(),
