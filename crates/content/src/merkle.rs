@@ -80,8 +80,7 @@ fn height_over(leaves: u64) -> u32 {
 /// Panics where `bytes` is empty or longer than a piece.
 pub fn piece_hash(geometry: Geometry, bytes: &[u8]) -> Hash {
     assert!(!bytes.is_empty() && bytes.len() <= geometry.piece_len().bytes() as usize);
-    let leaves: Vec<Hash> =
-        bytes.chunks(LEAF_LEN as usize).map(|leaf| Hash(Sha256::digest(leaf).into())).collect();
+    let leaves = sha256::digests(bytes, LEAF_LEN as usize).into_iter().map(Hash).collect();
     fold(leaves, piece_height(geometry), Hash::ZERO)
 }
 

@@ -1,4 +1,4 @@
-//! The transport over MPI: the only crate that knows libmpi, and the only one with `unsafe`.
+//! The transport over MPI: the only crate that knows libmpi.
 //!
 //! It carries messages and pieces and begins and ends the process's life in MPI. It decides
 //! nothing, never blocks between [`run`]'s start and the end of its body, and never prints.
