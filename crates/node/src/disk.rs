@@ -2,13 +2,14 @@
 //! its events.
 
 use crate::buffer::{Buffer, Pool, SharedBuffer};
+use crate::recent::Recent;
 use crate::store::{ReadError, Salvage, Store, Survey, WriteError};
 use crate::workers::Workers;
 use content::merkle::piece_hash;
 use content::{Catalogue, EntryIndex, Hash, HashRange, PieceId};
 use crossbeam_channel::Receiver;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::thread;
 use swarm::peer::{Fault, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
 
@@ -18,6 +19,8 @@ pub(crate) enum Done {
     Event(PeerEvent),
     /// A piece was read to be sent; or why not.
     Loaded(TransferId, PieceId, Result<Buffer, String>),
+    /// A piece that came was verified and written, or not; with its bytes.
+    Stored(TransferId, PieceId, Result<Stored, Fault>, Buffer),
     /// Hashes were kept beside a partial; or why not.
     Recorded(EntryIndex, Result<(), Fault>),
 }
@@ -42,10 +45,8 @@ pub(crate) struct Disk {
     came: BTreeMap<TransferId, Buffer>,
     /// Pieces that were read and wait to be sent.
     loaded: BTreeMap<TransferId, SharedBuffer>,
-    /// Pieces in memory because they are being sent: one read serves several askers.
-    in_memory: BTreeMap<PieceId, Weak<Buffer>>,
-    /// Remembered pieces beyond this many are looked through for those no longer in memory.
-    remembered_limit: usize,
+    /// Pieces that need not be read.
+    recent: Recent,
     /// Entries of which the user knows that they cannot be read.
     unreadable: BTreeSet<EntryIndex>,
     /// Hashes being recorded, by entry: an entry gets its name only after them.
@@ -65,9 +66,6 @@ pub(crate) enum Closing {
     Abandon,
 }
 
-/// The least limit of remembered pieces.
-const MIN_REMEMBERED: usize = 256;
-
 impl Disk {
     pub(crate) fn new(store: Store, catalogue: Arc<Catalogue>, threads: usize, pool: Pool) -> Self {
         Self {
@@ -77,8 +75,7 @@ impl Disk {
             pool,
             came: BTreeMap::new(),
             loaded: BTreeMap::new(),
-            in_memory: BTreeMap::new(),
-            remembered_limit: MIN_REMEMBERED,
+            recent: Recent::default(),
             unreadable: BTreeSet::new(),
             recording: BTreeMap::new(),
             finishing: BTreeSet::new(),
@@ -144,21 +141,21 @@ impl Disk {
     /// Verifies a piece while it is in cache, and writes it.
     pub(crate) fn store(&mut self, transfer: TransferId, piece: PieceId, expected: Hash) {
         let buffer = self.came.remove(&transfer).expect("a piece is stored after it came");
-        let catalogue = Arc::clone(&self.catalogue);
-        self.event(move |store| {
+        let (store, catalogue) = (Arc::clone(&self.store), Arc::clone(&self.catalogue));
+        self.workers.run(move || {
             let (entry, _) = catalogue.locate(piece);
             let stored = if piece_hash(catalogue.geometry(entry), &buffer) == expected {
                 store.write(piece, &buffer).map(|()| Stored::Written).map_err(|error| fault(&error))
             } else {
                 Ok(Stored::Corrupt)
             };
-            PeerEvent::Stored(transfer, stored)
+            Done::Stored(transfer, piece, stored, buffer)
         });
     }
 
     /// Reads a piece to be sent, unless it is in memory; then the event is there at once.
     pub(crate) fn load(&mut self, transfer: TransferId, piece: PieceId) -> Option<PeerEvent> {
-        if let Some(buffer) = self.in_memory.get(&piece).and_then(Weak::upgrade) {
+        if let Some(buffer) = self.recent.find(piece) {
             self.loaded.insert(transfer, buffer);
             return Some(PeerEvent::Loaded(transfer, true));
         }
@@ -232,9 +229,15 @@ impl Disk {
     fn settle(&mut self, done: Done) -> Outcome {
         match done {
             Done::Event(event) => Outcome::Event(event),
+            Done::Stored(transfer, piece, stored, buffer) => {
+                if stored == Ok(Stored::Written) {
+                    self.recent.keep(piece, buffer);
+                }
+                Outcome::Event(PeerEvent::Stored(transfer, stored))
+            }
             Done::Loaded(transfer, piece, Ok(buffer)) => {
                 let buffer = Arc::new(buffer);
-                self.remember(piece, &buffer);
+                self.recent.know(piece, &buffer);
                 self.loaded.insert(transfer, buffer);
                 Outcome::Event(PeerEvent::Loaded(transfer, true))
             }
@@ -261,14 +264,6 @@ impl Disk {
                 }
             }
         }
-    }
-
-    fn remember(&mut self, piece: PieceId, buffer: &SharedBuffer) {
-        if self.in_memory.len() >= self.remembered_limit {
-            self.in_memory.retain(|_, buffer| buffer.strong_count() > 0);
-            self.remembered_limit = MIN_REMEMBERED.max(2 * self.in_memory.len());
-        }
-        self.in_memory.insert(piece, Arc::downgrade(buffer));
     }
 }
 

@@ -14,6 +14,7 @@ mod limits;
 pub mod memory;
 pub mod observer;
 mod prepare;
+mod recent;
 mod run;
 pub mod store;
 pub mod transport;

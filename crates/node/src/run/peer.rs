@@ -18,11 +18,13 @@ use swarm::{Channel, Instant, Outcome, Rank};
 /// time, waiting: each may be the cause of the next.
 const RESULTS_A_ROUND: usize = 64;
 
-/// Bytes that a peer asks for, or has on their way, or not yet written: two batches of ten of the
-/// longest pieces that the default rule makes.
-const WINDOW_BYTES: u64 = 80 << 20;
+/// Bytes that a peer asks for, or has on their way, or not yet written: ten of the longest pieces
+/// that the default rule makes. With the upload window and what [`crate::recent`] keeps it bounds a
+/// rank's memory, below 100 MiB.
+const WINDOW_BYTES: u64 = 40 << 20;
 /// Bytes that are read ahead or on their way to others.
-const UPLOAD_WINDOW_BYTES: u64 = 32 << 20;
+const UPLOAD_WINDOW_BYTES: u64 = 16 << 20;
+
 /// A peer on this rank.
 pub(super) fn new(job: &Job, rank: Rank, ranks: u32, now: Instant) -> Peer {
     let config = PeerConfig {

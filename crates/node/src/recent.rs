@@ -1,0 +1,83 @@
+//! Pieces that are in memory, so that nobody reads them again: those that are being sent, and the
+//! last that came. What is new is what others ask for next.
+
+use crate::buffer::{Buffer, SharedBuffer};
+use content::PieceId;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Weak};
+
+/// What is in memory, by piece.
+#[derive(Default)]
+pub(crate) struct Recent {
+    known: BTreeMap<PieceId, Weak<Buffer>>,
+    /// Beyond this many known pieces those no longer in memory are forgotten.
+    known_limit: usize,
+    /// Pieces that stay although nobody sends them, the oldest first.
+    kept: VecDeque<SharedBuffer>,
+    kept_bytes: usize,
+}
+
+impl Recent {
+    /// Bytes that stay. Part of a rank's memory, beside what is on its way: see the windows in
+    /// `run/peer.rs`.
+    const KEPT_BYTES: usize = 32 << 20;
+    /// Pieces that stay, where they are short.
+    const MAX_KEPT: usize = 256;
+    /// The least limit of known pieces.
+    const MIN_KNOWN: usize = 2 * Self::MAX_KEPT;
+
+    /// The bytes of a piece, where they are in memory.
+    pub(crate) fn find(&self, piece: PieceId) -> Option<SharedBuffer> {
+        self.known.get(&piece)?.upgrade()
+    }
+
+    /// A piece is in memory for as long as somebody uses it.
+    pub(crate) fn know(&mut self, piece: PieceId, buffer: &SharedBuffer) {
+        if self.known.len() >= self.known_limit.max(Self::MIN_KNOWN) {
+            self.known.retain(|_, buffer| buffer.strong_count() > 0);
+            self.known_limit = 2 * self.known.len();
+        }
+        self.known.insert(piece, Arc::downgrade(buffer));
+    }
+
+    /// A piece came, and was verified: it stays for a while.
+    pub(crate) fn keep(&mut self, piece: PieceId, buffer: Buffer) {
+        let buffer = Arc::new(buffer);
+        self.know(piece, &buffer);
+        self.kept_bytes += buffer.len();
+        self.kept.push_back(buffer);
+        while self.kept_bytes > Self::KEPT_BYTES || self.kept.len() > Self::MAX_KEPT {
+            let oldest = self.kept.pop_front().expect("its bytes were counted");
+            self.kept_bytes -= oldest.len();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Pool;
+
+    #[test]
+    fn what_came_last_is_in_memory_and_what_came_long_ago_only_while_it_is_used() {
+        let (mut recent, pool) = (Recent::default(), Pool::default());
+        let len = Recent::KEPT_BYTES / 4;
+        recent.keep(PieceId(0), pool.take(len));
+        let used = recent.find(PieceId(0)).unwrap();
+        (1..=4).for_each(|piece| recent.keep(PieceId(piece), pool.take(len)));
+        assert!((0..=4).all(|piece| recent.find(PieceId(piece)).is_some()));
+        drop(used);
+        assert!(recent.find(PieceId(0)).is_none() && recent.find(PieceId(1)).is_some());
+        recent.keep(PieceId(5), pool.take(Recent::KEPT_BYTES + 1));
+        assert!((0..=5).all(|piece| recent.find(PieceId(piece)).is_none()), "too long to stay");
+    }
+
+    #[test]
+    fn pieces_that_left_memory_are_forgotten() {
+        let (mut recent, pool) = (Recent::default(), Pool::default());
+        for piece in 0..10_000 {
+            recent.know(PieceId(piece), &Arc::new(pool.take(1)));
+        }
+        assert!(recent.known.len() <= Recent::MIN_KNOWN);
+    }
+}
