@@ -1,14 +1,14 @@
-//! What the loop does when nothing happens: it spins for a moment, yields for a while, then sleeps,
-//! longer and longer, so that ranks may outnumber cores and a waiting rank costs next to nothing.
+//! What the loop does when nothing happens: it looks again a few times, then sleeps, longer and
+//! longer, so that ranks may outnumber cores and a waiting rank costs next to nothing.
 
 use crossbeam_channel::{Receiver, Select};
 use std::thread;
 use std::time::Duration;
 
 /// Empty rounds before the loop begins to yield, ...
-const SPINS: u32 = 20;
+const SPINS: u32 = 2;
 /// ... and before it begins to sleep.
-const YIELDS: u32 = 60;
+const YIELDS: u32 = 6;
 /// The first sleep; each is half as long again as the one before.
 const FIRST_SLEEP: Duration = Duration::from_micros(20);
 /// The longest sleep while pieces are on their way: some transports move a piece in fragments, one
