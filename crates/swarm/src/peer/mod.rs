@@ -390,6 +390,9 @@ impl Peer {
             Phase::Closing { session, outcome, step, .. } if *step == Step::Draining => {
                 if session.as_ref().is_none_or(|session| session.is_drained()) {
                     *step = Step::Cleaning;
+                    if let Some(session) = session {
+                        session.counted = true;
+                    }
                     actions.push(PeerAction::Close(*outcome));
                 }
             }

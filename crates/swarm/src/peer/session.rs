@@ -48,6 +48,8 @@ pub(super) struct Session {
     pub(super) longest_piece: u64,
     /// Whether writing may begin: the tracker knows that there is room.
     pub(super) admitted: bool,
+    /// Whether what was sent is about to be told: what is asked for later is given back.
+    pub(super) counted: bool,
     /// Whether STOP was said.
     pub(super) stopped: bool,
     /// A call of the tracker to settle.
@@ -119,6 +121,7 @@ impl Session {
             news: News::new(catalogue.entry_count(), config.batch as usize),
             questions: Questions::new(),
             counters: Counters::default(),
+            counted: false,
             stopped: false,
             settling: None,
             updates: 0,
@@ -218,7 +221,9 @@ impl Session {
         match message {
             Between::Request { number, pieces, gained } => {
                 self.on_gained(from, &gained, None, actions);
-                self.upload.request(from, number, &pieces, &self.serving, actions);
+                let nothing = self.counted.then(|| Bitfield::new(self.serving.len()));
+                let serving = nothing.as_ref().unwrap_or(&self.serving);
+                self.upload.request(from, number, &pieces, serving, actions);
             }
             Between::Cancel(number) => self.upload.cancel(from, number, &self.serving, actions),
             Between::AskHashes { entry, range } => {
