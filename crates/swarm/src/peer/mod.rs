@@ -70,7 +70,7 @@ pub struct PeerConfig {
 
 #[derive(Debug)]
 enum Phase {
-    Opening(Opening),
+    Opening(Box<Opening>),
     /// From START to FINISH.
     Active(Box<Session>),
     /// FINISH was said; waits for what is in flight, then for the disk, then for END.
@@ -108,7 +108,7 @@ impl Peer {
         let loyalty = Loyalty::new(&config, now);
         Self {
             config,
-            phase: Phase::Opening(Opening::default()),
+            phase: Phase::Opening(Box::default()),
             loyalty,
             told: Told::default(),
             last_tick: now,

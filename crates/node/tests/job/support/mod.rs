@@ -38,6 +38,7 @@ pub fn idle() -> Job {
         patience: Duration::from_secs(20),
         limits: Limits::default(),
         host: "here".into(),
+        rack: None,
         interrupt: Interrupt::default(),
         problem: None,
     }
