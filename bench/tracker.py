@@ -1,12 +1,14 @@
 """The least BitTorrent tracker that lets clients find each other: each address, to everyone.
 
-For rivals that cannot be told their peers. It forgets all when it is closed.
+For rivals that cannot be told their peers. It forgets all when it is closed. As a program, for hosts of
+a network, it serves until it is ended: python3 tracker.py ADDRESS PORT.
 """
 
 from __future__ import annotations
 
 import socket
 import struct
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -15,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 class Tracker:
     """Serves announcements on an address; a context manager. `url` goes into the torrent."""
 
-    def __init__(self, address: str = "127.0.0.1"):
+    def __init__(self, address: str = "127.0.0.1", port: int = 0):
         self._peers: dict[str, int] = {}
         peers = self._peers
 
@@ -37,7 +39,7 @@ class Tracker:
             def log_message(self, *_: object) -> None:
                 """Says nothing of each announcement."""
 
-        self._server = ThreadingHTTPServer((address, 0), Handler)
+        self._server = ThreadingHTTPServer((address, port), Handler)
         self.url = f"http://{address}:{self._server.server_port}/announce"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
@@ -52,3 +54,9 @@ class Tracker:
     def forget(self) -> None:
         """A new run begins: nobody is there yet."""
         self._peers.clear()
+
+
+if __name__ == "__main__":
+    with Tracker(sys.argv[1], int(sys.argv[2])):
+        print("serving", flush=True)
+        threading.Event().wait()

@@ -7,10 +7,10 @@ is complete.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Sequence
+from typing import Callable, Sequence
 
 from measure import Group
-from rivals.torrent import loopback
+from rivals.torrent import OnHost, loopback
 from tracker import Tracker
 
 #: aria2 listens on all addresses, so that each client has a port of its own, from this one on.
@@ -32,10 +32,15 @@ OPTIONS = (
 
 
 def deliver(
-    torrent: Path, tracker: Tracker, source: Path, destinations: Sequence[Path], directory: Path,
+    torrent: Path, tracker: Tracker | None, source: Path, destinations: Sequence[Path],
+    directory: Path, address: Callable[[int], str] = loopback, on_host: OnHost = lambda number: [],
 ) -> Group:
-    """From one seeder into each of these directories, until all are complete."""
-    tracker.forget()
+    """From one seeder into each of these directories, until all are complete.
+
+    Without a `tracker` of this process the torrent names one that is there and knows nobody yet.
+    """
+    if tracker is not None:
+        tracker.forget()
     hook = directory / "aria2-complete"
     hook.write_text(HOOK, encoding="utf-8")
     hook.chmod(0o755)
@@ -43,7 +48,8 @@ def deliver(
         clients = []
         for number, place in enumerate([source.parent, *destinations]):
             clients.append(group.start(
-                ["aria2c", *OPTIONS, f"--dir={place}", f"--interface={loopback(number)}",
+                [*on_host(number), "aria2c", *OPTIONS, f"--dir={place}",
+                 f"--interface={address(number)}",
                  f"--listen-port={PORT + number}", f"--on-bt-download-complete={hook}",
                  f"--torrent-file={torrent}"], {"HOME": str(directory)}))
         group.wait_for("all-pieces-verified", clients[1:])
