@@ -3,6 +3,7 @@
 //! Its end is a contract (`docs/adr/0006-how-a-job-leaves-mpi.md`): what is done here was tried out
 //! on four MPIs, and what looks tidier hangs on some of them when a rank is gone.
 
+use crate::settings;
 use crate::transport::MpiTransport;
 use ferrompi::{Communicator, Mpi, ThreadLevel};
 use node::Transport;
@@ -55,6 +56,7 @@ pub fn run(
     body: impl FnOnce(&mut dyn Transport) -> Ending,
 ) -> ! {
     abort_on_panic();
+    settings::apply();
     let joined = watch_joining(limit, give_up);
     let mpi = Mpi::init_thread(ThreadLevel::Funneled).expect("MPI_Init_thread works");
     drop(joined);

@@ -6,6 +6,7 @@
 mod ending;
 mod flight;
 mod inbox;
+mod settings;
 mod transport;
 mod unstarted;
 
