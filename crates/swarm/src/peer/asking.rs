@@ -45,7 +45,7 @@ impl Session {
             return;
         }
         loop {
-            let mut room = self.config.window_bytes.saturating_sub(self.download.used_bytes);
+            let mut room = self.window.bytes().saturating_sub(self.download.used_bytes);
             let mut paid = self.pace.available();
             let nothing_used = self.download.used_bytes == 0;
             if room == 0 && !nothing_used {
@@ -87,7 +87,7 @@ impl Session {
 
     /// How many pieces to ask of a holder.
     fn quota(&self, useful: usize, backlog: u32) -> usize {
-        let window = (self.config.window_bytes / self.longest_piece) as usize;
+        let window = (self.window.bytes() / self.longest_piece) as usize;
         let spare = (window / 4).saturating_sub(backlog as usize) / useful.max(1);
         spare.min(window / 16).clamp(1, self.batch)
     }
@@ -151,8 +151,7 @@ impl Session {
         if !starving
             || self.entries.is_halted()
             || !self.questions.may_ask(now, used_bytes == 0)
-            || (used_bytes >= self.config.window_bytes / 2
-                && self.holders.busy_count() >= FEW_HOLDERS)
+            || (used_bytes >= self.window.bytes() / 2 && self.holders.busy_count() >= FEW_HOLDERS)
         {
             return;
         }

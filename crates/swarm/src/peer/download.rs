@@ -211,6 +211,7 @@ impl Session {
             (record.piece, record.holder, record.state == TransferState::Late);
         let whole = u64::from(len) == record.bytes;
         self.counters.bytes_received += u64::from(len);
+        self.window.moved(u64::from(len));
         let mut retracted = false;
         if let Some(request) = self.download.requests.get_mut(&record.request) {
             request.progress = now;

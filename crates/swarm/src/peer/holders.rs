@@ -17,9 +17,10 @@ const MAX_STRIKES: u8 = 3;
 /// ends.
 const MAX_REQUESTS_AT_ONE: u32 = 4;
 
-/// Requests under way at each of several: a window full of requests at the seeder would leave no
-/// room for those who got its pieces.
-const MAX_REQUESTS_EACH: u32 = 1;
+/// Requests under way at each of several: the next waits there while the first is answered, which
+/// hides the time that both messages take on links that are full. A window full of requests at the
+/// seeder would leave no room for those who got its pieces.
+const MAX_REQUESTS_EACH: u32 = 2;
 
 /// How a holder stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -30,6 +30,7 @@ mod session;
 mod stall;
 mod succession;
 mod upload;
+mod window;
 
 pub use event::{Fault, Offered, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
 pub use pace::Limits;

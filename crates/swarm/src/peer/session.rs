@@ -12,15 +12,25 @@ use super::pace::Pace;
 use super::picker::Picker;
 use super::reach::Reach;
 use super::upload::{MAX_BATCH, Upload};
+use super::window::Window;
 use super::{Fault, Offered, PeerAction, PeerConfig, PeerEvent};
 use crate::message::{Between, FromTracker, Gains, Message, Place, Stop, ToTracker, cut};
 use crate::{Counters, Held, Instant, Rank};
 use content::{Bitfield, Catalogue, EntryIndex, HashRange, Kind, Name, PieceId, Span};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A gain with at most so many known holders is told to the neighbours at once.
 const RARE: usize = 2;
+
+/// What is asked for, or on its way, or not yet written, is what comes in this time: a question
+/// and its answer pass two links that are full, and each holder has several askers.
+const WINDOW: Duration = Duration::from_millis(250);
+/// The least window, in pieces, ...
+const WINDOW_PIECES: u64 = 20;
+/// ... and in bytes.
+const WINDOW_BYTES: u64 = 5 << 20;
 
 /// Everything that a peer knows after START.
 #[derive(Debug)]
@@ -44,6 +54,8 @@ pub(super) struct Session {
     pub(super) batch: usize,
     /// What this rank's cap lets it ask for.
     pub(super) pace: Pace,
+    /// Bytes asked for, on their way, or not yet written, at most.
+    pub(super) window: Window,
     /// The bytes of the longest piece.
     pub(super) longest_piece: u64,
     /// Whether writing may begin: the tracker knows that there is room.
@@ -108,11 +120,19 @@ impl Session {
         let batch = Pace::batch(limits.download, batch, longest_piece);
         let request_bytes = longest_piece * batch as u64;
         config.window_bytes = Pace::window(limits.download, config.window_bytes, request_bytes);
+        let least = (longest_piece * WINDOW_PIECES).max(WINDOW_BYTES);
         let upload_pace = Pace::new(limits.upload, longest_piece, now);
         Self {
             batch,
             pace: Pace::new(limits.download, request_bytes, now),
-            upload: Upload::new(Arc::clone(&catalogue), config.upload_window_bytes, upload_pace),
+            window: Window::new(WINDOW, least, config.window_bytes, now),
+            upload: Upload::new(
+                Arc::clone(&catalogue),
+                longest_piece,
+                config.upload_window_bytes,
+                upload_pace,
+                now,
+            ),
             holders: Holders::new(pieces, config.rank),
             reach: Reach::default(),
             picker: Picker::new(pieces, cursor as u32, u64::from(config.rank.0)),
@@ -152,6 +172,7 @@ impl Session {
     /// Time has passed: what waits for a cap may go on.
     pub(super) fn keep_time(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
         self.pace.keep_time(now);
+        self.window.keep_time(now);
         self.upload.keep_time(now, &self.serving, actions);
     }
 

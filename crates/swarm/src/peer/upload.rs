@@ -9,19 +9,29 @@ use super::gossip::Gossip;
 use super::lane::{Lane, Slot, SlotState};
 use super::outgoing::Outgoing;
 use super::pace::Pace;
+use super::window::Window;
 use super::{PeerAction, TransferId};
 use crate::message::{Ack, Between, Message, Nearness, RequestNumber};
 use crate::{Instant, Rank};
 use content::{Bitfield, Catalogue, PieceId, Span};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Askers that are served at once. Few enough that each gets its batch soon and becomes a holder
 /// itself; enough to keep a fat link busy while some askers are slow.
 const MAX_LANES: usize = 32;
 
-/// This part of the window may be acknowledged and not have left: what waits longer may find
-/// another holder meanwhile.
+/// What is read ahead, or on its way to others, is what leaves in this time, ...
+const WINDOW: Duration = Duration::from_millis(100);
+/// ... but at least so many pieces, ...
+const WINDOW_PIECES: u64 = 4;
+/// ... and so many bytes.
+const WINDOW_BYTES: u64 = 1 << 20;
+
+/// This part of the most that may be on its way may be acknowledged and not have left: what waits
+/// longer may find another holder meanwhile. Where the link is slow it is all that may be on its
+/// way: an acknowledgement takes its time there.
 const AHEAD_SHARE: u64 = 4;
 
 /// Requests of one asker that are acknowledged at once: the next is ready when the first ends.
@@ -48,7 +58,9 @@ struct Waiting {
 #[derive(Debug)]
 pub(super) struct Upload {
     catalogue: Arc<Catalogue>,
-    window_bytes: u64,
+    window: Window,
+    /// Bytes that may be acknowledged and not have left.
+    ahead_bytes: u64,
     /// What this rank's cap lets it send.
     pace: Pace,
     waiting: VecDeque<Waiting>,
@@ -64,10 +76,18 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    pub(super) fn new(catalogue: Arc<Catalogue>, window_bytes: u64, pace: Pace) -> Self {
+    pub(super) fn new(
+        catalogue: Arc<Catalogue>,
+        longest_piece: u64,
+        window_bytes: u64,
+        pace: Pace,
+        now: Instant,
+    ) -> Self {
+        let least = (longest_piece * WINDOW_PIECES).max(WINDOW_BYTES);
         Self {
             catalogue,
-            window_bytes,
+            window: Window::new(WINDOW, least, window_bytes, now),
+            ahead_bytes: window_bytes / AHEAD_SHARE,
             pace,
             waiting: VecDeque::new(),
             waits: BTreeMap::new(),
@@ -99,6 +119,7 @@ impl Upload {
         actions: &mut Vec<PeerAction>,
     ) {
         self.pace.keep_time(now);
+        self.window.keep_time(now);
         let held_up = self.outgoing.keep_time(now) && !self.waiting.is_empty();
         if held_up || (self.pace.is_limited() && !self.lanes.is_empty()) {
             self.advance(serving, actions);
@@ -192,7 +213,9 @@ impl Upload {
         serving: &Bitfield,
         actions: &mut Vec<PeerAction>,
     ) {
-        self.bytes_sent += self.outgoing.release(transfer);
+        let bytes = self.outgoing.release(transfer);
+        self.bytes_sent += bytes;
+        self.window.moved(bytes);
         self.advance(serving, actions);
     }
 
@@ -255,7 +278,9 @@ impl Upload {
     fn admit(&mut self, serving: &Bitfield, actions: &mut Vec<PeerAction>) -> bool {
         let full = |lane: &&Lane| lane.requests() >= MAX_ACKED;
         let ahead = self.ahead_bytes();
-        if self.waiting.is_empty() || (ahead > 0 && ahead >= self.window_bytes / AHEAD_SHARE) {
+        if self.waiting.is_empty()
+            || (ahead > 0 && ahead >= self.ahead_bytes.min(self.window.bytes()))
+        {
             return false;
         }
         let may = |waiting: &Waiting| match self.lanes.get(&waiting.from) {
@@ -286,7 +311,7 @@ impl Upload {
     fn ahead_bytes(&self) -> u64 {
         let prompt = self.lanes.iter().filter(|(to, _)| !self.outgoing.is_late(**to));
         let idle = prompt.flat_map(|(_, lane)| lane.idle());
-        self.outgoing.prompt_bytes(self.window_bytes)
+        self.outgoing.prompt_bytes(self.window.bytes())
             + idle.map(|piece| u64::from(self.catalogue.piece_size(piece))).sum::<u64>()
     }
 
@@ -389,9 +414,9 @@ impl Upload {
             let bytes = u64::from(self.catalogue.piece_size(slot.piece));
             // One asker may not fill the window: it may be hung.
             let for_it = self.outgoing.bytes_for(rank);
-            let lane_full = for_it > 0 && for_it + bytes > self.window_bytes / 2;
-            let prompt = self.outgoing.prompt_bytes(self.window_bytes);
-            let full = prompt > 0 && prompt + bytes > self.window_bytes;
+            let lane_full = for_it > 0 && for_it + bytes > self.window.bytes() / 2;
+            let prompt = self.outgoing.prompt_bytes(self.window.bytes());
+            let full = prompt > 0 && prompt + bytes > self.window.bytes();
             if lane_full || full || self.outgoing.is_late(rank) {
                 continue;
             }
