@@ -75,6 +75,8 @@ struct Node<'a> {
     advice: Advice,
     next_tick: Instant,
     next_progress: Instant,
+    /// Bytes of pieces that came or were sent off since the loop looked last.
+    moved_bytes: u64,
 }
 
 /// Whether the store, or a destination without one, was left in order.
@@ -111,6 +113,7 @@ impl<'a> Node<'a> {
             advice: Advice::default(),
             next_tick: Instant::ZERO,
             next_progress: Instant::ZERO,
+            moved_bytes: 0,
             job,
             transport,
             observer,
@@ -141,6 +144,7 @@ impl<'a> Node<'a> {
             busy |= self.take_preparation();
             self.hear_interrupt();
             self.keep_time();
+            idle.moved(std::mem::take(&mut self.moved_bytes));
             if busy || !self.own.is_empty() {
                 idle.reset();
             } else {
@@ -221,6 +225,7 @@ impl<'a> Node<'a> {
             Arrival::PieceReceived { ticket, buffer } => {
                 let transfer = TransferId(ticket.0);
                 let len = buffer.len() as u32;
+                self.moved_bytes += u64::from(len);
                 tracing::debug!(to = %self.rank, transfer = ticket.0, len, "{} received", Channel::Piece);
                 if let Some(disk) = &mut self.disk {
                     disk.came(transfer, buffer);

@@ -189,6 +189,7 @@ impl Node<'_> {
             PeerAction::SendPiece { to, transfer } => {
                 let piece = disk.take_loaded(transfer);
                 tracing::debug!("{} {} -> {to}: {} bytes", Channel::Piece, self.rank, piece.len());
+                self.moved_bytes += piece.len() as u64;
                 self.sending.insert(transfer);
                 self.transport.send_piece(to, Ticket(transfer.0), Some(piece));
             }
