@@ -1,10 +1,10 @@
 //! What is set of MPI before it begins, where its user has not set it: only what pays in Shoal.
 
-/// A message over Open MPI's TCP leaves at once where it is no longer than this: the piece of a file
-/// of up to 1 GiB, 1 MiB, and its header. By default (64 KiB) its sender asks first and waits for the
-/// answer, and on a link that is full each of the two waits behind what is on its way: of eight
-/// hosts on links of 200 Mbit/s that cost an eighth of the time. The receive is posted by then
-/// (pieces are acknowledged before they come), so little is stored twice.
+/// A message over Open MPI's TCP leaves at once where it is no longer than this: the piece of a
+/// file of up to 1 GiB, 1 MiB, and its header. By default (64 KiB) its sender asks first and waits
+/// for the answer, and on a link that is full each of the two waits behind what is on its way: of
+/// eight hosts on links of 200 Mbit/s that cost an eighth of the time. The receive is posted by
+/// then (pieces are acknowledged before they come), so little is stored twice.
 const TCP_EAGER_BYTES: &str = "1056768";
 
 /// The variables through which Open MPI 4 and 5 take it; the other two may not be less.

@@ -397,8 +397,8 @@ impl Store {
     }
 }
 
-/// Whether an entry that grows is described beside its data. A file of a single piece has nothing to
-/// resume from: its piece is there, or is not.
+/// Whether an entry that grows is described beside its data. A file of a single piece has nothing
+/// to resume from: its piece is there, or is not.
 fn has_sidecar(entry: &Entry) -> bool {
     entry.file().is_some_and(|file| file.root.is_some() && !file.geometry.is_single_piece())
 }

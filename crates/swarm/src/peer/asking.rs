@@ -3,7 +3,7 @@
 
 use super::PeerAction;
 use super::download::{Request, pieces_of_range};
-use super::holders::Standing;
+use super::holders::{Ahead, Standing};
 use super::session::Session;
 use crate::message::{Between, Message, RequestNumber, ToTracker};
 use crate::{Instant, Rank};
@@ -44,6 +44,8 @@ impl Session {
         if !std::mem::take(&mut self.picker.changed) && !self.pace.is_limited() {
             return;
         }
+        // Where the link is slow messages wait behind pieces.
+        let ahead = if self.window.is_short() { Ahead::Yes } else { Ahead::No };
         loop {
             let mut room = self.window.bytes().saturating_sub(self.download.used_bytes);
             let mut paid = self.pace.available();
@@ -51,7 +53,7 @@ impl Session {
             if room == 0 && !nothing_used {
                 return;
             }
-            let Some((holder, useful)) = self.holders.next(&self.picker) else {
+            let Some((holder, useful)) = self.holders.next(&self.picker, ahead) else {
                 return self.picker.settle();
             };
             let known = self.holders.get(holder).expect("just chosen");

@@ -217,9 +217,7 @@ impl Session {
             request.progress = now;
             retracted = request.retracted;
         }
-        if let Some(holder) = self.holders.get_mut(holder) {
-            holder.progress = now;
-        }
+        self.holders.sent(holder, now);
         if whole && self.still_wanted(piece) && (!late || self.take_over(piece)) {
             let expected = self
                 .hashes

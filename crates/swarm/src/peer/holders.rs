@@ -6,6 +6,7 @@ use crate::{Instant, Rank};
 use content::Bitfield;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::time::Duration;
 
 /// Peers known at once. The tables and the choice cost the same however many peers the job has.
 pub(super) const MAX_HOLDERS: usize = PLACES;
@@ -17,10 +18,20 @@ const MAX_STRIKES: u8 = 3;
 /// ends.
 const MAX_REQUESTS_AT_ONE: u32 = 4;
 
-/// Requests under way at each of several: the next waits there while the first is answered, which
-/// hides the time that both messages take on links that are full. A window full of requests at the
-/// seeder would leave no room for those who got its pieces.
-const MAX_REQUESTS_EACH: u32 = 2;
+/// How many requests may be under way at each of several holders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ahead {
+    /// One: a window full of requests at the seeder would leave no room for those who got its
+    /// pieces.
+    No,
+    /// Two: the next waits there while the first is answered, which hides the time that both
+    /// messages take on links that are full.
+    Yes,
+}
+
+/// Nothing waits at a holder from which a piece takes so many times longer than usual: what it has
+/// is sooner had elsewhere.
+const SLOW_FACTOR: u32 = 4;
 
 /// How a holder stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +57,8 @@ pub(super) struct Holder {
     place: u8,
     /// When it last acknowledged or sent anything.
     pub(super) progress: Instant,
+    /// How long a piece takes from it, on the average of late; none before the first.
+    took: Option<Duration>,
 }
 
 impl Holder {
@@ -57,6 +70,7 @@ impl Holder {
             requests: 0,
             unacknowledged: 0,
             progress: Instant::ZERO,
+            took: None,
         }
     }
 
@@ -94,7 +108,8 @@ pub(super) struct Holders {
     ranks: Vec<Rank>,
     /// What is known of each, in the same order.
     holders: Vec<Holder>,
-    /// What each has, by place: apart, for the choice looks at all holders and at the pieces of one.
+    /// What each has, by place: apart, for the choice looks at all holders and at the pieces of
+    /// one.
     pieces_at: Vec<Bitfield>,
     /// Pieces that each has to send to others, as it last said, by place.
     backlogs: [u32; PLACES],
@@ -102,6 +117,8 @@ pub(super) struct Holders {
     free: u64,
     /// How many have requests under way.
     busy: usize,
+    /// How long a piece takes from any of them.
+    usual: Duration,
     /// Ranks that are gone for good: what they and others still say of them is old.
     lost: BTreeSet<Rank>,
     /// What did not verify, by rank; kept where a holder loses its place.
@@ -120,6 +137,7 @@ impl Holders {
             backlogs: [0; PLACES],
             free: u64::MAX,
             busy: 0,
+            usual: Duration::ZERO,
             lost: BTreeSet::new(),
             strikes: BTreeMap::new(),
             pieces,
@@ -178,6 +196,15 @@ impl Holders {
         let place = holder.place();
         self.backlogs[place] = backlog;
         true
+    }
+
+    /// A holder sent a piece.
+    pub(super) fn sent(&mut self, rank: Rank, now: Instant) {
+        let Some(holder) = self.get_mut(rank) else { return };
+        let took = now.since(holder.progress);
+        holder.progress = now;
+        holder.took = Some(holder.took.map_or(took, |before| (before * 3 + took) / 4));
+        self.usual = (self.usual * 15 + took) / 16;
     }
 
     /// A holder answered a request in full.
@@ -313,10 +340,11 @@ impl Holders {
     /// The holder to ask next, and among how many the window is to be shared: one that has
     /// something to pick, those with the fewest requests under way first, near ones, those with the
     /// least to send to others, in turn.
-    pub(super) fn next(&mut self, picker: &Picker) -> Option<(Rank, usize)> {
+    pub(super) fn next(&mut self, picker: &Picker, ahead: Ahead) -> Option<(Rank, usize)> {
         if picker.is_empty() {
             return None;
         }
+        let most = if ahead == Ahead::Yes { 2 } else { 1 };
         let turn = self.turn;
         let mut sharing = 0;
         let mut best: Option<((u32, Nearness, u32, bool), Rank)> = None;
@@ -324,7 +352,11 @@ impl Holders {
         let all = self.ranks.iter().zip(&self.holders);
         for (&rank, holder) in all.filter(|(_, holder)| good(holder)) {
             let backlog = self.backlogs[holder.place()];
-            let key = (holder.requests, holder.nearness, backlog, rank <= turn);
+            let is_slow = holder.took.is_none_or(|took| took > self.usual * SLOW_FACTOR);
+            // One that is slow, or may be, has enough to do with one.
+            let enough = if holder.requests > 0 && is_slow { most } else { 0 };
+            let requests = holder.requests.max(enough);
+            let key = (requests, holder.nearness, backlog, rank <= turn);
             let open = holder.unacknowledged == 0 && holder.requests < MAX_REQUESTS_AT_ONE;
             let better = best.is_none_or(|(least, _)| key < least);
             // Looking at pieces is what costs: of those that are no better it is not asked.
@@ -336,7 +368,7 @@ impl Holders {
             }
         }
         let ((requests, ..), rank) = best?;
-        if requests >= MAX_REQUESTS_EACH {
+        if requests >= most {
             let all = self.holders.iter();
             let mut useful = all.map(|h| good(h) && h.is_useful(picker)).filter(|&useful| useful);
             if useful.nth(1).is_some() {

@@ -37,6 +37,11 @@ impl Window {
         self.bytes
     }
 
+    /// Whether it could hold more, were the link faster.
+    pub(super) fn is_short(&self) -> bool {
+        self.bytes < self.most
+    }
+
     /// Bytes have moved.
     pub(super) fn moved(&mut self, bytes: u64) {
         self.moved += bytes;
