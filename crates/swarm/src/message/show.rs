@@ -1,6 +1,6 @@
 //! Messages as a line of a log: short, in the protocol's own words.
 
-use super::{Between, FromTracker, Message, PieceSet, ToTracker};
+use super::{Between, FromTracker, Message, PieceSet, Share, ToTracker};
 use content::Span;
 use std::fmt;
 
@@ -106,9 +106,10 @@ impl fmt::Display for FromTracker {
             Self::Wanted(spans) => write!(f, "START: yours are files {}", Runs(spans)),
             Self::Neighbours(all) => write!(f, "START: {} neighbours", all.len()),
             Self::Place(place) => {
-                let (host, rack) = (place.of_host, place.of_rack);
-                write!(f, "START: fetches {}/{} of its host's", host.index + 1, host.count)?;
-                write!(f, " {}/{} of what its rack needs", rack.index + 1, rack.count)
+                let share = |of: Share| (u64::from(of.index) + 1, of.count);
+                let (host, rack) = (share(place.of_host), share(place.of_rack));
+                write!(f, "START: fetches {}/{} of its host's", host.0, host.1)?;
+                write!(f, " {}/{} of what its rack needs", rack.0, rack.1)
             }
             Self::Start(_) => f.write_str("START"),
             Self::Admission(Ok(())) => f.write_str("admitted"),

@@ -100,7 +100,7 @@ impl Session {
         if known.requests() > 0 || known.standing != Standing::Good {
             return;
         }
-        let backlog = self.holders.backlog_at(known.place()) + LESS_BUSY;
+        let backlog = self.holders.backlog_at(known.place()).saturating_add(LESS_BUSY);
         let pieces = self.holders.pieces(known);
         for &(number, place) in &self.download.waiting {
             if self.holders.backlog_at(place) < backlog {

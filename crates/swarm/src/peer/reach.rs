@@ -21,6 +21,9 @@ const MIN_WAIT: Duration = Duration::from_millis(100);
 /// ... and not for a longer one, which is how long it waits where nothing came yet, too.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
+/// More shares than there can be ranks: no share of so many makes sense.
+const MAX_SHARES: u32 = 1 << 30;
+
 /// Alone.
 const WHOLE: Share = Share { index: 0, count: 1 };
 
@@ -42,7 +45,8 @@ pub(super) struct Reach {
 
 impl Reach {
     pub(super) fn new(place: Place, now: Instant) -> Self {
-        let share = |share: Share| if share.index < share.count { share } else { WHOLE };
+        let is_sound = |share: &Share| share.index < share.count && share.count <= MAX_SHARES;
+        let share = |share: Share| if is_sound(&share) { share } else { WHOLE };
         let (of_host, of_rack) = (share(place.of_host), share(place.of_rack));
         let place = Arc::new(Place { of_host, of_rack, ..place });
         Self { place, began: now, progress: now, ..Self::default() }
@@ -89,7 +93,8 @@ impl Reach {
         let behind =
             if share.index < owner { share.index + share.count } else { share.index } - owner;
         // The deputies of one owner's pieces are many, so that none has much to do.
-        behind == 0 || (0..self.deputies.min(others)).any(|n| behind == 1 + (salt + n) % others)
+        behind == 0
+            || (0..self.deputies.min(others)).any(|n| behind == 1 + salt.wrapping_add(n) % others)
     }
 
     /// A piece came.
