@@ -102,8 +102,13 @@ class Delivery:
         # The digest cache is warm after the first run, which nothing here depends on: the clock
         # begins with START.
         job = shoal.deliver(self.source, self.destinations, self.directory,
-                            self.directory / "cache", launch, hosts.ENV)
+                            self.directory / "cache", launch, hosts.ENV, self.racks())
         return self.sample(job.group, job.seconds)
+
+    def racks(self) -> list[int]:
+        """The rack of each host, where there are several."""
+        all_hosts = range(self.network.hosts if len(self.network.racks) > 1 else 0)
+        return [self.network.rack_of(host) for host in all_hosts]
 
     def report(self) -> Mapping:
         """What Shoal said of its last run."""

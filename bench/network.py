@@ -3,9 +3,9 @@
 Each host is a namespace with one interface, `eth0`, and a host name of its own; one more is the
 switch. A link is shaped by a token bucket at both of its ends, so that a host sends and receives at
 its rate; its queue holds 20 ms. TCP uses reno everywhere, so that nothing depends on the kernel's
-default. Needs root and iproute2. Nothing outside its own namespaces is touched; their names begin with
-the id of this process, so that two runs on one machine do not collide, and they go when the `with`
-block ends.
+default. Needs root and iproute2. Nothing outside its own namespaces is touched; their names begin
+with the id of this process, so that two runs on one machine do not collide, and they go when the
+`with` block ends.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def bucket(bits: int) -> list[str]:
 class Network:
     """Racks of hosts: `racks` holds, for each rack, the rates of its hosts' links in bits a second.
 
-    With one rack all hosts hang on one switch. With more each rack has its own, joined to the core by
-    a link of `uplink` bits a second. Host numbers run through the racks.
+    With one rack all hosts hang on one switch. With more each rack has its own, joined to the core
+    by a link of `uplink` bits a second. Host numbers run through the racks.
     """
 
     racks: Sequence[Sequence[int]]
@@ -167,7 +167,7 @@ class Network:
         return f"host{host}"
 
     def agent(self, path: Path) -> Path:
-        """Writes a script for launchers that would use ssh: `SCRIPT [options] ADDRESS COMMAND…`."""
+        """Writes a script for launchers that use ssh: `SCRIPT [options] ADDRESS COMMAND…`."""
         words = (f'exec nsenter --net=/run/netns/{self.prefix()}h$i unshare --uts '
                  'sh -c \'hostname "$0"; exec bash -c "$*"\' "host$i" "$@"')
         Path(path).write_text(

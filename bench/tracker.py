@@ -1,7 +1,7 @@
 """The least BitTorrent tracker that lets clients find each other: each address, to everyone.
 
-For rivals that cannot be told their peers. It forgets all when it is closed. As a program, for hosts of
-a network, it serves until it is ended: python3 tracker.py ADDRESS PORT.
+For rivals that cannot be told their peers. It forgets all when it is closed. As a program, for
+hosts of a network, it serves until it is ended: python3 tracker.py ADDRESS PORT.
 """
 
 from __future__ import annotations

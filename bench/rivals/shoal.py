@@ -32,15 +32,17 @@ class Job:
 def deliver(
     source: Path, destinations: Sequence[Path], directory: Path, cache: Path,
     launch: Sequence[str] | None = None, env: Mapping[str, str] | None = None,
+    racks: Sequence[int] = (),
 ) -> Job:
     """From one holder into each of these directories; plan and report are written to `directory`.
 
-    `launch` and `env` are for hosts on links: a launcher and its flags, without the program.
+    `launch`, `env` and `racks` are for hosts on links: a launcher and its flags, without the
+    program, and the rack of each rank where there are several.
     """
     plan = directory / "plan.toml"
     report = directory / "report.json"
     report.unlink(missing_ok=True)
-    plan.write_text(plan_of(source, destinations), encoding="utf-8")
+    plan.write_text(plan_of(source, destinations, racks), encoding="utf-8")
     command = [*(launch or mpi.mpirun(SHOAL, 1 + len(destinations))), SHOAL, "run",
                "--tracker", "colocated", "--plan", plan, "--json", report, "--progress", "none"]
     with Group() as group:
@@ -52,9 +54,12 @@ def deliver(
     return Job(group, said["seconds"], said["seconds_startup"])
 
 
-def plan_of(source: Path, destinations: Sequence[Path]) -> str:
-    """The plan: rank 0 shares, rank 1 and those above it receive."""
-    entries = [f'[[peer]]\nranks = "0"\nshare = ["{source}"]\nwant = []\n']
-    for rank, destination in enumerate(destinations, start=1):
-        entries.append(f'[[peer]]\nranks = "{rank}"\ninto = "{destination}"\n')
+def plan_of(source: Path, destinations: Sequence[Path], racks: Sequence[int] = ()) -> str:
+    """The plan: rank 0 shares, rank 1 and those above it receive; `racks` has one for each rank."""
+    roles = [f'share = ["{source}"]\nwant = []\n']
+    roles += [f'into = "{destination}"\n' for destination in destinations]
+    entries = []
+    for rank, role in enumerate(roles):
+        rack = f'rack = "r{racks[rank]}"\n' if racks else ""
+        entries.append(f'[[peer]]\nranks = "{rank}"\n{role}{rack}')
     return "\n".join(entries)

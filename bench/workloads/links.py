@@ -1,9 +1,10 @@
 """A file from one host to all others over shaped links: 8 hosts at 200 Mbit/s, 16 at 100 (root).
 
-One rank, or one process, a host; host 0 has the file. Times are multiples of what the file takes on
-one link at its rate; no TCP comes below 1.045 of it (headers). `time` is from START to the last STOP
-for Shoal, from barrier to barrier for MPI programs, from the first byte to the last word for the chain,
-and from the start of the processes for all others. What the seeder sent its interface has counted.
+One rank, or one process, a host; host 0 has the file. Times are multiples of what the file takes
+on one link at its rate; no TCP comes below 1.045 of it (headers). `time` is from START to the last
+STOP for Shoal, from barrier to barrier for MPI programs, from the first byte to the last word for
+the chain, and from the start of the processes for all others. What the seeder sent its interface
+has counted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What hosts that wait for their links burn: 8 hosts at 50 Mbit/s, Shoal beside MPI programs (root).
+"""What hosts that wait for their links burn: 8 hosts, 50 Mbit/s, Shoal beside MPI programs (root).
 
 A job of Shoal runs beside the job that it brings the files for. MPI programs poll: a core a rank,
 whatever the network does.

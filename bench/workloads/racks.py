@@ -1,7 +1,7 @@
 """Racks of four hosts, joined by uplinks that carry a quarter of what their hosts do (root).
 
-The ideal is that a file enters each rack once. Shoal runs as it finds the ranks, without a plan that
-names the racks; the chain goes from rack to rack as its hosts are numbered, the best that it can do.
+The ideal is that a file enters each rack once. Shoal is told the racks by its plan; the chain goes
+from rack to rack as its hosts are numbered, the best that it can do.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Links and holdings that differ, across 8 hosts at 200 Mbit/s (root).
 
-`slow`: one receiver's link has a tenth of the rate; what counts is the last of the others, beside the
-same job with equal links. `holding`: half of the receivers already have half of the file, at another
-half each; nothing of it may be sent to them again.
+`slow`: one receiver's link has a tenth of the rate; what counts is the last of the others, beside
+the same job with equal links. `holding`: half of the receivers already have half of the file, at
+another half each; nothing of it may be sent to them again.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def others(context: Context, rates: list[int]) -> dict[str, float]:
         job = Delivery(context, made, LENGTH, BITS)
         job.contender(SHOAL_NAME, True, job.shoal).run()
         last = len(rates) - 1
-        seconds = [peer["seconds"] for peer in job.report()["peers"] if peer["rank"] not in (0, last)]
+        peers = job.report()["peers"]
+        seconds = [peer["seconds"] for peer in peers if peer["rank"] not in (0, last)]
         return {OTHERS.key: max(seconds) / (LENGTH * 8 / BITS)}
 
 

@@ -149,10 +149,8 @@ pub fn from_tracker(input: &mut Input<'_>) -> FromTracker {
         4 => FromTracker::Admission(if input.flag() { Ok(()) } else { Err(sentence(input)) }),
         5..=7 => FromTracker::Holders {
             question: input.number(9),
-            holders: input.several(3, |input| HolderPieces {
-                rank: rank(input),
-                pieces: set(input),
-            }),
+            holders: input
+                .several(3, |input| HolderPieces { rank: rank(input), pieces: set(input) }),
             gone: input.several(2, set),
             last: input.flag(),
         },
