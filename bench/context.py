@@ -56,6 +56,7 @@ class Context:
 
     def __enter__(self) -> Context:
         for directory in (self.scratch, self.disk):
+            sweep(directory)
             directory.mkdir(parents=True)
         return self
 
@@ -98,3 +99,12 @@ class Context:
             "workload": self.workload, "variant": self.variant, "machine": machine, **table.json(),
         }
         path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def sweep(directory: Path) -> None:
+    """Removes what runs that were killed left beside a directory whose name ends with a process."""
+    kind = directory.name.removesuffix(str(os.getpid()))
+    for left in directory.parent.glob(f"{kind}*"):
+        process = left.name.removeprefix(kind)
+        if process.isdigit() and not Path(f"/proc/{process}").exists():
+            shutil.rmtree(left, ignore_errors=True)

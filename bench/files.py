@@ -25,12 +25,24 @@ def random_file(path: Path, length: int) -> Path:
     return path
 
 
+def available_memory() -> int:
+    """Bytes of memory that the kernel says are to be had."""
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * KIB
+    raise OSError("/proc/meminfo does not say what memory is available")
+
+
 def touch_pages(tmpfs: Path, length: int) -> None:
     """Writes `length` bytes to a tmpfs and removes them: what is used next was used before.
 
     A virtual machine's memory costs far more on its first use. With free page reporting it is a
-    first use again when memory was free for two seconds.
+    first use again when memory was free for two seconds. Where it would not fit, says so: a tmpfs
+    that fills memory takes the machine along.
     """
+    free = min(shutil.disk_usage(tmpfs).free, available_memory())
+    if length > free:
+        raise OSError(f"{tmpfs} needs {length} bytes, and {free} are free: make room in memory")
     path = tmpfs / f"touched-{os.getpid()}"
     zeros = bytes(16 * MIB)
     with path.open("wb") as file:
