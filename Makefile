@@ -35,6 +35,8 @@ demo:  ## one tracker and four peers under mpirun, with real files, checked with
 bench:  ## shoal beside its rivals, ratios from the same run (WORKLOADS="one-host:4 create", REPEATS=)
 	@$(MAKE) --no-print-directory build
 	@bench/install
+	@if scripts/install-deps test-ulfm; then set -x; $(MPI_ulfm) cargo build --release --package shoal-cli; \
+	else echo "bench: no Open MPI with ULFM here, nobody will be killed"; fi
 	@python3 bench --repeats $(or $(REPEATS),5) $(WORKLOADS)
 
 test:  ## install what is missing, then everything, under Open MPI, under MPICH, and under ULFM

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Mapping, Sequence
 
+import files
 from measure import Failed
 from table import Table
 
@@ -33,6 +34,20 @@ class Contender:
     name: str
     verifies: bool
     run: Callable[[], Mapping[str, float]]
+
+    @staticmethod
+    def delivering(
+        name: str, verifies: bool, method: Callable[[], Mapping[str, float]], source: Path,
+        destinations: Sequence[Path],
+    ) -> Contender:
+        """A run that begins with empty directories, and ends with a comparison of all copies."""
+        def run_once() -> Mapping[str, float]:
+            for directory in destinations:
+                files.fresh(directory)
+            sample = method()
+            files.must_equal(source, [directory / source.name for directory in destinations])
+            return sample
+        return Contender(name, verifies, run_once)
 
 
 @dataclass(frozen=True)

@@ -68,10 +68,8 @@ class Delivery:
     def contender(
         self, name: str, verifies: bool, method: Callable[[], dict[str, float]],
     ) -> Contender:
-        """A contender whose run begins with empty directories and ends with a comparison."""
+        """A contender of which the hosts' interfaces and the uplinks count what it sends."""
         def run_once() -> dict[str, float]:
-            for directory in self.destinations:
-                files.fresh(directory)
             before = self.network.sent(), self.network.uplinks()
             sample = method()
             sent, uplinks = self.network.sent(), self.network.uplinks()
@@ -82,9 +80,8 @@ class Delivery:
                        for (out, _), (then, _) in zip(uplinks, before[1])]
             if crossed:
                 sample["uplink_copies"] = max(crossed)
-            files.must_equal(self.source, [d / self.source.name for d in self.destinations])
             return sample
-        return Contender(name, verifies, run_once)
+        return Contender.delivering(name, verifies, run_once, self.source, self.destinations)
 
     def sample(self, group: Group, seconds: float | None = None) -> dict[str, float]:
         """A run's times, as multiples of what the file takes on one link, and its CPU time."""

@@ -106,14 +106,8 @@ class Job:
     def contender(
         self, name: str, verifies: bool, method: Callable[[], dict[str, float]],
     ) -> Contender:
-        """A contender whose run begins with empty directories and ends with a comparison."""
-        def run_once() -> dict[str, float]:
-            for directory in self.destinations:
-                files.fresh(directory)
-            sample = method()
-            files.must_equal(self.source, [d / self.source.name for d in self.destinations])
-            return sample
-        return Contender(name, verifies, run_once)
+        """One line of the table."""
+        return Contender.delivering(name, verifies, method, self.source, self.destinations)
 
     def sample(self, group: Group, transfer_s: float | None = None) -> dict[str, float]:
         """A run's figures, by the keys of METRICS."""
