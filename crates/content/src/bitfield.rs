@@ -29,6 +29,11 @@ impl Span {
         self.first.saturating_add(self.count.saturating_sub(1))
     }
 
+    /// Whether a number is in the run.
+    pub fn contains(self, number: u32) -> bool {
+        number >= self.first && number - self.first < self.count
+    }
+
     /// The run as a range; `None` where it is empty or ends beyond `limit`, which a peer may send
     /// but never means well.
     pub fn checked(self, limit: u32) -> Option<Range<u32>> {
@@ -238,22 +243,9 @@ impl Bitfield {
         masks(range).flat_map(|(index, mask)| ones(index, self.words[index] & mask))
     }
 
-    /// The numbers that both sets have within a range, in ascending order, 64 candidates a step.
-    ///
-    /// # Panics
-    ///
-    /// Panics where the lengths differ or the range ends above them.
-    pub fn iter_common<'a>(
-        &'a self,
-        other: &'a Self,
-        range: Range<u32>,
-    ) -> impl Iterator<Item = u32> + 'a {
-        assert_eq!(self.len, other.len, "sets of different lengths");
-        self.iter_with(range, |index| other.words[index])
-    }
-
     /// The numbers of a range that are in this set and in another one that is not kept as such:
-    /// `word` gives its bits for the numbers from 64 times the index on.
+    /// `word` gives its bits for the numbers from 64 times the index on. In ascending order, 64
+    /// candidates a step.
     ///
     /// # Panics
     ///
@@ -417,10 +409,18 @@ mod tests {
             let mut less = x.clone();
             less.subtract(&y);
             prop_assert_eq!(less.iter().collect::<BTreeSet<_>>(), &a - &b);
-            let common: BTreeSet<u32> = x.iter_common(&y, 0..150).collect();
+            let common: BTreeSet<u32> = x.iter_with(0..150, |word| y.words[word]).collect();
             prop_assert_eq!(&common, &(&a & &b));
             prop_assert_eq!(x.intersects(&y), !common.is_empty());
         }
+    }
+
+    #[test]
+    fn a_run_contains_what_is_neither_before_nor_behind_it() {
+        let inside = |span: Span| (0..7).filter(|&n| span.contains(n)).collect::<Vec<u32>>();
+        assert_eq!(inside(Span { first: 2, count: 3 }), [2, 3, 4]);
+        assert_eq!(inside(Span { first: 2, count: 0 }), []);
+        assert!(Span { first: 2, count: u32::MAX }.contains(u32::MAX));
     }
 
     #[test]

@@ -133,9 +133,7 @@ impl Session {
                 self.download.used_bytes -= u64::from(self.catalogue.piece_size(piece));
                 self.release(piece);
                 // What went to one other rack comes from there.
-                if is_far
-                    && ack.sent.iter().any(|sent| (sent.first..=sent.last()).contains(&piece.0))
-                {
+                if is_far && ack.sent.iter().any(|sent| sent.contains(piece.0)) {
                     self.holders.unlearn(from, piece.0, &mut self.picker);
                 }
             }
