@@ -352,10 +352,10 @@ impl Holders {
         let all = self.ranks.iter().zip(&self.holders);
         for (&rank, holder) in all.filter(|(_, holder)| good(holder)) {
             let backlog = self.backlogs[holder.place()];
-            let is_slow = holder.took.is_none_or(|took| took > self.usual * SLOW_FACTOR);
+            let is_slow = || holder.took.is_none_or(|took| took > self.usual * SLOW_FACTOR);
             // One that is slow, or may be, has enough to do with one.
-            let enough = if holder.requests > 0 && is_slow { most } else { 0 };
-            let requests = holder.requests.max(enough);
+            let has_enough = ahead == Ahead::Yes && holder.requests > 0 && is_slow();
+            let requests = if has_enough { holder.requests.max(most) } else { holder.requests };
             let key = (requests, holder.nearness, backlog, rank <= turn);
             let open = holder.unacknowledged == 0 && holder.requests < MAX_REQUESTS_AT_ONE;
             let better = best.is_none_or(|(least, _)| key < least);
