@@ -25,6 +25,7 @@ mod opening;
 mod outgoing;
 mod pace;
 mod picker;
+mod queue;
 mod reach;
 mod session;
 mod stall;
@@ -392,7 +393,7 @@ impl Peer {
                 if session.as_ref().is_none_or(|session| session.is_drained()) {
                     *step = Step::Cleaning;
                     if let Some(session) = session {
-                        session.counted = true;
+                        session.upload.close();
                     }
                     actions.push(PeerAction::Close(*outcome));
                 }

@@ -60,8 +60,6 @@ pub(super) struct Session {
     pub(super) longest_piece: u64,
     /// Whether writing may begin: the tracker knows that there is room.
     pub(super) admitted: bool,
-    /// Whether what was sent is about to be told: what is asked for later is given back.
-    pub(super) counted: bool,
     /// Whether STOP was said.
     pub(super) stopped: bool,
     /// A call of the tracker to settle.
@@ -120,7 +118,7 @@ impl Session {
         let batch = Pace::batch(limits.download, batch, longest_piece);
         let request_bytes = longest_piece * batch as u64;
         config.window_bytes = Pace::window(limits.download, config.window_bytes, request_bytes);
-        let least = (longest_piece * WINDOW_PIECES).max(WINDOW_BYTES);
+        let least = [longest_piece * WINDOW_PIECES, WINDOW_BYTES];
         let upload_pace = Pace::new(limits.upload, longest_piece, now);
         Self {
             batch,
@@ -141,7 +139,6 @@ impl Session {
             news: News::new(catalogue.entry_count(), config.batch as usize),
             questions: Questions::new(),
             counters: Counters::default(),
-            counted: false,
             stopped: false,
             settling: None,
             updates: 0,
@@ -242,9 +239,7 @@ impl Session {
         match message {
             Between::Request { number, pieces, gained } => {
                 self.on_gained(from, &gained, None, actions);
-                let nothing = self.counted.then(|| Bitfield::new(self.serving.len()));
-                let serving = nothing.as_ref().unwrap_or(&self.serving);
-                self.upload.request(from, number, &pieces, serving, actions);
+                self.upload.request(from, number, &pieces, &self.serving, actions);
             }
             Between::Cancel(number) => self.upload.cancel(from, number, &self.serving, actions),
             Between::AskHashes { entry, range } => {

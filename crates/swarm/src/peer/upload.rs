@@ -9,6 +9,7 @@ use super::gossip::Gossip;
 use super::lane::{Lane, Slot, SlotState};
 use super::outgoing::Outgoing;
 use super::pace::Pace;
+use super::queue::{Queue, Waiting};
 use super::window::Window;
 use super::{PeerAction, TransferId};
 use crate::message::{Ack, Between, Message, Nearness, RequestNumber};
@@ -37,22 +38,9 @@ const AHEAD_SHARE: u64 = 4;
 /// Requests of one asker that are acknowledged at once: the next is ready when the first ends.
 const MAX_ACKED: usize = 2;
 
-/// Requests of one asker that wait at once. A peer of ours has one, and one more that its cancel
-/// has not overtaken; what is beyond is refused, so that nobody makes this rank remember without
-/// end.
-const MAX_WAITING: usize = 8;
-
 /// The most pieces in a request: their runs, and those of an answer, fit a message. A longer one is
 /// cut, which no peer of ours ever sends.
 pub(super) const MAX_BATCH: usize = 2048;
-
-/// A request that waits for its acknowledgement.
-#[derive(Debug)]
-struct Waiting {
-    from: Rank,
-    number: RequestNumber,
-    pieces: Vec<u32>,
-}
 
 /// The upload role's state.
 #[derive(Debug)]
@@ -60,12 +48,10 @@ pub(super) struct Upload {
     catalogue: Arc<Catalogue>,
     window: Window,
     /// Bytes that may be acknowledged and not have left.
-    ahead_bytes: u64,
+    most_ahead_bytes: u64,
     /// What this rank's cap lets it send.
     pace: Pace,
-    waiting: VecDeque<Waiting>,
-    /// For each asker, how many of its requests wait.
-    waits: BTreeMap<Rank, usize>,
+    waiting: Queue,
     lanes: BTreeMap<Rank, Lane>,
     /// The lanes in the order in which they are served next.
     turns: VecDeque<Rank>,
@@ -73,6 +59,8 @@ pub(super) struct Upload {
     pub(super) gossip: Gossip,
     next_transfer: u64,
     bytes_sent: u64,
+    /// Whether what was sent is about to be told: what is asked for later is refused.
+    closed: bool,
 }
 
 impl Upload {
@@ -83,14 +71,13 @@ impl Upload {
         pace: Pace,
         now: Instant,
     ) -> Self {
-        let least = (longest_piece * WINDOW_PIECES).max(WINDOW_BYTES);
+        let least = [longest_piece * WINDOW_PIECES, WINDOW_BYTES];
         Self {
             catalogue,
             window: Window::new(WINDOW, least, window_bytes, now),
-            ahead_bytes: window_bytes / AHEAD_SHARE,
+            most_ahead_bytes: window_bytes / AHEAD_SHARE,
             pace,
-            waiting: VecDeque::new(),
-            waits: BTreeMap::new(),
+            waiting: Queue::default(),
             lanes: BTreeMap::new(),
             turns: VecDeque::new(),
             outgoing: Outgoing::default(),
@@ -98,6 +85,7 @@ impl Upload {
             // Uploads and downloads number their transfers apart: odd here, even there.
             next_transfer: 1,
             bytes_sent: 0,
+            closed: false,
         }
     }
 
@@ -126,6 +114,11 @@ impl Upload {
         }
     }
 
+    /// Serves nothing more.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
     /// Takes a request.
     pub(super) fn request(
         &mut self,
@@ -138,24 +131,11 @@ impl Upload {
         let limit = self.catalogue.piece_count();
         let pieces = Span::all_checked(pieces, limit).flatten().take(MAX_BATCH).collect();
         let waiting = Waiting { from, number, pieces };
-        let waits = self.waits.entry(from).or_default();
-        if *waits >= MAX_WAITING {
-            return self.acknowledge(&waiting, &Bitfield::new(serving.len()), actions);
+        if self.closed || self.waiting.is_full_for(from) {
+            return self.refuse(&waiting, actions);
         }
-        *waits += 1;
-        self.waiting.push_back(waiting);
+        self.waiting.push(waiting);
         self.advance(serving, actions);
-    }
-
-    /// Takes a request out of the row.
-    fn take_waiting(&mut self, at: usize) -> Waiting {
-        let waiting = self.waiting.remove(at).expect("just found");
-        let waits = self.waits.get_mut(&waiting.from).expect("counted when it came");
-        *waits -= 1;
-        if *waits == 0 {
-            self.waits.remove(&waiting.from);
-        }
-        waiting
     }
 
     /// What was not sent yet of a request is no longer wanted.
@@ -166,8 +146,7 @@ impl Upload {
         serving: &Bitfield,
         actions: &mut Vec<PeerAction>,
     ) {
-        if let Some(at) = self.waiting.iter().position(|w| w.from == from && w.number == number) {
-            let mut waiting = self.take_waiting(at);
+        if let Some(mut waiting) = self.waiting.take(|w| w.from == from && w.number == number) {
             // All of it is given back.
             waiting.pieces.clear();
             self.acknowledge(&waiting, serving, actions);
@@ -221,8 +200,7 @@ impl Upload {
 
     /// A rank was lost: nothing more goes to it. What is being sent to it is given up.
     pub(super) fn lost(&mut self, rank: Rank, serving: &Bitfield, actions: &mut Vec<PeerAction>) {
-        self.waiting.retain(|waiting| waiting.from != rank);
-        self.waits.remove(&rank);
+        self.waiting.forget(rank);
         self.gossip.lost(rank);
         self.withdraw_slots(|to, _| to == rank, actions);
         self.lanes.remove(&rank);
@@ -279,7 +257,7 @@ impl Upload {
         let full = |lane: &&Lane| lane.requests() >= MAX_ACKED;
         let ahead = self.ahead_bytes();
         if self.waiting.is_empty()
-            || (ahead > 0 && ahead >= self.ahead_bytes.min(self.window.bytes()))
+            || (ahead > 0 && ahead >= self.most_ahead_bytes.min(self.window.bytes()))
         {
             return false;
         }
@@ -293,17 +271,16 @@ impl Upload {
         let put_off = self.gossip.spreads_first() && self.is_busy_in_rack();
         let is_far = |waiting: &Waiting| self.gossip.nearness(waiting.from) == Nearness::Far;
         let now = |waiting: &Waiting| may(waiting) && !(put_off && is_far(waiting));
-        let Some(at) = self.waiting.iter().position(now) else { return false };
-        let waiting = self.take_waiting(at);
+        let Some(waiting) = self.waiting.take(now) else { return false };
         self.acknowledge(&waiting, serving, actions);
         true
     }
 
     /// Whether this rank sends, or is about to, to others of its rack that are not late.
     fn is_busy_in_rack(&self) -> bool {
-        let waiting = self.waiting.iter().map(|waiting| waiting.from);
         let sending = self.lanes.keys().copied().chain(self.outgoing.ranks());
-        let mut all = sending.chain(waiting).filter(|&rank| !self.outgoing.is_late(rank));
+        let mut all =
+            sending.chain(self.waiting.ranks()).filter(|&rank| !self.outgoing.is_late(rank));
         all.any(|rank| self.gossip.nearness(rank) == Nearness::Rack)
     }
 
@@ -319,10 +296,7 @@ impl Upload {
     fn backlog_beside(&self, rank: Rank) -> u32 {
         let lanes = self.lanes.iter().filter(|(to, _)| **to != rank);
         let acked: usize = lanes.map(|(_, lane)| lane.slots.len()).sum();
-        let waiting = self.waiting.iter().filter(|waiting| waiting.from != rank);
-        let waiting: usize = waiting.map(|waiting| waiting.pieces.len()).sum();
-        let sending = self.outgoing.sending_count();
-        (acked + waiting + sending) as u32
+        (acked + self.waiting.pieces_beside(rank) + self.outgoing.sending_count()) as u32
     }
 
     /// Tells neighbours of gains.
@@ -337,18 +311,37 @@ impl Upload {
         }
     }
 
+    /// The pieces of a request but for those that were sent to another, which are given back: the
+    /// asker will find them there.
+    fn not_early(&self, waiting: &Waiting) -> impl Iterator<Item = u32> {
+        let pieces = waiting.pieces.iter().copied();
+        pieces.filter(|&piece| !self.gossip.is_early(waiting.from, piece))
+    }
+
     fn acknowledge(
         &mut self,
         waiting: &Waiting,
         serving: &Bitfield,
         actions: &mut Vec<PeerAction>,
     ) {
-        // What was sent to another is given back: the asker will find it there.
-        let pieces = waiting.pieces.iter().copied();
-        let pieces = pieces.filter(|&piece| !self.gossip.is_early(waiting.from, piece));
         let (mut follows, refused): (Vec<u32>, Vec<u32>) =
-            pieces.partition(|&piece| serving.get(piece));
+            self.not_early(waiting).partition(|&piece| serving.get(piece));
         follows.truncate(self.promised_soon(&follows));
+        self.answer(waiting, follows, refused, actions);
+    }
+
+    fn refuse(&mut self, waiting: &Waiting, actions: &mut Vec<PeerAction>) {
+        let refused = self.not_early(waiting).collect();
+        self.answer(waiting, Vec::new(), refused, actions);
+    }
+
+    fn answer(
+        &mut self,
+        waiting: &Waiting,
+        follows: Vec<u32>,
+        refused: Vec<u32>,
+        actions: &mut Vec<PeerAction>,
+    ) {
         if !follows.is_empty() && !self.lanes.contains_key(&waiting.from) {
             self.turns.push_back(waiting.from);
         }
@@ -463,8 +456,7 @@ impl Upload {
     /// What must always hold; for tests and the simulator.
     pub(super) fn check_invariants(&self) {
         self.outgoing.check_invariants();
-        assert_eq!(self.waiting.len(), self.waits.values().sum::<usize>());
-        assert!(self.waits.values().all(|waits| (1..=MAX_WAITING).contains(waits)));
+        self.waiting.check_invariants();
         assert!(self.lanes.len() <= MAX_LANES);
         assert_eq!(self.lanes.len(), self.turns.len());
         for slot in self.lanes.values().flat_map(|lane| &lane.slots) {

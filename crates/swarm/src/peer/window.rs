@@ -26,9 +26,9 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// A window that begins with its least.
-    pub(super) fn new(time: Duration, least: u64, most: u64, now: Instant) -> Self {
-        let least = least.min(most);
+    /// A window that begins with its least: the greater of two, where `most` lets it.
+    pub(super) fn new(time: Duration, least: [u64; 2], most: u64, now: Instant) -> Self {
+        let least = least[0].max(least[1]).min(most);
         Self { time, least, most, moved: 0, looked: now, bytes: least }
     }
 
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_window_comes_to_hold_what_moves_in_its_time() {
-        let mut window = Window::new(Duration::from_millis(200), 100, 5_000, at(0));
+        let mut window = Window::new(Duration::from_millis(200), [70, 100], 5_000, at(0));
         assert_eq!(window.bytes(), 100);
         window.moved(600);
         window.keep_time(at(20));
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn it_stays_within_its_bounds() {
-        let mut window = Window::new(Duration::from_millis(200), 100, 5_000, at(0));
+        let mut window = Window::new(Duration::from_millis(200), [70, 100], 5_000, at(0));
         for look in 1..40 {
             window.moved(50_000);
             window.keep_time(at(100 * look));
@@ -101,6 +101,6 @@ mod tests {
 
     #[test]
     fn a_bound_below_the_least_holds() {
-        assert_eq!(Window::new(LOOK, 100, 10, at(0)).bytes(), 10);
+        assert_eq!(Window::new(LOOK, [100, 7], 10, at(0)).bytes(), 10);
     }
 }
