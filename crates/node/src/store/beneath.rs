@@ -103,11 +103,7 @@ impl Root {
         name: &'a Name,
         missing: Missing,
     ) -> Result<Option<Parent<'a>>, WriteError> {
-        let bytes = name.as_bytes();
-        let (directory, leaf) = match bytes.iter().rposition(|&byte| byte == b'/') {
-            Some(slash) => (&bytes[..slash], &bytes[slash + 1..]),
-            None => (&b""[..], bytes),
-        };
+        let (directory, leaf) = split(name.as_bytes());
         let found = match self.directory(directory) {
             Err(Errno::NOENT) if missing == Missing::Leave => None,
             Ok(fd) => Some(fd),
@@ -233,7 +229,7 @@ impl Root {
     /// Names the directory that may not be written. What else stands in the way, [`Self::look`]
     /// finds.
     pub(super) fn admits(&self, name: &Name) -> Result<(), WriteError> {
-        let asked = directory_of(name);
+        let (asked, _) = split(name.as_bytes());
         if lock(&self.admitting).as_deref() == Some(asked) {
             return Ok(());
         }
@@ -241,8 +237,7 @@ impl Root {
         let fd = loop {
             match self.directory(directory) {
                 Err(Errno::NOENT) if !directory.is_empty() => {
-                    let above = directory.iter().rposition(|&byte| byte == b'/');
-                    directory = &directory[..above.unwrap_or(0)];
+                    (directory, _) = split(directory);
                 }
                 Err(_) => return Ok(()),
                 Ok(fd) => break fd,
@@ -265,7 +260,7 @@ impl Root {
 
     /// What stood under a name before this run; a regular file is opened to be read.
     pub(super) fn survey(&self, name: &Name) -> Result<Standing, WriteError> {
-        let directory = directory_of(name);
+        let (directory, _) = split(name.as_bytes());
         if lock(&self.missing).as_deref() == Some(directory) {
             return Ok(Standing::Nothing);
         }
@@ -340,10 +335,13 @@ impl Parent<'_> {
     }
 }
 
-/// The directory in which a name lies; empty for the destination itself.
-fn directory_of(name: &Name) -> &[u8] {
-    let bytes = name.as_bytes();
-    &bytes[..bytes.iter().rposition(|&byte| byte == b'/').unwrap_or(0)]
+/// The directory in which a name lies, empty for the destination itself, and the name's last
+/// component.
+fn split(name: &[u8]) -> (&[u8], &[u8]) {
+    match name.iter().rposition(|&byte| byte == b'/') {
+        Some(slash) => (&name[..slash], &name[slash + 1..]),
+        None => (b"", name),
+    }
 }
 
 /// Sets the mode of a directory that is open by path alone, as one that may not be read can only
