@@ -2,15 +2,18 @@
 //! order and any way that it may. It also knows what a peer must never want.
 
 use crate::input::Input;
-use crate::words::{RANKS, catalogue, layer};
+use crate::words::{self, RANKS, catalogue, layer};
 use content::{Bitfield, Catalogue, EntryIndex, PieceId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use swarm::Rank;
 use swarm::message::{Between, Envelope, Epoch, Message};
-use swarm::peer::{Fault, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
+use swarm::peer::{
+    Fault, Inspected, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId,
+};
 
 /// Something that the peer wants done, and that will end.
 enum Task {
+    Inspect(EntryIndex),
     Survey(EntryIndex),
     Salvage(PieceId),
     Record(EntryIndex),
@@ -77,6 +80,7 @@ impl Driver {
                 self.catalogue = (*catalogue).clone();
             }
             PeerAction::Receive { from, transfer, piece } => self.receive(from, transfer, piece),
+            PeerAction::Inspect(entry) => self.tasks.push(Task::Inspect(entry)),
             PeerAction::Survey(entry) => self.tasks.push(Task::Survey(entry)),
             PeerAction::Salvage(piece, _) => self.tasks.push(Task::Salvage(piece)),
             PeerAction::Record(entry, _) => self.tasks.push(Task::Record(entry)),
@@ -192,6 +196,12 @@ impl Driver {
             (choice == 1).then(|| Fault::Entry("a directory stands there".into()))
         };
         Some(match task {
+            Task::Inspect(entry) => {
+                let equal = choice > 5;
+                let differences = words::differences(input).only_if(!equal);
+                let bytes_in_place = input.wide();
+                PeerEvent::Inspected(entry, Inspected { differences, bytes_in_place })
+            }
             Task::Survey(entry) => {
                 let found = fault.map_or_else(|| Ok(self.survey(entry, input)), Err);
                 PeerEvent::Surveyed(entry, found)

@@ -7,7 +7,7 @@ use content::Span;
 use std::time::Duration;
 use swarm::message::{Envelope, Epoch, FromTracker, Message, Start, ToTracker};
 use swarm::peer::{Limits, Offered, Peer, PeerAction, PeerConfig, PeerEvent};
-use swarm::{Held, Instant, Offer, Rank};
+use swarm::{Held, Instant, Offer, Purpose, Rank};
 
 const PIECE: u64 = 16 * 1024;
 
@@ -40,6 +40,7 @@ pub fn peer(data: &[u8]) {
         window_bytes: 12 * PIECE,
         upload_window_bytes: 6 * PIECE,
         limits: if opening & 32 == 0 { Limits::default() } else { CAPPED },
+        purpose: if opening & 128 == 0 { Purpose::Transfer } else { Purpose::Check },
         patience: Duration::from_secs(30),
     };
     let peer = Peer::new(config, Instant::ZERO);

@@ -5,9 +5,9 @@ use crate::words::{self, RANKS};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use swarm::message::{Envelope, Message};
+use swarm::message::{Envelope, Message, ToTracker};
 use swarm::tracker::{Succession, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
-use swarm::{Instant, Rank};
+use swarm::{Instant, Lock, Purpose, Rank};
 
 struct World {
     tracker: Tracker,
@@ -24,6 +24,7 @@ pub fn tracker(data: &[u8]) {
         ranks: RANKS,
         colocated: opening & 1 == 1,
         patience: Duration::from_secs(30),
+        purpose: if opening & 128 == 0 { Purpose::Transfer } else { Purpose::Check },
         seed: 1,
     };
     let (tracker, actions) = if opening & 4 == 0 {
@@ -40,7 +41,7 @@ pub fn tracker(data: &[u8]) {
     if opening & 6 == 2 {
         for rank in 0..RANKS {
             for message in words::introduction(rank == 1, rank > 1, rank) {
-                world.say(Rank(rank), message);
+                world.say(Rank(rank), looking(message, config.purpose));
             }
         }
         assert!(world.tracker.tally().started);
@@ -48,6 +49,16 @@ pub fn tracker(data: &[u8]) {
     while !input.is_empty() {
         world.step(&mut input);
     }
+}
+
+/// An INIT as a job for this purpose has it.
+fn looking(mut message: ToTracker, purpose: Purpose) -> ToTracker {
+    if let ToTracker::Hello(hello) = &mut message
+        && let (Purpose::Check, Some(Ok(destination))) = (purpose, &mut hello.destination)
+    {
+        destination.lock = Lock::Unclaimed;
+    }
+    message
 }
 
 impl World {

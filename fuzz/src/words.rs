@@ -7,11 +7,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use swarm::message::WireOffer;
-use swarm::message::{Ack, Between, Epoch, FromTracker, Gains, Hello, HelloPart, HolderPieces};
+use swarm::message::{Ack, Between, Differing, Epoch, FromTracker, Gains, Hello, HelloPart};
 use swarm::message::{
-    PieceSet, Place, Recall, Rejoined, RequestNumber, Share, Start, Stop, ToTracker,
+    HolderPieces, PieceSet, Place, Recall, Rejoined, RequestNumber, Share, Start, Stop, ToTracker,
 };
-use swarm::{Counters, Destination, Lock, Outcome, Rank};
+use swarm::{Counters, Destination, Differences, Lock, Outcome, Rank};
 
 /// Ranks of the job; messages also come from beyond.
 pub const RANKS: u32 = 6;
@@ -239,6 +239,7 @@ fn wants(input: &mut Input<'_>) -> Vec<String> {
 fn hello(input: &mut Input<'_>) -> Hello {
     let lock = match input.below(6) {
         0 => Lock::Taken { nonce: input.byte().into(), owner: sentence(input) },
+        1 => Lock::Unclaimed,
         _ => Lock::Held { nonce: input.below(4) as u128 },
     };
     let destination = Destination {
@@ -261,6 +262,11 @@ fn hello(input: &mut Input<'_>) -> Hello {
             _ => Some(Ok(destination)),
         },
     }
+}
+
+/// What differs: anything that can.
+pub fn differences(input: &mut Input<'_>) -> Differences {
+    Differences::try_from(input.byte()).unwrap_or(Differences::MISSING)
 }
 
 /// What a peer says to the tracker.
@@ -304,6 +310,10 @@ pub fn to_tracker(input: &mut Input<'_>) -> ToTracker {
             lost: spans(input, ALL),
             pieces: pieces(input),
             entries: spans(input, 7),
+            differing: input.several(2, |input| Differing {
+                what: differences(input),
+                entries: Span { first: input.number(7), count: input.number(7) },
+            }),
             have_bytes: input.wide(),
         }),
     }

@@ -267,6 +267,12 @@ pub struct Common {
         value_parser = size::parse_rate
     )]
     pub limit_download: Option<u64>,
+    /// Say what is missing or different, rank by rank, and write nothing
+    ///
+    /// Every wanted file is read and compared: its content, mode and modification time. Nothing is
+    /// made, locked or changed at the destination. Status 0 where all is equal, 3 where not.
+    #[arg(verbatim_doc_comment, long)]
+    pub check: bool,
     /// How progress is shown on standard error
     ///
     /// auto is a bar on a terminal and a line now and then elsewhere (a launcher's pipe is no
@@ -301,9 +307,6 @@ pub struct NotYet {
     /// The bound on buffers of a rank
     #[arg(long, value_name = "SIZE", hide_short_help = true, allow_hyphen_values = true)]
     pub memory: Option<OsString>,
-    /// Say what is missing or different and write nothing
-    #[arg(long, hide_short_help = true)]
-    pub check: bool,
     /// Remove what the catalogue lacks
     #[arg(long, hide_short_help = true)]
     pub delete: bool,
@@ -318,7 +321,6 @@ impl NotYet {
         let given = [
             (self.shared_fs, "--shared-fs", "reading a parallel file system once"),
             (self.memory.is_some(), "--memory", "a bound on buffers that can be set"),
-            (self.check, "--check", "comparing a destination"),
             (self.delete, "--delete", "comparing a destination"),
             (self.dry_run, "--dry-run", "comparing a destination"),
         ];

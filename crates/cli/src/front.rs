@@ -22,7 +22,7 @@ pub enum Action {
     /// Start this program again under a launcher.
     Launch(Launch),
     /// Be a rank of a job.
-    Run(Orders),
+    Run(Box<Orders>),
     /// Simulate a job.
     Simulate(Simulation),
 }
@@ -142,7 +142,7 @@ fn orders(env: &Env, launcher: &Launcher, common: &Common, mut job: Job) -> Resu
         job.problem.get_or_insert(format!("{why:#}"));
     }
     let verbosity = common.verbose;
-    Ok(Action::Run(Orders { job, progress: common.progress, json, verbosity }))
+    Ok(Action::Run(Box::new(Orders { job, progress: common.progress, json, verbosity })))
 }
 
 fn command_given(env: &Env) -> Option<&'static str> {

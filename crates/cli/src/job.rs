@@ -14,7 +14,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use swarm::peer::Limits;
-use swarm::{Pattern, Rank};
+use swarm::{Pattern, Purpose, Rank};
 
 /// Said where something is wanted and no directory is named.
 pub const NOWHERE_TO_PUT: &str = "something is wanted, but there is nowhere to put it: \
@@ -133,6 +133,7 @@ fn bare_job(
     Job {
         began: env.began,
         command,
+        purpose: if common.check { Purpose::Check } else { Purpose::Transfer },
         shares: Vec::new(),
         wants: Vec::new(),
         into: None,

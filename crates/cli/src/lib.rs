@@ -6,6 +6,7 @@
 //! tested without MPI. Only [`run`] starts a node.
 
 pub mod args;
+pub mod compared;
 pub mod env;
 pub mod front;
 pub mod human;

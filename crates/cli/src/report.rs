@@ -1,9 +1,9 @@
 //! The table that the tracker prints at the end.
 
-use crate::human;
+use crate::{compared, human};
 use std::fmt::Write;
 use std::time::Duration;
-use swarm::{Counters, Outcome, PeerRow, PeerState, Report};
+use swarm::{Counters, Outcome, PeerRow, PeerState, Purpose, Report};
 
 /// With more ranks than this only totals, what is lost or incomplete, and the slowest are shown.
 const ROWS_MAX: usize = 64;
@@ -42,11 +42,16 @@ pub fn table(report: &Report) -> String {
         let rows: Vec<Cells> = report.peers.iter().map(cells).collect();
         write_table(&mut text, &rows);
     }
-    for row in &report.peers {
+    for row in report.peers.iter().filter(|row| !compared::is_listed(report, row)) {
         if let Some(reason) = &row.reason {
             let (state, reason) = (row.state.word(), human::safe(reason));
             let _ = writeln!(text, "{}: {state}: {reason}", place(row));
         }
+    }
+    if report.purpose == Purpose::Check {
+        compared::write_lists(&mut text, report);
+        let _ = writeln!(text, "{}", compared::summary(report));
+        return text;
     }
     missing(&mut text, report);
     let _ = writeln!(text, "{}", summary(report));
@@ -70,6 +75,8 @@ pub fn reasons(report: &Report) -> Vec<String> {
 fn long_job(text: &mut String, report: &Report) {
     let (fine, unfinished): (Vec<&PeerRow>, Vec<&PeerRow>) =
         report.peers.iter().partition(|row| row.state == PeerState::Complete);
+    let mut unfinished = unfinished;
+    unfinished.retain(|row| !compared::is_listed(report, row));
     if !unfinished.is_empty() {
         let _ = writeln!(text, "lost or incomplete:");
         let rows: Vec<Cells> = unfinished.into_iter().map(cells).collect();

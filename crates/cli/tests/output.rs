@@ -12,7 +12,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use support::{Sink, World, golden};
-use swarm::{Counters, Outcome, PeerRow, PeerState, Rank, Report};
+use swarm::{Counters, Differences, Outcome, PeerRow, PeerState, Purpose, Rank, Report, Unequal};
 
 const MIB: u64 = 1 << 20;
 
@@ -39,6 +39,7 @@ fn row(rank: u32, state: PeerState) -> PeerRow {
 
 fn sample(outcome: Outcome, peers: Vec<PeerRow>) -> Report {
     Report {
+        purpose: Purpose::Transfer,
         outcome,
         reasons: Vec::new(),
         elapsed: Duration::from_nanos(1_234_567_891),
@@ -47,6 +48,7 @@ fn sample(outcome: Outcome, peers: Vec<PeerRow>) -> Report {
         bytes_delivered: 3 * 999 * MIB,
         peers,
         missing: Vec::new(),
+        unequal: Vec::new(),
         tracker: Rank(0),
         tracker_messages: 42,
     }
@@ -87,6 +89,55 @@ fn a_table_has_a_row_a_rank_and_the_totals_last() {
 #[test]
 fn reasons_and_missing_files_stand_under_the_table() {
     golden("table-failed.txt", &report::table(&failed()));
+}
+
+/// A look that found so many ranks with the same to show, and one of its own.
+fn compared(alike: u32) -> Report {
+    let states = (1..=alike + 2).map(|rank| match rank {
+        1 => PeerState::Complete,
+        _ => PeerState::Incomplete,
+    });
+    let name = |text: &str| Name::new(text).unwrap();
+    let both = Differences::CONTENT.and(Differences::TIME);
+    let list = |ranks: std::ops::Range<u32>, what, more| Unequal {
+        ranks: ranks.map(Rank).collect(),
+        reason: "12 missing, 1 different".to_owned(),
+        names: vec![(name("a/missing"), Differences::MISSING), (name("b"), what)],
+        more,
+    };
+    let peers = states.zip(1..).map(|(state, rank)| {
+        let reason = (rank > 1).then(|| "12 missing, 1 different".to_owned());
+        let counters = Counters { bytes_reused: 24 * MIB, ..Counters::default() };
+        PeerRow { reason, counters, ..row(rank, state) }
+    });
+    Report {
+        purpose: Purpose::Check,
+        bytes_delivered: 0,
+        missing: vec![name("a/missing"), name("b")],
+        unequal: vec![
+            list(2..alike + 2, both, 11),
+            list(alike + 2..alike + 3, Differences::MODE, 0),
+        ],
+        ..sample(Outcome::Failed, peers.collect())
+    }
+}
+
+#[test]
+fn what_differs_is_listed_once_for_all_ranks_that_have_the_same_to_show() {
+    golden("table-check.txt", &report::table(&compared(2)));
+    let many = report::table(&compared(998));
+    assert!(many.contains("\nrank 2-999: incomplete: 12 missing"), "{many}");
+    assert!(many.lines().count() < 20, "{many}");
+}
+
+#[test]
+fn of_many_different_lists_only_the_first_are_shown() {
+    let mut report = compared(1);
+    report.unequal = (0..100)
+        .map(|rank| Unequal { ranks: vec![Rank(rank)], ..report.unequal[0].clone() })
+        .collect();
+    let table = report::table(&report);
+    assert!(table.contains("\nand 84 ranks more with other lists\n"), "{table}");
 }
 
 #[test]

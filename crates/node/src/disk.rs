@@ -114,6 +114,10 @@ impl Disk {
         self.loaded.remove(&transfer).expect("a piece is sent after it was read")
     }
 
+    pub(crate) fn inspect(&mut self, entry: EntryIndex) {
+        self.event(move |store| PeerEvent::Inspected(entry, store.inspect(entry)));
+    }
+
     pub(crate) fn survey(&mut self, entry: EntryIndex) {
         self.event(move |store| PeerEvent::Surveyed(entry, survey(store, entry)));
     }

@@ -4,14 +4,16 @@ use crate::interrupt::Interrupt;
 use content::PieceLen;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use swarm::Pattern;
 use swarm::peer::Limits;
+use swarm::{Pattern, Purpose};
 
 /// All that a rank is told. The placeholders are filled, the plan is applied.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// The command that was given.
     pub command: Command,
+    /// What the job is for.
+    pub purpose: Purpose,
     /// What this rank offers (`run`), or where it looks for the sources (`cast`).
     pub shares: Vec<Share>,
     /// What it wants; nothing where empty.

@@ -3,7 +3,7 @@
 
 use crate::job::{Command, Job, Naming};
 use crate::store::{
-    Destination, Partial, ShareError, ShareOptions, Shared, SharedEntry, exists, share,
+    Destination, Look, Partial, ShareError, ShareOptions, Shared, SharedEntry, exists, share,
 };
 use content::Name;
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 use swarm::message::Hello;
 use swarm::peer::Offered;
-use swarm::{Held, Lock, Offer};
+use swarm::{Held, Lock, Offer, Purpose};
 
 /// How long a job that comes to nothing waits for a destination that is being opened, or looked
 /// through.
@@ -58,7 +58,24 @@ pub(crate) struct Preparation {
     positions: Sender<Vec<u32>>,
     say: Sender<thread::Result<Prepared>>,
     said: Receiver<thread::Result<Prepared>>,
-    destination: Receiver<Option<Destination>>,
+    destination: Receiver<Option<Place>>,
+}
+
+/// The directory that what is wanted goes into.
+pub(crate) enum Place {
+    /// Made, and locked for this job or by another rank of it.
+    Claimed(Destination),
+    /// Only looked at.
+    Seen(Look),
+}
+
+impl Place {
+    fn facts(&self) -> swarm::Destination {
+        match self {
+            Self::Claimed(destination) => destination.facts(),
+            Self::Seen(look) => look.facts(),
+        }
+    }
 }
 
 impl Preparation {
@@ -94,7 +111,7 @@ impl Preparation {
     }
 
     /// The destination, where there is one; known once all that is offered is. Given once.
-    pub(crate) fn destination(&self) -> Option<Destination> {
+    pub(crate) fn destination(&self) -> Option<Place> {
         self.destination.try_recv().ok().flatten()
     }
 
@@ -103,7 +120,7 @@ impl Preparation {
     pub(crate) fn abandon(&self) {
         let (destination, say) = (self.destination.clone(), self.say.clone());
         begin_thread("abandoning", move || {
-            if let Ok(Some(destination)) = destination.recv_timeout(OPENING) {
+            if let Ok(Some(Place::Claimed(destination))) = destination.recv_timeout(OPENING) {
                 destination.abandon();
             }
             let _ = say.send(Ok(Prepared::Abandoned));
@@ -120,7 +137,7 @@ fn prepare(
     job: &Job,
     chosen: &Receiver<Vec<u32>>,
     say: &Sender<thread::Result<Prepared>>,
-    give: &Sender<Option<Destination>>,
+    give: &Sender<Option<Place>>,
 ) {
     // Nobody hears of it where the loop has ended.
     let tell = |prepared| drop(say.send(Ok(prepared)));
@@ -132,7 +149,9 @@ fn prepare(
     }
     let partials = match &destination {
         // Whoever shares the destination with the lock's holder leaves what lies there to it.
-        Some(Ok(destination)) if matches!(destination.facts().lock, Lock::Held { .. }) => {
+        Some(Ok(Place::Claimed(destination)))
+            if matches!(destination.facts().lock, Lock::Held { .. }) =>
+        {
             destination.partials(job.threads, &AtomicU64::new(0))
         }
         _ => Vec::new(),
@@ -169,18 +188,23 @@ fn sentence(error: &ShareError) -> String {
 
 /// Opens the destination where something is wanted, or where an earlier run left something to
 /// offer.
-fn open_destination(job: &Job) -> Option<Result<Destination, String>> {
+fn open_destination(job: &Job) -> Option<Result<Place, String>> {
     if job.problem.is_some() {
         return None;
     }
     let Some(into) = &job.into else {
         return (!job.wants.is_empty()).then(|| Err("there is no --into DIR to put it in".into()));
     };
+    if job.purpose != Purpose::Transfer {
+        let look = || Look::open(into, &job.host).map_err(|error| error.to_string());
+        return (!job.wants.is_empty()).then(|| look().map(Place::Seen));
+    }
     if job.wants.is_empty() && !exists(&into.join(OsStr::from_bytes(Name::RESERVED))) {
         return None;
     }
     let owner = format!("{}host {}, process {}", batch_job(), job.host, std::process::id());
-    let opened = Destination::open(into, &owner).map_err(|error| error.to_string());
+    let opened = Destination::open(into, &owner).map(Place::Claimed);
+    let opened = opened.map_err(|error| error.to_string());
     if job.wants.is_empty() { opened.ok().map(Ok) } else { Some(opened) }
 }
 
@@ -203,7 +227,7 @@ fn cache_directory() -> Option<PathBuf> {
     Some(cache.or_else(home)?.join("shoal"))
 }
 
-fn hello(job: &Job, destination: &Option<Result<Destination, String>>, present: &[bool]) -> Hello {
+fn hello(job: &Job, destination: &Option<Result<Place, String>>, present: &[bool]) -> Hello {
     let shown = |path: &Path| content::name::escape(path.as_os_str().as_bytes());
     Hello {
         host: job.host.clone(),

@@ -8,9 +8,10 @@ use content::{Catalogue, EntryIndex};
 use std::sync::Arc;
 use std::time::Duration;
 use swarm::message::{Envelope, Message};
-use swarm::peer::{Fault, Peer, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
+use swarm::peer::TransferId;
+use swarm::peer::{Fault, Inspected, Peer, PeerAction, PeerEvent, Salvaged, Stored, Surveyed};
 use swarm::tracker::TrackerEvent;
-use swarm::{Instant, Rank};
+use swarm::{Differences, Instant, Rank};
 
 /// Whose invariants.
 #[derive(Debug, Clone, Copy)]
@@ -210,6 +211,10 @@ impl World<'_> {
             }
             PeerAction::Salvage(piece, _) => {
                 self.at_once.push_back(PeerEvent::Salvaged(piece, Ok(Salvaged::Absent)));
+            }
+            PeerAction::Inspect(entry) => {
+                let looked = Inspected { differences: Differences::MISSING, bytes_in_place: 0 };
+                self.at_once.push_back(PeerEvent::Inspected(entry, looked));
             }
             PeerAction::Finish(entry) => self.name(rank, entry),
             PeerAction::Seal => self.at_once.push_back(PeerEvent::Sealed(Ok(()))),

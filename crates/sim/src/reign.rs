@@ -6,10 +6,10 @@ use crate::node::Life;
 use crate::scenario::{PIECE_BYTES, Scenario};
 use crate::world::{LONGEST_TICK, TICK, World};
 use std::time::Duration;
-use swarm::Rank;
 use swarm::message::{Envelope, FromTracker, Message};
 use swarm::peer::{Limits, Peer, PeerConfig};
 use swarm::tracker::{Succession, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
+use swarm::{Purpose, Rank};
 
 pub(crate) fn tracker_config(scenario: &Scenario, rank: u32) -> TrackerConfig {
     TrackerConfig {
@@ -17,6 +17,7 @@ pub(crate) fn tracker_config(scenario: &Scenario, rank: u32) -> TrackerConfig {
         ranks: scenario.peers + 1,
         colocated: false,
         patience: Duration::from_secs(scenario.patience_s),
+        purpose: Purpose::Transfer,
         seed: scenario.seed,
     }
 }
@@ -30,6 +31,7 @@ pub(crate) fn peer_config(scenario: &Scenario, rank: u32) -> PeerConfig {
         window_bytes: u64::from(scenario.window) * PIECE_BYTES,
         upload_window_bytes: u64::from(scenario.upload_window) * PIECE_BYTES,
         limits: Limits::default(),
+        purpose: Purpose::Transfer,
         patience: Duration::from_secs(scenario.patience_s),
     }
 }

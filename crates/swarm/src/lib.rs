@@ -10,6 +10,7 @@ pub mod channel;
 pub mod message;
 pub mod offer;
 pub mod peer;
+pub mod purpose;
 mod random;
 pub mod rank;
 pub mod report;
@@ -19,8 +20,9 @@ pub mod want;
 
 pub use channel::Channel;
 pub use offer::{Destination, Held, Lock, Offer};
+pub use purpose::{Differences, Purpose};
 pub use rank::Rank;
-pub use report::{Counters, Outcome, PeerRow, PeerState, Report};
+pub use report::{Counters, Outcome, PeerRow, PeerState, Report, Unequal};
 pub use time::Instant;
 pub use want::{Pattern, PatternError};
 

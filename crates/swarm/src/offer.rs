@@ -52,4 +52,6 @@ pub enum Lock {
         /// Who has it, for people: job, host and process.
         owner: String,
     },
+    /// Nobody of this job wants it: the destination is only looked at.
+    Unclaimed,
 }

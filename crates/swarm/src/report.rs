@@ -1,6 +1,6 @@
 //! What the tracker says at the end: the outcome, and a row for each rank.
 
-use crate::Rank;
+use crate::{Differences, Purpose, Rank};
 use content::Name;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -103,6 +103,8 @@ pub struct PeerRow {
 /// The tracker's report of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
+    /// What the job was for.
+    pub purpose: Purpose,
     /// How the job ended.
     pub outcome: Outcome,
     /// Why, where it was refused or something is missing: sentences for people.
@@ -119,8 +121,24 @@ pub struct Report {
     pub peers: Vec<PeerRow>,
     /// Wanted files that some live rank lacks, in order of the catalogue.
     pub missing: Vec<Name>,
+    /// What differs, where the job was a look at that: a list for all ranks that have the same to
+    /// show, in order of their first ranks.
+    pub unequal: Vec<Unequal>,
     /// The rank that tracked at the end.
     pub tracker: Rank,
     /// Control messages that the tracker received and sent.
     pub tracker_messages: u64,
+}
+
+/// What differs at the destinations of some ranks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unequal {
+    /// The ranks, one at least.
+    pub ranks: Vec<Rank>,
+    /// How much of it, or why they could not be looked at: the reason in their rows.
+    pub reason: String,
+    /// The first names in order of the catalogue, and what differs.
+    pub names: Vec<(Name, Differences)>,
+    /// How many more there are.
+    pub more: u64,
 }

@@ -8,7 +8,7 @@ use swarm::message::{Between, Envelope, Epoch, FromTracker, Gains, Hello, HelloP
 use swarm::message::{RequestNumber, Start, Stop, ToTracker, WireOffer};
 use swarm::peer::{Limits, Offered, Peer, PeerAction, PeerConfig, PeerEvent};
 use swarm::tracker::{Tracker, TrackerAction, TrackerConfig, TrackerEvent};
-use swarm::{Counters, Held, Instant, Offer, Outcome, Rank};
+use swarm::{Counters, Held, Instant, Offer, Outcome, Purpose, Rank};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -21,6 +21,7 @@ fn peer() -> Peer {
         window_bytes: 1 << 24,
         upload_window_bytes: 1 << 24,
         limits: Limits::default(),
+        purpose: Purpose::Transfer,
         patience: PATIENCE,
     };
     Peer::new(config, Instant::ZERO)
@@ -32,7 +33,14 @@ fn tracker() -> Tracker {
 
 fn tracker_of(ranks: u32) -> Tracker {
     let rank = Rank::TRACKER;
-    let config = TrackerConfig { rank, ranks, colocated: false, patience: PATIENCE, seed: 1 };
+    let config = TrackerConfig {
+        rank,
+        ranks,
+        colocated: false,
+        patience: PATIENCE,
+        purpose: Purpose::Transfer,
+        seed: 1,
+    };
     Tracker::new(config, Instant::ZERO)
 }
 

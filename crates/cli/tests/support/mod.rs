@@ -128,7 +128,7 @@ impl World {
     /// The orders of a command line that is right.
     pub(crate) fn orders(&self) -> Orders {
         match self.decide() {
-            Ok(Action::Run(orders)) => orders,
+            Ok(Action::Run(orders)) => *orders,
             other => panic!("{:?} gives no job, but {other:?}", self.args),
         }
     }

@@ -4,7 +4,7 @@
 use super::{Closing, Ended, Node};
 use crate::disk::{self, Disk};
 use crate::job::Job;
-use crate::prepare::{Inventory, Preparation, Prepared};
+use crate::prepare::{Inventory, Place, Preparation, Prepared};
 use crate::store::Store;
 use crate::transport::Ticket;
 use content::{Bitfield, Catalogue, EntryIndex};
@@ -35,6 +35,7 @@ pub(super) fn new(job: &Job, rank: Rank, ranks: u32, now: Instant) -> Peer {
         window_bytes: WINDOW_BYTES,
         upload_window_bytes: UPLOAD_WINDOW_BYTES,
         limits: job.limits,
+        purpose: job.purpose,
         patience: job.patience,
     };
     Peer::new(config, now)
@@ -149,8 +150,14 @@ impl Node<'_> {
             "START"
         );
         let Inventory { shared, partials, .. } = *inventory;
-        let store =
-            Store::new(Arc::clone(&catalogue), wanted, shared, local, partials, destination);
+        let all = Arc::clone(&catalogue);
+        let store = match destination {
+            Some(Place::Seen(look)) => Store::looking(all, &wanted, shared, Some(look)),
+            Some(Place::Claimed(destination)) => {
+                Store::new(all, wanted, shared, local, partials, Some(destination))
+            }
+            None => Store::new(all, wanted, shared, local, partials, None),
+        };
         self.disk = Some(Disk::new(store, catalogue, self.job.threads, self.pool.clone()));
     }
 
@@ -168,6 +175,7 @@ impl Node<'_> {
     fn disk_action(&mut self, action: PeerAction) -> Option<PeerEvent> {
         let disk = self.disk.as_mut().expect("the disk is there from START on");
         match action {
+            PeerAction::Inspect(entry) => disk.inspect(entry),
             PeerAction::Survey(entry) => disk.survey(entry),
             PeerAction::Salvage(piece, expected) => disk.salvage(piece, expected),
             PeerAction::Record(entry, range) => disk.record(entry, range),

@@ -328,7 +328,8 @@ impl Root {
 }
 
 impl Parent<'_> {
-    fn open(&self) -> rustix::io::Result<File> {
+    /// Opens the regular file of this name to be read.
+    pub(super) fn open(&self) -> rustix::io::Result<File> {
         let flags =
             OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         rustix::fs::openat(&self.fd, self.leaf, flags, Mode::empty()).map(File::from)

@@ -55,6 +55,11 @@ pub(super) fn identity(shoal: &OwnedFd) -> io::Result<u128> {
     })
 }
 
+/// The directory's identity where it has one that can be read.
+pub(super) fn known_identity(shoal: &OwnedFd) -> Option<u128> {
+    parse_number(&read(shoal, ID).ok()??)
+}
+
 fn make_identity(shoal: &OwnedFd, id: u128) -> io::Result<()> {
     let temporary = format!("id-{:032x}{TEMPORARY}", random()?);
     write_new(shoal, &temporary, format!("{id:032x}\n").as_bytes())?;

@@ -89,7 +89,7 @@ pub enum DestinationError {
 }
 
 impl DestinationError {
-    fn new(into: &Path, source: impl Into<io::Error>) -> Self {
+    pub(super) fn new(into: &Path, source: impl Into<io::Error>) -> Self {
         let (into, source) = (into.to_owned(), source.into());
         match Errno::from_io_error(&source) {
             Some(Errno::NOSPC | Errno::DQUOT) => Self::NoSpace { into },

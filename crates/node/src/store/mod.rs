@@ -15,6 +15,7 @@ mod digest;
 mod error;
 mod files;
 mod finish;
+mod look;
 mod partial;
 mod resume;
 mod salvage;
@@ -31,6 +32,7 @@ mod tests;
 
 pub use destination::{Destination, DestinationError};
 pub use error::{ReadError, WriteError};
+pub use look::Look;
 pub use resume::Partial;
 pub use salvage::Salvage;
 pub use share::{ShareError, ShareOptions, Shared, SharedEntry, exists, share};
@@ -60,6 +62,8 @@ pub struct Store {
     /// Files on this rank that may have the content of a wanted entry, by entry number.
     local: HashMap<u32, PathBuf>,
     destination: Option<Destination>,
+    /// The destination of a store that only looks.
+    look: Option<Look>,
     /// The names that had files in `.shoal` at the start.
     leftovers: HashSet<PartName>,
     states: States,
@@ -98,6 +102,7 @@ impl Store {
             local: HashMap::new(),
             leftovers: destination.as_ref().map(Destination::leftovers).unwrap_or_default(),
             destination,
+            look: None,
             states: States::default(),
             files: Files::default(),
             writer: SparseWriter::default(),
@@ -126,6 +131,25 @@ impl Store {
         }
         store.expect_sealed();
         store
+    }
+
+    /// A store that only compares what stands at a destination with the wanted entries, as
+    /// [`Self::inspect`] does, and writes nothing.
+    ///
+    /// # Panics
+    ///
+    /// Panics where `wanted` is not over the catalogue's entries, or something is wanted without a
+    /// destination.
+    pub fn looking(
+        catalogue: Arc<Catalogue>,
+        wanted: &Bitfield,
+        shared: Vec<SharedEntry>,
+        look: Option<Look>,
+    ) -> Self {
+        assert!(wanted.is_empty() || look.is_some(), "wanted files need a destination");
+        let nothing = Bitfield::new(wanted.len());
+        let store = Self::new(catalogue, nothing, shared, Vec::new(), Vec::new(), None);
+        Self { look, ..store }
     }
 
     /// Lets a large file that stands at the destination be hashed by several threads.

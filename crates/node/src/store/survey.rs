@@ -105,7 +105,7 @@ impl Store {
     }
 
     /// The hashes of all pieces of a file; `None` where it changes meanwhile.
-    fn hash_whole(
+    pub(super) fn hash_whole(
         &self,
         file: &File,
         stamp: Stamp,

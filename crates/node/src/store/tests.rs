@@ -3,6 +3,7 @@
 mod destination;
 mod escape;
 mod grow;
+mod look;
 mod resume;
 mod salvage;
 mod serve;

@@ -126,7 +126,7 @@ fn make_link(destination: &Destination, entry: &Entry, target: &[u8]) -> Result<
     destination.root.install(shoal, &temporary, &entry.name)
 }
 
-fn has_time(found: &Stat, metadata: &Metadata) -> bool {
+pub(super) fn has_time(found: &Stat, metadata: &Metadata) -> bool {
     let modified = metadata.modified;
     (found.st_mtime, u64::from(modified.nanoseconds)) == (modified.seconds, found.st_mtime_nsec)
 }

@@ -21,7 +21,7 @@ pub(crate) use parts::cut;
 pub use parts::{PART_BYTES, parts};
 pub use pieces::PieceSet;
 pub use place::{Nearness, Place, Share};
-pub use to_tracker::{Gains, Recall, Rejoined, Stop, ToTracker, WireOffer};
+pub use to_tracker::{Differing, Gains, Recall, Rejoined, Stop, ToTracker, WireOffer};
 
 use crate::{Channel, MAX_MESSAGE_LEN, Rank};
 use serde::de::DeserializeOwned;

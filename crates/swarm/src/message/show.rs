@@ -81,6 +81,14 @@ impl fmt::Display for ToTracker {
             Self::Update(gains) => {
                 let (pieces, files) = (Runs(&gains.pieces), Runs(&gains.entries));
                 write!(f, "update: gained pieces {pieces}; complete files {files}")?;
+                for differing in &gains.differing {
+                    write!(
+                        f,
+                        "; files {}: {}",
+                        Runs(&[differing.entries]),
+                        differing.what.words()
+                    )?;
+                }
                 if gains.lost.is_empty() {
                     Ok(())
                 } else {

@@ -1,7 +1,7 @@
 //! What a peer says to the tracker.
 
 use super::{Hello, HelloPart, PieceSet};
-use crate::{Channel, Counters, Outcome, Rank};
+use crate::{Channel, Counters, Differences, Outcome, Rank};
 use content::{Catalogue, Entry, EntryIndex, Span};
 use serde::{Deserialize, Serialize};
 
@@ -79,8 +79,19 @@ pub struct Gains {
     pub pieces: Vec<Span>,
     /// Entries that are complete under their own name.
     pub entries: Vec<Span>,
+    /// Entries that are not as the catalogue has them, where the job is a look at that.
+    pub differing: Vec<Differing>,
     /// Bytes, of all that it is to write, that are there and verified.
     pub have_bytes: u64,
+}
+
+/// Entries that differ in the same from the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Differing {
+    /// In what.
+    pub what: Differences,
+    /// Which.
+    pub entries: Span,
 }
 
 /// What a peer tells a tracker that took over, in parts. Numbers of entries and pieces are those of
@@ -150,7 +161,8 @@ impl Rejoined {
 impl Gains {
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        self.pieces.is_empty() && self.lost.is_empty() && self.entries.is_empty()
+        let entries = self.entries.is_empty() && self.differing.is_empty();
+        entries && self.pieces.is_empty() && self.lost.is_empty()
     }
 }
 

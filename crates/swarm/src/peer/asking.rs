@@ -19,6 +19,9 @@ const LESS_BUSY: u32 = 2;
 impl Session {
     /// Asks for as much as the window lets it, and the tracker for holders where none is known.
     pub(super) fn pump(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
+        if self.inspection.is_some() {
+            return;
+        }
         self.tell_need(actions);
         self.salvage_more(actions);
         // Hashes are recorded at the destination: they, too, wait until that is known to have room.

@@ -91,6 +91,17 @@ impl Entries {
         }
     }
 
+    /// As [`Self::new`], where nothing of all that is wanted is to be written.
+    pub(super) fn untouched(catalogue: &Catalogue, wanted: Bitfield) -> Self {
+        let nothing = Self::new(catalogue, Bitfield::new(catalogue.entry_count()));
+        Self { wanted, ..nothing }
+    }
+
+    /// Bytes of wanted entries were found in place.
+    pub(super) fn found(&mut self, bytes: u64) {
+        self.have_bytes += bytes;
+    }
+
     /// All entries that are to be written, by number.
     pub(super) fn wanted(&self) -> &Bitfield {
         &self.wanted

@@ -1,5 +1,6 @@
 //! What can happen to a peer, and what it can want done: the whole interface to its driver.
 
+use super::Inspected;
 use crate::message::{Envelope, Hello, Message};
 use crate::tracker::Succession;
 use crate::{Offer, Outcome, Rank};
@@ -31,6 +32,8 @@ pub enum PeerEvent {
     Lost(Rank),
     /// What stands at the destination for an entry.
     Surveyed(EntryIndex, Result<Surveyed, Fault>),
+    /// How what stands at the destination compares with an entry.
+    Inspected(EntryIndex, Inspected),
     /// Whether a piece was found at the destination, or in a local copy of the source, and written.
     Salvaged(PieceId, Result<Salvaged, Fault>),
     /// A piece of this many bytes came; none where it was withdrawn.
@@ -129,6 +132,9 @@ pub enum PeerAction {
     },
     /// See what stands at the destination; ends with [`PeerEvent::Surveyed`].
     Survey(EntryIndex),
+    /// Compare what stands at the destination with the entry, and change nothing; ends with
+    /// [`PeerEvent::Inspected`].
+    Inspect(EntryIndex),
     /// Look for a piece with this hash at the destination and write it; ends with
     /// [`PeerEvent::Salvaged`].
     Salvage(PieceId, Hash),

@@ -17,6 +17,7 @@ mod gone;
 mod gossip;
 mod hashes;
 mod holders;
+mod inspect;
 mod interrupt;
 mod invariants;
 mod lane;
@@ -34,6 +35,7 @@ mod upload;
 mod window;
 
 pub use event::{Fault, Offered, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
+pub use inspect::Inspected;
 pub use pace::Limits;
 
 use crate::message::{
@@ -41,7 +43,7 @@ use crate::message::{
 };
 use crate::time::asleep;
 use crate::tracker::find;
-use crate::{Held, Instant, Outcome, Rank};
+use crate::{Held, Instant, Outcome, Purpose, Rank};
 use content::{Bitfield, Catalogue};
 use opening::Opening;
 use session::Session;
@@ -66,6 +68,8 @@ pub struct PeerConfig {
     pub upload_window_bytes: u64,
     /// Its caps.
     pub limits: Limits,
+    /// What the job is for.
+    pub purpose: Purpose,
     /// A tracker silent for so long is lost.
     pub patience: Duration,
 }

@@ -1,7 +1,7 @@
 //! What this peer has to tell the tracker, and what it has to ask.
 
-use crate::Instant;
-use crate::message::{Gains, ToTracker, parts};
+use crate::message::{Differing, Gains, ToTracker, parts};
+use crate::{Differences, Instant};
 use content::{Bitfield, Span};
 use serde::Serialize;
 use std::time::Duration;
@@ -28,6 +28,7 @@ pub(super) struct News {
     entries: Vec<u32>,
     /// All entries that were ever told, or will be.
     complete: Bitfield,
+    differing: Vec<(u32, Differences)>,
     since: Option<Instant>,
     /// Pieces in a batch.
     batch: usize,
@@ -42,6 +43,7 @@ impl News {
             pieces: Vec::new(),
             entries: Vec::new(),
             complete: Bitfield::new(entry_count),
+            differing: Vec::new(),
             since: None,
             batch,
             due: false,
@@ -72,6 +74,18 @@ impl News {
         self.since.get_or_insert(now);
     }
 
+    /// An entry is not as the catalogue has it.
+    pub(super) fn differs(&mut self, now: Instant, entry: u32, what: Differences) {
+        self.differing.push((entry, what));
+        self.since.get_or_insert(now);
+    }
+
+    /// All that differs is told anew, with what else is new.
+    pub(super) fn differ_again(&mut self, all: Vec<(u32, Differences)>) {
+        self.differing = all;
+        self.since.get_or_insert(Instant::ZERO);
+    }
+
     /// The updates that are due.
     pub(super) fn take_due(&mut self, now: Instant, have_bytes: u64) -> Vec<ToTracker> {
         let old = self.since.is_some_and(|since| now.since(since) >= MAX_WAIT);
@@ -93,9 +107,23 @@ impl News {
         let lost = runs(&mut self.lost).map(Item::Lost);
         let pieces = runs(&mut self.pieces).map(Item::Piece);
         let entries = runs(&mut self.entries).map(Item::Entry);
-        let updates = parts(lost.chain(pieces).chain(entries)).into_iter();
+        let differing = runs_of(&mut self.differing).into_iter().map(Item::Differing);
+        let updates = parts(lost.chain(pieces).chain(entries).chain(differing)).into_iter();
         updates.map(|items| ToTracker::Update(gains(items, have_bytes))).collect()
     }
+}
+
+/// Entries that differ alike, as runs.
+fn runs_of(differing: &mut Vec<(u32, Differences)>) -> Vec<Differing> {
+    differing.sort_unstable_by_key(|&(entry, what)| (what, entry));
+    let all = std::mem::take(differing);
+    let alike = all.chunk_by(|a, b| a.1 == b.1);
+    let runs = alike.flat_map(|chunk| {
+        let what = chunk[0].1;
+        let entries = Span::join(chunk.iter().map(|&(entry, _)| entry));
+        entries.into_iter().map(move |entries| Differing { what, entries })
+    });
+    runs.collect()
 }
 
 /// One thing to tell. An update takes as many as fit a message, what was lost first.
@@ -104,6 +132,7 @@ enum Item {
     Lost(Span),
     Piece(Span),
     Entry(Span),
+    Differing(Differing),
 }
 
 fn gains(items: Vec<Item>, have_bytes: u64) -> Gains {
@@ -113,6 +142,7 @@ fn gains(items: Vec<Item>, have_bytes: u64) -> Gains {
             Item::Lost(span) => gains.lost.push(span),
             Item::Piece(span) => gains.pieces.push(span),
             Item::Entry(span) => gains.entries.push(span),
+            Item::Differing(differing) => gains.differing.push(differing),
         }
     }
     gains

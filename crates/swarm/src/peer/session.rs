@@ -7,6 +7,7 @@ use super::gone::Settling;
 use super::gossip::Gossip;
 use super::hashes::Hashes;
 use super::holders::Holders;
+use super::inspect::Inspection;
 use super::news::{News, Questions};
 use super::pace::Pace;
 use super::picker::Picker;
@@ -15,7 +16,7 @@ use super::upload::{MAX_BATCH, Upload};
 use super::window::Window;
 use super::{Fault, Offered, PeerAction, PeerConfig, PeerEvent};
 use crate::message::{Between, FromTracker, Gains, Message, Place, Stop, ToTracker, cut};
-use crate::{Counters, Held, Instant, Rank};
+use crate::{Counters, Held, Instant, Purpose, Rank};
 use content::{Bitfield, Catalogue, EntryIndex, HashRange, Kind, Name, PieceId, Span};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,6 +44,8 @@ pub(super) struct Session {
     pub(super) entries: Entries,
     pub(super) picker: Picker,
     pub(super) holders: Holders,
+    /// What was compared, where nothing is fetched.
+    pub(super) inspection: Option<Inspection>,
     /// From how far away pieces may be fetched.
     pub(super) reach: Reach,
     pub(super) download: Download,
@@ -134,7 +137,11 @@ impl Session {
             holders: Holders::new(pieces, config.rank),
             reach: Reach::default(),
             picker: Picker::new(pieces, cursor as u32, u64::from(config.rank.0)),
-            entries: Entries::new(&catalogue, wanted),
+            entries: match config.purpose {
+                Purpose::Transfer => Entries::new(&catalogue, wanted),
+                Purpose::Check => Entries::untouched(&catalogue, wanted),
+            },
+            inspection: (config.purpose != Purpose::Transfer).then(Inspection::default),
             download: Download::default(),
             news: News::new(catalogue.entry_count(), config.batch as usize),
             questions: Questions::new(),
@@ -164,6 +171,7 @@ impl Session {
         self.upload.gossip = Gossip::new(&self.serving, neighbours, Arc::clone(&self.reach.place));
         self.upload.gossip.begin(&self.serving, actions);
         self.entries.survey_more(actions);
+        self.inspect_more(actions);
     }
 
     /// Time has passed: what waits for a cap may go on.
@@ -177,6 +185,7 @@ impl Session {
     pub(super) fn handle(&mut self, now: Instant, event: PeerEvent, actions: &mut Vec<PeerAction>) {
         match event {
             PeerEvent::Surveyed(entry, Ok(found)) => self.on_surveyed(now, entry, found, actions),
+            PeerEvent::Inspected(entry, it) => self.on_inspected(now, entry, &it, actions),
             PeerEvent::Surveyed(entry, Err(fault)) => self.on_fault(entry, fault, actions),
             PeerEvent::Salvaged(piece, result) => self.on_salvaged(now, piece, result, actions),
             PeerEvent::Received(transfer, len) => self.on_received(now, transfer, len, actions),
@@ -364,6 +373,12 @@ impl Session {
     }
 
     fn seal_when_done(&mut self, actions: &mut Vec<PeerAction>) {
+        if self.inspection.is_some() {
+            if self.is_inspected() {
+                self.entries.sealing = Sealing::Done;
+            }
+            return;
+        }
         let done = self.entries.all_closed() && self.download.is_idle();
         if done && self.entries.sealing == Sealing::Open {
             self.entries.sealing = Sealing::Begun;

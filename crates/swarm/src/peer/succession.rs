@@ -389,7 +389,8 @@ enum Item {
 impl Session {
     /// All that a new tracker must know of this peer. What was asked of the last one is asked anew.
     fn recall(&mut self, own: &Bitfield, finished: Option<Outcome>) -> Vec<ToTracker> {
-        self.updates = 0;
+        let again = self.tell_differences_again();
+        self.updates = again.len() as u32;
         self.settling = None;
         self.questions.ask_again();
         let own = own.spans().map(Item::Own);
@@ -401,7 +402,7 @@ impl Session {
         let stop = self.stopped.then(|| Stop {
             cannot_receive: self.entries.why_not().map(|why| cut(why, ToTracker::MAX_SENTENCE_LEN)),
             counters: self.counters(),
-            updates: 0,
+            updates: self.updates,
         });
         let awaits_admission = !self.admitted && !halted && stop.is_none();
         say.push(ToTracker::Rejoined(Box::new(Rejoined {
@@ -413,6 +414,7 @@ impl Session {
             awaits_admission,
             stop,
         })));
+        say.extend(again);
         say.extend(self.holders.banned().map(ToTracker::Shun));
         say
     }

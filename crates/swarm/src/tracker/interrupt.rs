@@ -51,7 +51,7 @@ impl Tracker {
             member.interrupted.get_or_insert_with(|| why.to_owned());
         }
         let (outcome, reasons) = match &self.phase {
-            Phase::Serving(job) => judge(job, &self.members),
+            Phase::Serving(job) => judge(self.config.purpose, job, &self.members),
             _ => (Outcome::Failed, vec![format!("{why} before anything was transferred")]),
         };
         self.conclude(now, outcome, reasons, actions);
@@ -87,7 +87,7 @@ impl Tracker {
             return;
         };
         let before = *outcome;
-        (*outcome, *reasons) = judge(job, &self.members);
+        (*outcome, *reasons) = judge(self.config.purpose, job, &self.members);
         if *outcome != before {
             let (outcome, lost) = (*outcome, self.has_lost());
             self.tell_live(&FromTracker::Finish { outcome, lost }, actions);

@@ -3,7 +3,7 @@
 use super::member::Member;
 use super::{Phase, Tracker, TrackerAction};
 use crate::Rank;
-use crate::message::{FromTracker, Gains};
+use crate::message::{Differing, FromTracker, Gains};
 use content::{Bitfield, Catalogue, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -98,6 +98,18 @@ impl Job {
     }
 }
 
+/// Takes which entries are otherwise at a member's destination, no more than there are.
+fn take_differing(member: &mut Member, differing: &[Differing], entries: u32) {
+    let spans: Vec<Span> = differing.iter().map(|it| it.entries).collect();
+    if Span::all_checked(&spans, entries).count() < spans.len() {
+        return;
+    }
+    for Differing { what, entries: span } in differing {
+        let set = member.differing.entry(*what).or_insert_with(|| Bitfield::new(entries));
+        set.insert_range(span.first..span.first + span.count);
+    }
+}
+
 impl Tracker {
     /// Takes what a peer gained and lost. Numbers beyond the catalogue are left out: the peer's
     /// fault, not ours.
@@ -117,6 +129,7 @@ impl Tracker {
         for range in Span::all_checked(&gains.entries, entries) {
             member.complete.insert_range(range);
         }
+        take_differing(member, &gains.differing, entries);
         member.have_bytes = gains.have_bytes.min(member.wanted_bytes);
     }
 

@@ -1,7 +1,7 @@
 //! What the tracker knows of one rank.
 
 use crate::message::{Hello, HelloPart, PieceSet, Stop, ToTracker, WireOffer};
-use crate::{Counters, Destination, Instant, Rank};
+use crate::{Counters, Destination, Differences, Instant, Rank};
 use content::{Bitfield, Catalogue, Entry, Name, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -62,6 +62,8 @@ pub(super) struct Member {
     pub(super) assigned: Bitfield,
     /// Entries that it has completed.
     pub(super) complete: Bitfield,
+    /// Entries that are otherwise than the catalogue has them, by what differs.
+    pub(super) differing: BTreeMap<Differences, Bitfield>,
     /// Bytes of the assigned entries.
     pub(super) wanted_bytes: u64,
     /// Of those, bytes that it has.
@@ -114,6 +116,7 @@ impl Member {
             wanted: Bitfield::default(),
             assigned: Bitfield::default(),
             complete: Bitfield::default(),
+            differing: BTreeMap::new(),
             wanted_bytes: 0,
             have_bytes: 0,
             need_bytes: None,

@@ -18,6 +18,7 @@ mod places;
 mod rejoin;
 mod report;
 mod resolve;
+mod unequal;
 mod watch;
 
 pub use rejoin::Succession;
@@ -26,7 +27,7 @@ pub(crate) use resolve::find;
 use crate::message::{Epoch, FromTracker, ToTracker};
 use crate::random::Random;
 use crate::report::{Outcome, Report};
-use crate::{Instant, Rank};
+use crate::{Instant, Purpose, Rank};
 use interrupt::Interruption;
 use job::Job;
 use member::{Member, Standing};
@@ -45,6 +46,8 @@ pub struct TrackerConfig {
     pub colocated: bool,
     /// A rank silent for so long is lost.
     pub patience: Duration,
+    /// What the job is for.
+    pub purpose: Purpose,
     /// The seed of its choices.
     pub seed: u64,
 }
@@ -382,7 +385,7 @@ impl Tracker {
     /// Everybody has stopped: says FINISH with what came out.
     fn finish(&mut self, now: Instant, actions: &mut Vec<TrackerAction>) {
         let Phase::Serving(job) = &self.phase else { unreachable!("only a served job finishes") };
-        let (outcome, reasons) = report::judge(job, &self.members);
+        let (outcome, reasons) = report::judge(self.config.purpose, job, &self.members);
         self.conclude(now, outcome, reasons, actions);
     }
 
@@ -427,7 +430,14 @@ impl Tracker {
         };
         let ends = self.peers().count() as u64;
         let why = (*outcome, reasons.clone());
-        let mut report = report::make(&self.members, job.as_deref(), why, self.started, *finished);
+        let mut report = report::make(
+            self.config.purpose,
+            &self.members,
+            job.as_deref(),
+            why,
+            self.started,
+            *finished,
+        );
         report.tracker = self.config.rank;
         report.tracker_messages = self.messages + ends;
         report

@@ -2,15 +2,19 @@
 
 use super::job::Job;
 use super::member::{Member, Standing};
-use crate::{Counters, Instant, Outcome, PeerRow, PeerState, Rank, Report};
+use super::unequal::{self, DifferingSets};
+use crate::{Counters, Instant, Outcome, PeerRow, PeerState, Purpose, Rank, Report};
 use content::{Bitfield, Catalogue, EntryIndex, Kind, Name};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
 /// How a job ended, and why it did not end well.
-pub(super) fn judge(job: &Job, members: &[Member]) -> (Outcome, Vec<String>) {
+pub(super) fn judge(purpose: Purpose, job: &Job, members: &[Member]) -> (Outcome, Vec<String>) {
     let complete = CompleteSets::new(members);
+    if purpose == Purpose::Check {
+        return unequal::judge(members, &complete);
+    }
     let lost = members.iter().any(Member::is_lost);
     let (mut refused, mut obtainable, mut unobtainable) = (false, false, false);
     let mut interrupted: Vec<(usize, &str)> = Vec::new();
@@ -125,7 +129,7 @@ fn last_counters(member: &Member) -> (Counters, bool) {
 }
 
 /// What is complete in each destination, whoever wrote it.
-struct CompleteSets {
+pub(super) struct CompleteSets {
     by_destination: BTreeMap<u128, Bitfield>,
 }
 
@@ -143,7 +147,7 @@ impl CompleteSets {
     }
 
     /// The entries that a member wants and its destination lacks.
-    fn lacks(&self, member: &Member) -> Bitfield {
+    pub(super) fn lacks(&self, member: &Member) -> Bitfield {
         let mut lacks = member.wanted.clone();
         if let Some(set) = member.destination().and_then(|at| self.by_destination.get(&at.id)) {
             lacks.subtract(set);
@@ -154,6 +158,7 @@ impl CompleteSets {
 
 /// Makes the report. The caller adds what it knows of the tracker itself.
 pub(super) fn make(
+    purpose: Purpose,
     members: &[Member],
     job: Option<&Job>,
     (outcome, reasons): (Outcome, Vec<String>),
@@ -162,6 +167,7 @@ pub(super) fn make(
 ) -> Report {
     let begun = started.unwrap_or(stopped);
     let complete = CompleteSets::new(members);
+    let differing = (purpose == Purpose::Check).then(|| DifferingSets::new(members));
     let mut missing = job.map(|job| Bitfield::new(job.catalogue.entry_count()));
     let mut peers = Vec::with_capacity(members.len());
     for (rank, member) in members.iter().enumerate() {
@@ -172,11 +178,26 @@ pub(super) fn make(
         if let (Some(missing), true) = (&mut missing, member.is_live()) {
             missing.union_with(&lacks);
         }
-        peers.push(row(Rank(rank as u32), members, job, &reasons, &lacks, begun..stopped));
+        let mut row = row(Rank(rank as u32), members, job, &reasons, &lacks, begun..stopped);
+        if let Some(differing) = differing.as_ref().filter(|_| is_unexplained(member, &lacks)) {
+            row.reason = Some(differing.why(member, &lacks));
+        }
+        peers.push(row);
     }
-    let missing =
-        job.zip(missing).map(|(job, set)| names(&job.catalogue, &set)).unwrap_or_default();
+    let missing = job
+        .zip(missing)
+        .map(|(job, set)| names(&job.catalogue, &set, purpose == Purpose::Check))
+        .unwrap_or_default();
+    let unequal = job.filter(|_| purpose == Purpose::Check).map(|job| {
+        let rows = peers.iter().filter(|row| row.state == PeerState::Incomplete);
+        let rows = rows.filter_map(|row| {
+            let lacks = complete.lacks(&members[row.rank.index()]);
+            Some((row.rank, lacks, row.reason.clone()?))
+        });
+        unequal::lists(job, members, rows)
+    });
     Report {
+        purpose,
         outcome,
         reasons,
         elapsed: stopped.since(begun),
@@ -185,9 +206,16 @@ pub(super) fn make(
         bytes_delivered: total(peers.iter().map(|peer| peer.counters.bytes_delivered)),
         peers,
         missing,
+        unequal: unequal.unwrap_or_default(),
         tracker: Rank::TRACKER,
         tracker_messages: 0,
     }
+}
+
+/// Whether a member lacks something only because it is not there, or otherwise.
+fn is_unexplained(member: &Member, lacks: &Bitfield) -> bool {
+    let told = cannot_receive(member).is_some() || member.interrupted.is_some();
+    member.is_live() && !lacks.is_empty() && !told
 }
 
 /// A sum of what ranks said, which may be anything.
@@ -267,8 +295,9 @@ fn file_count(catalogue: &Catalogue, set: &Bitfield) -> u64 {
     set.iter().filter(|&entry| catalogue.entry(EntryIndex(entry)).file().is_some()).count() as u64
 }
 
-/// The names of a set's entries but for directories.
-fn names(catalogue: &Catalogue, set: &Bitfield) -> Vec<Name> {
+/// The names of a set's entries; those of directories only where `directories` says so.
+fn names(catalogue: &Catalogue, set: &Bitfield, directories: bool) -> Vec<Name> {
     let entries = set.iter().map(|entry| catalogue.entry(EntryIndex(entry)));
-    entries.filter(|entry| entry.kind != Kind::Directory).map(|entry| entry.name.clone()).collect()
+    let named = entries.filter(|entry| directories || entry.kind != Kind::Directory);
+    named.map(|entry| entry.name.clone()).collect()
 }

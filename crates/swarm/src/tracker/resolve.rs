@@ -3,7 +3,7 @@
 
 use super::member::Member;
 use crate::want::Pattern;
-use crate::{Lock, Rank};
+use crate::{Lock, Purpose, Rank};
 use content::{Bitfield, Catalogue, Entry, EntryIndex, Kind, Name};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -211,6 +211,28 @@ pub(crate) fn find(catalogue: &Catalogue, name: &Name) -> Option<EntryIndex> {
     Some(EntryIndex(at as u32))
 }
 
+/// All ranks were told the same: either all look only, or none does.
+///
+/// # Errors
+///
+/// Names the ranks that were told otherwise than the tracker's.
+pub(super) fn check_purposes(purpose: Purpose, members: &Members<'_>) -> Result<(), Vec<String>> {
+    let looks = purpose != Purpose::Transfer;
+    let others = members.iter().filter(|(_, member)| {
+        let lock = member.destination().map(|destination| &destination.lock);
+        lock.is_some_and(|lock| (*lock == Lock::Unclaimed) != looks)
+    });
+    let ranks: Vec<String> = others.map(|(rank, _)| rank.to_string()).take(8).collect();
+    if ranks.is_empty() {
+        return Ok(());
+    }
+    Err(vec![format!(
+        "the rank that tracks was told {}, and rank {} otherwise: give all ranks the same options",
+        purpose.option(),
+        ranks.join(", ")
+    )])
+}
+
 /// Who holds a destination's lock must be a rank of this job.
 ///
 /// # Errors
@@ -222,7 +244,7 @@ pub(super) fn check_locks(members: &Members<'_>) -> Result<(), Vec<String>> {
     let held: BTreeSet<(u128, u128)> = destinations()
         .filter_map(|(_, destination)| match destination.lock {
             Lock::Held { nonce } => Some((destination.id, nonce)),
-            Lock::Taken { .. } => None,
+            Lock::Taken { .. } | Lock::Unclaimed => None,
         })
         .collect();
     let foreign = |(rank, destination): (&Rank, &crate::Destination)| match &destination.lock {

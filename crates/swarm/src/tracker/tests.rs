@@ -46,7 +46,14 @@ impl Bench {
 
     fn gathering(ranks: u32) -> Self {
         let rank = Rank(0);
-        let config = TrackerConfig { rank, ranks, colocated: false, patience: PATIENCE, seed: 1 };
+        let config = TrackerConfig {
+            rank,
+            ranks,
+            colocated: false,
+            patience: PATIENCE,
+            purpose: Purpose::Transfer,
+            seed: 1,
+        };
         let tracker = Tracker::new(config, Instant::ZERO);
         Self { tracker, now: Instant::ZERO, actions: Vec::new() }
     }
@@ -176,7 +183,7 @@ fn what_lies_beyond_the_catalogue_is_left_out() {
     let mut bench = Bench::new(3);
     let beyond = || vec![Span { first: 1, count: u32::MAX }, Span { first: PIECES, count: 1 }];
     let (pieces, lost, entries) = (beyond(), beyond(), beyond());
-    bench.say(2, ToTracker::Update(Gains { lost, pieces, entries, have_bytes: 0 }));
+    bench.say(2, ToTracker::Update(Gains { lost, pieces, entries, ..Gains::default() }));
     bench.say(2, ToTracker::Ask { question: 1, first: EntryIndex(1), count: 1 });
     bench.say(2, ToTracker::Shun(Rank(77)));
     bench.say(77, ToTracker::Introduced);

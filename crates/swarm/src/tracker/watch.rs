@@ -37,7 +37,7 @@ impl Tracker {
                 // All were told how the job ended, and that MPI can be finalized: no more.
                 if let Some(job) = job.as_mut().filter(|_| *outcome != Outcome::Refused) {
                     job.lose(rank, member, 0..job.catalogue.piece_count());
-                    (*outcome, *reasons) = report::judge(job, &self.members);
+                    (*outcome, *reasons) = report::judge(self.config.purpose, job, &self.members);
                 }
                 let outcome = *outcome;
                 self.tell_live(&FromTracker::Lost(rank), actions);

@@ -1,15 +1,17 @@
 //! Stories about a peer.
 //!
 //! ```text
-//! peer RANK of RANKS [batch N] [window PIECES] [files f:6 g:1 d/]   pieces are 16 KiB
+//! peer RANK of RANKS [batch N] [window PIECES] [files f:6 g:1 d/] [just look]   pieces are 16 KiB
 //! offers [NAME] [NAME:PIECES]       all of an entry, or an earlier run's part of it
 //! START wants ENTRIES [pending]     all three messages
+//! inspected ENTRY [BYTES] [WHAT]...
 //! surveyed ENTRY nothing|complete|candidate|partial PIECES
 //! salvaged PIECE reused|copied|absent
 //! received PIECE from RANK [BYTES]  stored PIECE from RANK written|corrupt|full
 //! loaded PIECE [unreadable]         sent PIECE to RANK
 //! finished ENTRY                    sealed, closed
 //! lost RANK                         the transport knows
+//! reign RANK                        another rank tracks
 //! wait SECONDS                      time passes, and a tick
 //! tracker: MESSAGE                  RANK: MESSAGE
 //! ```
@@ -21,11 +23,11 @@ use std::time::Duration;
 use swarm::message::{Ack, Between, Envelope, Epoch, FromTracker, HolderPieces, Message};
 use swarm::message::{PieceSet, RequestNumber, Start};
 use swarm::peer::{Fault, Limits, Offered, Peer, PeerAction, PeerConfig, PeerEvent};
-use swarm::peer::{Salvaged, Stored, Surveyed, TransferId};
-use swarm::{Held, Instant, Offer, Outcome, Rank};
+use swarm::peer::{Inspected, Salvaged, Stored, Surveyed, TransferId};
+use swarm::{Differences, Held, Instant, Offer, Outcome, Rank};
 
-const KEYS: [&str; 9] =
-    ["batch", "window", "files", "follows", "refused", "gained", "has", "gone", "wants"];
+const KEYS: [&str; 10] =
+    ["batch", "window", "files", "follows", "refused", "gained", "has", "gone", "wants", "just"];
 
 pub struct PeerBench {
     peer: Peer,
@@ -49,6 +51,7 @@ impl PeerBench {
             window_bytes: window * PIECE,
             upload_window_bytes: 64 * PIECE,
             limits: Limits::default(),
+            purpose: super::words::purpose(rest),
             patience: Duration::from_secs(30),
         };
         Self {
@@ -71,6 +74,7 @@ impl PeerBench {
             }
             "START" => return Some(self.start(rest)),
             "surveyed" => self.surveyed(rest)?,
+            "inspected" => inspected(rest)?,
             "salvaged" => {
                 let (piece, found) = rest.split_once(' ')?;
                 let found = match found {
@@ -86,6 +90,12 @@ impl PeerBench {
             "sealed" => PeerEvent::Sealed(Ok(())),
             "closed" => PeerEvent::Closed,
             "lost" => PeerEvent::Lost(Rank(number(rest))),
+            "reign" => {
+                let from = Rank(number(rest));
+                let message = Message::FromTracker(FromTracker::Reign);
+                let envelope = Envelope { epoch: Epoch(from.0), message };
+                PeerEvent::Message { from, envelope }
+            }
             "wait" => {
                 self.now = self.now + Duration::from_secs_f64(number(rest));
                 PeerEvent::Tick
@@ -222,6 +232,7 @@ impl PeerBench {
             PeerAction::Begin { wanted, .. } => {
                 format!("begin; to write: {}", runs(wanted.spans()))
             }
+            PeerAction::Inspect(entry) => format!("compare file {}", entry.0),
             PeerAction::Survey(entry) => format!("survey file {}", entry.0),
             PeerAction::Salvage(piece, _) => format!("look here for piece {}", piece.0),
             PeerAction::Record(entry, _) => format!("record hashes of file {}", entry.0),
@@ -253,6 +264,24 @@ impl PeerBench {
             PeerAction::Notice(text) => format!("notice: {text}"),
         }
     }
+}
+
+/// `3 16384 mode time`
+fn inspected(text: &str) -> Option<PeerEvent> {
+    let mut words = text.split_whitespace();
+    let entry = EntryIndex(number(words.next()?));
+    let bytes_in_place = words.next().map_or(0, number);
+    let mut differences = Differences::default();
+    for word in words {
+        differences = differences.and(match word {
+            "missing" => Differences::MISSING,
+            "content" => Differences::CONTENT,
+            "mode" => Differences::MODE,
+            "time" => Differences::TIME,
+            _ => return None,
+        });
+    }
+    Some(PeerEvent::Inspected(entry, Inspected { differences, bytes_in_place }))
 }
 
 /// The words of the tracker.

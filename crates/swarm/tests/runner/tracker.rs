@@ -1,26 +1,40 @@
 //! Stories about a tracker.
 //!
 //! ```text
-//! tracker of RANKS [colocated]
-//! RANK: INIT [shares PATH[!]...] [wants GLOB...] [into ID] [free BYTES] [on HOST]   ! is missing
+//! tracker of RANKS [colocated] [just look]
+//! RANK: INIT [shares PATH[!]...] [wants GLOB...] [into ID] [free BYTES] [on HOST] [just look]
+//!                                         a path with ! is missing
 //! RANK: offers [f:6] [f:6 has 0-3]...   f:6:x is another content of the same length
 //! RANK: introduced                      RANK: trouble SENTENCE
 //! RANK: asks NUMBER ENTRIES             RANK: shuns RANK
 //! RANK: surveyed BYTES                  RANK: settled NUMBER
 //! RANK: update [gained PIECES] [complete ENTRIES] [lost PIECES] [have BYTES]
+//!              [missing ENTRIES] [differing ENTRIES]
 //! RANK: STOP UPDATES [SENTENCE]         RANK: counters RECEIVED SENT
 //! lost RANK                             wait SECONDS
 //! ```
 
 use super::words::{entry, number, sent, spans, value};
-use content::EntryIndex;
+use content::{EntryIndex, Span};
 use std::time::Duration;
-use swarm::message::{Gains, Hello, Message, PieceSet, Stop, ToTracker, WireOffer};
+use swarm::message::{Differing, Gains, Hello, Message, PieceSet, Stop, ToTracker, WireOffer};
 use swarm::tracker::{Tracker, TrackerAction, TrackerConfig, TrackerEvent};
-use swarm::{Counters, Destination, Instant, Lock, Rank, Report};
+use swarm::{Counters, Destination, Differences, Instant, Lock, Rank, Report};
 
-const KEYS: [&str; 9] =
-    ["shares", "wants", "into", "free", "on", "gained", "complete", "lost", "have"];
+const KEYS: [&str; 12] = [
+    "shares",
+    "wants",
+    "into",
+    "free",
+    "on",
+    "gained",
+    "complete",
+    "lost",
+    "have",
+    "missing",
+    "differing",
+    "just",
+];
 
 pub struct TrackerBench {
     tracker: Tracker,
@@ -32,9 +46,10 @@ impl TrackerBench {
         let ranks = text.strip_prefix("of ").expect("tracker of RANKS");
         let config = TrackerConfig {
             rank: Rank::TRACKER,
-            ranks: number(ranks.trim_end_matches("colocated")),
-            colocated: ranks.ends_with("colocated"),
+            ranks: number(ranks.split_whitespace().next().unwrap()),
+            colocated: ranks.contains("colocated"),
             patience: Duration::from_secs(30),
+            purpose: super::words::purpose(text),
             seed: 1,
         };
         Self { tracker: Tracker::new(config, Instant::ZERO), now: Instant::ZERO }
@@ -85,6 +100,13 @@ fn rows(report: &Report) -> Vec<String> {
         ));
     }
     rows.extend(report.missing.iter().map(|name| format!("  missing: {name}")));
+    for list in &report.unequal {
+        let ranks: Vec<String> = list.ranks.iter().map(Rank::to_string).collect();
+        let names = list.names.iter().map(|(name, what)| format!("{name}: {}", what.words()));
+        let names: Vec<String> = names.collect();
+        let (ranks, names) = (ranks.join(","), names.join("; "));
+        rows.push(format!("  ranks {ranks}: {}: {names}, and {} more", list.reason, list.more));
+    }
     rows
 }
 
@@ -110,6 +132,11 @@ fn to_tracker(rank: u32, text: &str) -> Option<ToTracker> {
                 lost: runs("lost"),
                 pieces: runs("gained"),
                 entries: runs("complete"),
+                differing: [
+                    differing(Differences::MISSING, runs("missing")),
+                    differing(Differences::CONTENT.and(Differences::TIME), runs("differing")),
+                ]
+                .concat(),
                 have_bytes: value(text, "have", &KEYS).map_or(0, number),
             })
         }
@@ -134,6 +161,10 @@ fn to_tracker(rank: u32, text: &str) -> Option<ToTracker> {
     })
 }
 
+fn differing(what: Differences, entries: Vec<Span>) -> Vec<Differing> {
+    entries.into_iter().map(|entries| Differing { what, entries }).collect()
+}
+
 fn hello(rank: u32, text: &str) -> Hello {
     let words = |key| value(text, key, &KEYS).unwrap_or("").split_whitespace();
     let there = |path: &str| (path.trim_end_matches('!').to_owned(), !path.ends_with('!'));
@@ -141,7 +172,10 @@ fn hello(rank: u32, text: &str) -> Hello {
     let destination = Destination {
         id: value(text, "into", &KEYS).map_or(u128::from(rank), number),
         path: "/into".into(),
-        lock: Lock::Held { nonce: rank.into() },
+        lock: match value(text, "just", &KEYS) {
+            Some(_) => Lock::Unclaimed,
+            None => Lock::Held { nonce: rank.into() },
+        },
         file_system: 0,
         free_bytes: value(text, "free", &KEYS).map_or(u64::MAX, number),
     };

@@ -2,8 +2,8 @@
 
 use content::{Bitfield, Catalogue, Entry, FileContent, Geometry, Hash, Kind, Metadata, Name};
 use content::{PieceLayer, PieceLen, Span, Timestamp};
-use swarm::Rank;
 use swarm::message::{FromTracker, Message, PieceSet};
+use swarm::{Purpose, Rank};
 
 /// Bytes of a piece in all stories.
 pub const PIECE: u64 = 16 * 1024;
@@ -95,4 +95,9 @@ pub fn sent(to: Rank, message: &Message) -> String {
         text += &format!(" gone: {};", pieces(set));
     }
     if holders.is_empty() && gone.is_empty() { text + " nobody" } else { text }
+}
+
+/// What the first event says that the job is for.
+pub fn purpose(text: &str) -> Purpose {
+    if text.contains(" just look") { Purpose::Check } else { Purpose::Transfer }
 }

@@ -1,16 +1,16 @@
 //! The trackers of the little world: the first, and those that take over.
 
 use super::World;
-use swarm::Rank;
 use swarm::message::{Envelope, Message};
 use swarm::peer::{Limits, Peer, PeerConfig};
 use swarm::tracker::{Succession, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
+use swarm::{Purpose, Rank};
 
 impl World {
     pub(super) fn tracker_config(&self, rank: Rank) -> TrackerConfig {
         let ranks = self.nodes.len() as u32;
         let super::Settings { seed, colocated, patience, .. } = self.settings;
-        TrackerConfig { rank, ranks, colocated, patience, seed }
+        TrackerConfig { rank, ranks, colocated, patience, purpose: Purpose::Transfer, seed }
     }
 
     pub(super) fn new_peer(&self, rank: Rank, ranks: u32) -> Peer {
@@ -23,6 +23,7 @@ impl World {
             window_bytes: self.settings.window_pieces * piece,
             upload_window_bytes: self.settings.window_pieces / 2 * piece,
             limits: Limits::default(),
+            purpose: Purpose::Transfer,
             patience: self.settings.patience,
         };
         Peer::new(config, self.now)

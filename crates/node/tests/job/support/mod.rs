@@ -27,6 +27,7 @@ pub fn idle() -> Job {
     Job {
         began: std::time::Instant::now(),
         command: Command::Run,
+        purpose: swarm::Purpose::Transfer,
         shares: Vec::new(),
         wants: Vec::new(),
         into: None,

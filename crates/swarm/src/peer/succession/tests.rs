@@ -2,7 +2,7 @@
 
 use crate::message::{Between, Envelope, Epoch, FromTracker, Gains, Hello, Message, ToTracker};
 use crate::peer::{Limits, Peer, PeerAction, PeerConfig, PeerEvent};
-use crate::{Instant, Outcome, Rank};
+use crate::{Instant, Outcome, Purpose, Rank};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,6 +24,7 @@ impl Bench {
             window_bytes: 1 << 20,
             upload_window_bytes: 1 << 20,
             limits: Limits::default(),
+            purpose: Purpose::Transfer,
             patience: PATIENCE,
         };
         let peer = Peer::new(config, Instant::ZERO);

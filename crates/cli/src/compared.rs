@@ -1,0 +1,67 @@
+//! What a look at the destinations found (`--check`), as text. It compares nothing itself.
+
+use crate::human;
+use content::Span;
+use std::fmt::Write;
+use swarm::report::Unequal;
+use swarm::{PeerRow, PeerState, Report};
+
+/// Lists that are shown; of ranks that have others to show, only the number is told.
+const LISTS_SHOWN: usize = 16;
+
+/// Whether a row says no more than a list does.
+pub fn is_listed(report: &Report, row: &PeerRow) -> bool {
+    row.state == PeerState::Incomplete && !report.unequal.is_empty()
+}
+
+/// Appends the lists: whose they are, what differs, and how.
+pub fn write_lists(text: &mut String, report: &Report) {
+    for list in report.unequal.iter().take(LISTS_SHOWN) {
+        write_list(text, list);
+    }
+    let more: usize = report.unequal.iter().skip(LISTS_SHOWN).map(|list| list.ranks.len()).sum();
+    if more > 0 {
+        let ranks = human::count(more, "rank");
+        let _ = writeln!(text, "and {ranks} more with other lists");
+    }
+}
+
+fn write_list(text: &mut String, list: &Unequal) {
+    let ranks = Span::join(list.ranks.iter().map(|rank| rank.0));
+    let ranks: Vec<String> = ranks.iter().map(span).collect();
+    let (ranks, reason) = (ranks.join(","), human::safe(&list.reason));
+    let _ = writeln!(text, "rank {ranks}: incomplete: {reason}");
+    for (name, what) in &list.names {
+        let _ = writeln!(text, "  {name}: {}", what.words());
+    }
+    if list.more > 0 {
+        let _ = writeln!(text, "  and {} more", list.more);
+    }
+}
+
+fn span(span: &Span) -> String {
+    match span.count {
+        1 => span.first.to_string(),
+        _ => format!("{}-{}", span.first, span.last()),
+    }
+}
+
+/// The last line: the outcome and what it came to.
+pub fn summary(report: &Report) -> String {
+    let of = |state| report.peers.iter().filter(|row| row.state == state).count();
+    let ranks = human::count(report.peers.len(), "rank");
+    let mut line = format!("{}: {ranks} compared", report.outcome.word());
+    for state in [PeerState::Incomplete, PeerState::Lost] {
+        if of(state) > 0 {
+            let _ = write!(line, ", {} {}", of(state), state.word());
+        }
+    }
+    if !report.missing.is_empty() {
+        let names = human::count(report.missing.len(), "name");
+        let _ = write!(line, ", {names} missing or different");
+    }
+    let equal = report.peers.iter().map(|row| row.counters.bytes_reused);
+    let equal = human::bytes(equal.fold(0, u64::saturating_add));
+    let _ = write!(line, ", {equal} in place; nothing was written");
+    line
+}

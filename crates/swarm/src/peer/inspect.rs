@@ -1,0 +1,101 @@
+//! A look at the destination that changes nothing (`--check`): each entry that this rank wants is
+//! compared with the catalogue, and what differs is told. No piece is asked for.
+
+use super::PeerAction;
+use super::session::Session;
+use crate::message::{Gains, ToTracker};
+use crate::{Differences, Instant};
+use content::{Bitfield, EntryIndex};
+use std::collections::BTreeMap;
+
+/// Comparisons under way at once, as for surveys.
+const MAX_LOOKS: usize = 64;
+
+/// What a comparison of one entry found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Inspected {
+    /// In what it differs.
+    pub differences: Differences,
+    /// Bytes of it that are there, verified.
+    pub bytes_in_place: u64,
+}
+
+/// How far the look is.
+#[derive(Debug, Default)]
+pub(super) struct Inspection {
+    /// The entries before this one were looked at, or are.
+    next: u32,
+    under_way: usize,
+    /// What was found to differ, by what differs.
+    found: BTreeMap<Differences, Bitfield>,
+}
+
+impl Inspection {
+    fn note(&mut self, entry: EntryIndex, differences: Differences, entry_count: u32) {
+        let set = self.found.entry(differences).or_insert_with(|| Bitfield::new(entry_count));
+        set.insert(entry.0);
+    }
+}
+
+impl Session {
+    /// Begins as many looks as may run.
+    pub(super) fn inspect_more(&mut self, actions: &mut Vec<PeerAction>) {
+        let halted = self.entries.is_halted();
+        let Some(inspection) = &mut self.inspection else { return };
+        let wanted = self.entries.wanted();
+        let mut left = wanted.iter_in(inspection.next.min(wanted.len())..wanted.len());
+        while inspection.under_way < MAX_LOOKS && !halted {
+            let Some(entry) = left.next() else {
+                inspection.next = wanted.len();
+                return;
+            };
+            inspection.under_way += 1;
+            inspection.next = entry + 1;
+            actions.push(PeerAction::Inspect(EntryIndex(entry)));
+        }
+    }
+
+    /// A look came back.
+    pub(super) fn on_inspected(
+        &mut self,
+        now: Instant,
+        entry: EntryIndex,
+        inspected: &Inspected,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        let Some(inspection) = &mut self.inspection else {
+            unreachable!("only what was asked for ends")
+        };
+        inspection.under_way -= 1;
+        let bytes = inspected.bytes_in_place.min(self.catalogue.entry(entry).len());
+        self.counters.bytes_reused += bytes;
+        self.entries.found(bytes);
+        if inspected.differences.is_empty() {
+            self.news.entry(now, entry.0);
+        } else {
+            inspection.note(entry, inspected.differences, self.catalogue.entry_count());
+            self.news.differs(now, entry.0, inspected.differences);
+        }
+        self.inspect_more(actions);
+    }
+
+    /// Whether all was looked at, or nothing more will be.
+    pub(super) fn is_inspected(&self) -> bool {
+        self.inspection.as_ref().is_some_and(|inspection| {
+            let over = inspection.next >= self.entries.wanted().len() || self.entries.is_halted();
+            over && inspection.under_way == 0
+        })
+    }
+
+    /// What a tracker that took over must hear again, as updates.
+    pub(super) fn tell_differences_again(&mut self) -> Vec<ToTracker> {
+        let Some(inspection) = &self.inspection else { return Vec::new() };
+        let all = inspection.found.iter().flat_map(|(&differences, entries)| {
+            entries.iter().map(move |entry| (entry, differences))
+        });
+        self.news.differ_again(all.collect());
+        let updates = self.news.take(self.entries.have_bytes());
+        let is_news = |it: &ToTracker| !matches!(it, ToTracker::Update(g) if Gains::is_empty(g));
+        updates.into_iter().filter(is_news).collect()
+    }
+}

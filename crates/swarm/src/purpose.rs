@@ -1,0 +1,133 @@
+//! What a job is for, and how what stands at a destination differs from the catalogue. Looks at
+//! nothing itself.
+
+use serde::{Deserialize, Serialize};
+
+/// What a job is for. All its ranks are told the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Purpose {
+    /// Wanted files are brought to their destinations.
+    #[default]
+    Transfer,
+    /// What stands at the destinations is compared with the catalogue. Nothing is written there,
+    /// and no piece moves.
+    Check,
+}
+
+impl Purpose {
+    /// How it is asked for on the command line.
+    pub const fn option(self) -> &'static str {
+        match self {
+            Self::Transfer => "neither --check nor --dry-run",
+            Self::Check => "--check",
+        }
+    }
+}
+
+/// In what an entry's destination differs from the catalogue; nothing where it does not.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct Differences(u8);
+
+impl Differences {
+    /// Nothing stands under the name.
+    pub const MISSING: Self = Self(1);
+    /// Something of another kind does.
+    pub const KIND: Self = Self(2);
+    /// What stands there cannot be read.
+    pub const UNREADABLE: Self = Self(4);
+    /// A file has other content.
+    pub const CONTENT: Self = Self(8);
+    /// A link leads elsewhere.
+    pub const LINK: Self = Self(16);
+    /// The permissions are others.
+    pub const MODE: Self = Self(32);
+    /// The modification time is another.
+    pub const TIME: Self = Self(64);
+
+    /// Each with its word.
+    const WORDS: [(Self, &'static str); 7] = [
+        (Self::MISSING, "missing"),
+        (Self::KIND, "kind"),
+        (Self::UNREADABLE, "unreadable"),
+        (Self::CONTENT, "content"),
+        (Self::LINK, "link"),
+        (Self::MODE, "mode"),
+        (Self::TIME, "time"),
+    ];
+
+    /// Whether there is none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether these are among them.
+    pub const fn has(self, which: Self) -> bool {
+        self.0 & which.0 == which.0
+    }
+
+    /// These and others.
+    #[must_use]
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// These where something holds, else none.
+    #[must_use]
+    pub const fn only_if(self, holds: bool) -> Self {
+        if holds { self } else { Self(0) }
+    }
+
+    /// What differs, for people: `content, time`.
+    pub fn words(self) -> String {
+        let words = Self::WORDS.iter().filter(|(which, _)| self.has(*which));
+        words.map(|(_, word)| *word).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl From<Differences> for u8 {
+    fn from(differences: Differences) -> Self {
+        differences.0
+    }
+}
+
+impl TryFrom<u8> for Differences {
+    type Error = &'static str;
+
+    /// What comes from another rank is something that can be: some differences exclude all others,
+    /// so that there are few sets of them.
+    fn try_from(bits: u8) -> Result<Self, Self::Error> {
+        let differences = Self(bits);
+        let alone = [Self::MISSING, Self::KIND, Self::UNREADABLE];
+        let excluded = alone.iter().any(|it| differences.has(*it) && differences != *it);
+        let both = differences.has(Self::CONTENT.and(Self::LINK));
+        if bits == 0 || bits >= 128 || excluded || both {
+            return Err("nothing differs so");
+        }
+        Ok(differences)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fourteen_sets_of_differences_can_be_told() {
+        let possible: Vec<Differences> =
+            (0..=255).filter_map(|bits| Differences::try_from(bits).ok()).collect();
+        assert_eq!(possible.len(), 14);
+        for differences in possible {
+            assert_eq!(Differences::try_from(u8::from(differences)), Ok(differences));
+        }
+    }
+
+    #[test]
+    fn what_differs_is_told_in_words() {
+        let both = Differences::CONTENT.and(Differences::TIME.only_if(true));
+        assert_eq!(both.and(Differences::MODE.only_if(false)).words(), "content, time");
+        assert_eq!(Differences::default().words(), "");
+    }
+}
