@@ -34,7 +34,8 @@ impl Files {
 
 /// A file of so many pieces. Its bytes do not exist, so any numbers will do for hashes.
 fn file(number: u32, pieces: u32) -> (Entry, VerifiedLayer) {
-    let geometry = Geometry::new(u64::from(pieces) * PIECE_BYTES, PieceLen::MIN);
+    let piece_len = PieceLen::from_bytes(PIECE_BYTES).expect("a power of two");
+    let geometry = Geometry::new(u64::from(pieces) * PIECE_BYTES, piece_len);
     let hash = |piece: u32| {
         let mut hash = [0x5A; 32];
         hash[..4].copy_from_slice(&piece.to_le_bytes());

@@ -76,8 +76,9 @@ pub enum ScenarioError {
     NoSuchLink(Link, u32),
 }
 
-/// Bytes of a simulated piece; only its ratio to the windows matters.
-pub(crate) const PIECE_BYTES: u64 = 16 * 1024;
+/// Bytes of a simulated piece: those of the shortest that a real job has by default, so that
+/// windows which follow the link do here what they do there.
+pub(crate) const PIECE_BYTES: u64 = 256 * 1024;
 
 /// With at most so many peers times pieces every event is followed by a look at the invariants.
 const SMALL: u64 = 20_000;
@@ -87,7 +88,8 @@ const LARGE_CHECK_EVERY: u32 = 10_007;
 impl Scenario {
     /// The default model, without faults: each rank on a host of its own, one rack, a round of
     /// 10 ms, a latency of 0.1 ms, 0.5 ms to verify and write a piece; batches of 10 pieces, and
-    /// the windows of a real rank with pieces of 4 MiB.
+    /// windows so short that they cannot follow the link: as many pieces as a real rank has with
+    /// pieces of 4 MiB. With 320 and 128 they do what those of a real rank do with 256 KiB.
     pub fn new(peers: u32, pieces: u32) -> Self {
         Self {
             seed: 1,

@@ -62,6 +62,7 @@ fn sections() -> Vec<Section> {
                 &["late:3@0:20"],
             ]),
         ),
+        section("slow links, where messages take long", slow_links()),
         section(
             "the only seeder fails",
             faults(&[
@@ -85,6 +86,20 @@ fn sections() -> Vec<Section> {
         }),
         section("several fail", several()),
     ]
+}
+
+/// The windows of a real rank with pieces of 256 KiB, and messages that wait behind pieces.
+fn slow_links() -> Vec<Scenario> {
+    let real = |peers| Scenario { window: 320, upload_window: 128, ..plain(peers, 512) };
+    let racks = |racks| Scenario { racks, uplink: 1, ..real(4 * racks) };
+    let all = [100, 10_000, 30_000].map(|latency_us| {
+        let all = [real(4), real(8), real(16), racks(2), racks(3)];
+        all.map(|scenario| Scenario { latency_us, ..scenario })
+    });
+    let mut all = all.concat();
+    all.push(Scenario { latency_us: 10_000, ..plain(4, 512) });
+    all.push(Scenario { latency_us: 10_000, racks: 2, uplink: 4, ..plain(8, 512) });
+    all
 }
 
 fn policies() -> Vec<Scenario> {

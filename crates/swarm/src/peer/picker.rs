@@ -141,8 +141,12 @@ impl Picker {
         let held = self.held_by[piece as usize];
         let Some(reach) = self.reach.get(piece as usize) else { return held };
         let [host, rack] = self.near.map(|near| held & near);
+        let is_far = *reach >= Nearness::Far;
         match (host, rack) {
-            (0, 0) if *reach >= Nearness::Far => held,
+            (0, 0) if is_far => held,
+            // What the only holder in the rack has sent elsewhere may come back from another rack:
+            // else that holder would have to send it a second time.
+            (0, rack) if is_far && rack.is_power_of_two() && self.promised.get(piece) => held,
             (0, rack) if *reach >= Nearness::Rack => rack,
             (host, _) => host,
         }
@@ -242,8 +246,14 @@ impl Picker {
 
     /// A piece is on its way to another rank: it is about to have one holder more.
     pub(super) fn promise(&mut self, piece: u32) {
-        if self.promised.insert(piece) {
-            self.gained(piece);
+        let before = self.askable(piece);
+        if self.promised.insert(piece) && self.gained(piece) {
+            // Holders in other racks may have come to be of use.
+            let after = self.askable(piece);
+            each(after & !before, |other| {
+                self.useful[other] += 1;
+                self.changed |= self.useful[other] == 1;
+            });
         }
     }
 
@@ -374,6 +384,27 @@ mod tests {
         (0..3).for_each(|piece| picker.promise(piece));
         picker.check_invariants();
         assert_eq!(pick(&mut picker, &all(4), 2), vec![3, 0]);
+    }
+
+    #[test]
+    fn what_the_only_holder_in_the_rack_has_sent_may_come_back_from_another_rack() {
+        let mut picker = picker(2, 0);
+        [Nearness::Rack, Nearness::Rack, Nearness::Far]
+            .into_iter()
+            .enumerate()
+            .for_each(|(place, nearness)| picker.seat(place, nearness));
+        picker.reach = vec![Nearness::Far, Nearness::Rack];
+        for piece in [0, 1] {
+            picker.gained_by(0, piece);
+            picker.gained_by(2, piece);
+        }
+        assert_eq!(picker.useful(2), 0, "the rack has both");
+        picker.promise(0);
+        picker.promise(1);
+        assert_eq!([0, 2].map(|place| picker.useful(place)), [2, 1], "one of them is its own");
+        picker.gained_by(1, 0);
+        assert_eq!([0, 1, 2].map(|place| picker.useful(place)), [2, 1, 0], "a mate has it");
+        picker.check_invariants();
     }
 
     #[test]
