@@ -76,6 +76,26 @@ impl BuiltFor {
         own.iter().chain(&["mpirun", "mpiexec"]).find_map(|name| on_path(vars, name))
     }
 
+    /// The option of `srun` that lets this MPI find its ranks, where neither the user nor the
+    /// cluster says: Slurm's own default is none, and then each rank believes that it is alone.
+    fn slurm_plugin(self, vars: &Vars) -> Option<&'static str> {
+        let plugin = match self.family {
+            Family::OpenMpi => "--mpi=pmix",
+            Family::Mpich => "--mpi=pmi2",
+            Family::Other => return None,
+        };
+        // Intel MPI finds its ranks through a library that the user names.
+        if ["SLURM_MPI_TYPE", "I_MPI_PMI_LIBRARY"].iter().any(|v| vars.contains_key(OsStr::new(v)))
+        {
+            return None;
+        }
+        let config = Command::new(on_path(vars, "scontrol")?).args(["show", "config"]).output();
+        let config = String::from_utf8_lossy(&config.ok()?.stdout).into_owned();
+        let default = config.lines().find_map(|line| line.strip_prefix("MpiDefault"))?;
+        let says_none = default.trim_start_matches([' ', '=']).trim_end() == "none";
+        says_none.then_some(plugin)
+    }
+
     fn how_to_install(self) -> &'static str {
         match self.family {
             Family::OpenMpi => " (Debian and Ubuntu: apt-get install openmpi-bin)",
@@ -102,6 +122,7 @@ impl Launch {
                 // Ranks may outnumber the allocation's tasks (the tracker is one more), and each
                 // rank has threads.
                 args.extend(["--overcommit", "--cpu-bind=none"].map(OsString::from));
+                args.extend(built_for.slurm_plugin(&env.vars).map(OsString::from));
                 srun
             }
             None => {

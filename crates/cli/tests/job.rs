@@ -139,6 +139,35 @@ fn inside_a_slurm_allocation_ranks_start_under_srun() {
 }
 
 #[test]
+fn where_slurm_has_no_default_srun_is_told_how_this_mpi_finds_its_ranks() {
+    use cli::launch::{BuiltFor, Family, Launch};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().display().to_string();
+    std::fs::write(dir.path().join("srun"), "").unwrap();
+    let scontrol = dir.path().join("scontrol");
+    let option = |default: &str, family, vars: &[&str]| {
+        // Written by another process: while this one has it open, no thread's child could run it.
+        let text = format!("#!/bin/sh\necho 'MpiDefault              = {default}'\n");
+        let script = "printf %s \"$1\" > \"$2\" && chmod +x \"$2\"";
+        let mut write = std::process::Command::new("sh");
+        write.args(["-c", script, "sh", &text]).arg(&scontrol);
+        assert!(write.status().unwrap().success());
+        let world = World::new("cast --ranks=9 a b").without_launcher().var("PATH", &path);
+        let world = world.var("SLURM_JOB_ID", "7");
+        let world = vars.iter().fold(world, |world, name| world.var(name, "x"));
+        let built_for = BuiltFor { family, name: "Some MPI 1.0", launcher: "" };
+        let shown = Launch::new(&world.env(), built_for, 9).unwrap().shown();
+        shown.split(' ').find_map(|word| word.strip_prefix("--mpi=").map(str::to_owned))
+    };
+    assert_eq!(option("none", Family::OpenMpi, &[]).unwrap(), "pmix");
+    assert_eq!(option("none", Family::Mpich, &[]).unwrap(), "pmi2");
+    assert_eq!(option("none", Family::Other, &[]), None);
+    assert_eq!(option("pmi2", Family::OpenMpi, &[]), None, "the cluster has said");
+    assert_eq!(option("none", Family::OpenMpi, &["SLURM_MPI_TYPE"]), None, "the user has said");
+    assert_eq!(option("none", Family::Mpich, &["I_MPI_PMI_LIBRARY"]), None);
+}
+
+#[test]
 fn ranks_start_under_the_launcher_of_the_binarys_own_mpi() {
     use cli::launch::{BuiltFor, Family, Launch};
     let dir = tempfile::tempdir().unwrap();

@@ -41,7 +41,11 @@ pub struct Launch {
     user: User,
     load: Load,
     json: bool,
+    launcher: Option<OtherLauncher>,
 }
+
+/// Words that start a job instead of the MPI's launcher, and variables that they need.
+type OtherLauncher = (Vec<String>, Vec<(String, String)>);
 
 /// How long a job may take unless told otherwise.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -54,7 +58,8 @@ impl Launch {
     pub(crate) fn new(directory: PathBuf) -> Self {
         let segments = Vec::new();
         let (user, load) = (User::Same, Load::Shared);
-        Self { directory, segments, deadline: DEADLINE, user, load, json: true }
+        let (json, launcher) = (true, None);
+        Self { directory, segments, deadline: DEADLINE, user, load, json, launcher }
     }
 
     /// Adds more ranks, with a command line of their own (the launcher's colon syntax).
@@ -97,6 +102,15 @@ impl Launch {
         self
     }
 
+    /// Starts it by these words (an `srun` with its options, an `salloc`) instead of by the
+    /// launcher of the MPI; they, and no number of ranks, come before the first command line.
+    #[must_use]
+    pub fn by(mut self, words: &[&str], environment: Vec<(String, String)>) -> Self {
+        let words = words.iter().map(|&word| word.to_owned()).collect();
+        self.launcher = Some((words, environment));
+        self
+    }
+
     /// Starts it under the launcher and waits for its end.
     pub fn run(self) -> Finished {
         self.start().finish()
@@ -114,6 +128,12 @@ impl Launch {
     }
 
     fn launch(&self) -> Running {
+        if let Some((words, environment)) = &self.launcher {
+            let mut command = self.command(OsStr::new(&words[0]));
+            command.args(&words[1..]).arg(self.binary()).args(self.full(&self.segments[0].1));
+            command.envs(environment.iter().map(|(name, value)| (name, value)));
+            return self.spawn(command);
+        }
         let mpi = Mpi::of_binary();
         let mut command = self.command(mpi.launcher().as_os_str());
         for (index, (ranks, args)) in self.segments.iter().enumerate() {
@@ -197,7 +217,7 @@ impl Launch {
 }
 
 /// A mark that no other run on this machine has.
-fn new_mark() -> String {
+pub(crate) fn new_mark() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let directory = crate::slots::test_directory();
