@@ -200,7 +200,8 @@ impl Driver {
                 let equal = choice > 5;
                 let differences = words::differences(input).only_if(!equal);
                 let bytes_in_place = input.wide();
-                PeerEvent::Inspected(entry, Inspected { differences, bytes_in_place })
+                let obstacle = (choice == 0).then(|| "a directory stands there".to_owned());
+                PeerEvent::Inspected(entry, Inspected { differences, bytes_in_place, obstacle })
             }
             Task::Survey(entry) => {
                 let found = fault.map_or_else(|| Ok(self.survey(entry, input)), Err);

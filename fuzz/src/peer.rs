@@ -40,7 +40,11 @@ pub fn peer(data: &[u8]) {
         window_bytes: 12 * PIECE,
         upload_window_bytes: 6 * PIECE,
         limits: if opening & 32 == 0 { Limits::default() } else { CAPPED },
-        purpose: if opening & 128 == 0 { Purpose::Transfer } else { Purpose::Check },
+        purpose: match opening & 192 {
+            0 | 64 => Purpose::Transfer,
+            128 => Purpose::Check,
+            _ => Purpose::DryRun,
+        },
         patience: Duration::from_secs(30),
     };
     let peer = Peer::new(config, Instant::ZERO);

@@ -24,7 +24,11 @@ pub fn tracker(data: &[u8]) {
         ranks: RANKS,
         colocated: opening & 1 == 1,
         patience: Duration::from_secs(30),
-        purpose: if opening & 128 == 0 { Purpose::Transfer } else { Purpose::Check },
+        purpose: match opening & 192 {
+            0 | 64 => Purpose::Transfer,
+            128 => Purpose::Check,
+            _ => Purpose::DryRun,
+        },
         seed: 1,
     };
     let (tracker, actions) = if opening & 4 == 0 {
@@ -54,7 +58,8 @@ pub fn tracker(data: &[u8]) {
 /// An INIT as a job for this purpose has it.
 fn looking(mut message: ToTracker, purpose: Purpose) -> ToTracker {
     if let ToTracker::Hello(hello) = &mut message
-        && let (Purpose::Check, Some(Ok(destination))) = (purpose, &mut hello.destination)
+        && let (true, Some(Ok(destination))) =
+            (purpose != Purpose::Transfer, &mut hello.destination)
     {
         destination.lock = Lock::Unclaimed;
     }

@@ -273,6 +273,14 @@ pub struct Common {
     /// made, locked or changed at the destination. Status 0 where all is equal, 3 where not.
     #[arg(verbatim_doc_comment, long)]
     pub check: bool,
+    /// Say what would be received and written, and whether that could be; write nothing
+    ///
+    /// The table, the report and the status are those that the run would end with, as far as that
+    /// can be known: what the destination refuses is told, and what would be written counts as
+    /// delivered. Of a file that differs all of it counts, although only the pieces that differ
+    /// would move.
+    #[arg(verbatim_doc_comment, long, conflicts_with = "check")]
+    pub dry_run: bool,
     /// How progress is shown on standard error
     ///
     /// auto is a bar on a terminal and a line now and then elsewhere (a launcher's pipe is no
@@ -310,9 +318,6 @@ pub struct NotYet {
     /// Remove what the catalogue lacks
     #[arg(long, hide_short_help = true)]
     pub delete: bool,
-    /// Say what would happen
-    #[arg(long, hide_short_help = true)]
-    pub dry_run: bool,
 }
 
 impl NotYet {
@@ -322,7 +327,6 @@ impl NotYet {
             (self.shared_fs, "--shared-fs", "reading a parallel file system once"),
             (self.memory.is_some(), "--memory", "a bound on buffers that can be set"),
             (self.delete, "--delete", "comparing a destination"),
-            (self.dry_run, "--dry-run", "comparing a destination"),
         ];
         given.into_iter().find(|given| given.0).map(|(_, option, with)| (option, with))
     }

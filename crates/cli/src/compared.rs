@@ -1,4 +1,5 @@
-//! What a look at the destinations found (`--check`), as text. It compares nothing itself.
+//! What a look at the destinations found (`--check`), or what a run would do (`--dry-run`), as
+//! text. It compares nothing itself.
 
 use crate::human;
 use content::Span;
@@ -64,4 +65,36 @@ pub fn summary(report: &Report) -> String {
     let equal = human::bytes(equal.fold(0, u64::saturating_add));
     let _ = write!(line, ", {equal} in place; nothing was written");
     line
+}
+
+/// What each rank would get, a line a rank; nothing for ranks of which there is nothing to say.
+pub fn write_forecast(text: &mut String, rows: &[PeerRow]) {
+    for row in rows.iter().filter(|row| row.files_to_write > 0) {
+        let _ = writeln!(text, "rank {}: {}", row.rank, would_receive(row));
+    }
+}
+
+fn would_receive(row: &PeerRow) -> String {
+    let files = human::count(row.files_to_write as usize, "file");
+    let bytes = human::bytes(row.counters.bytes_delivered);
+    format!("would receive up to {bytes} in {files}")
+}
+
+/// The last line of a dry run.
+pub fn forecast(report: &Report) -> String {
+    let receiving = report.peers.iter().filter(|row| row.files_to_write > 0);
+    let files: u64 = receiving.clone().map(|row| row.files_to_write).sum();
+    let (ranks, files) = (receiving.count(), human::count(files as usize, "file"));
+    let would = match ranks {
+        0 => "no rank would receive anything".to_owned(),
+        _ => {
+            let (ranks, bytes) =
+                (human::count(ranks, "rank"), human::bytes(report.bytes_delivered));
+            format!("{ranks} would receive up to {bytes} in {files}")
+        }
+    };
+    let reused = report.peers.iter().map(|row| row.counters.bytes_reused);
+    let reused = human::bytes(reused.fold(0, u64::saturating_add));
+    let outcome = report.outcome.word();
+    format!("{outcome}: dry run: {would}, {reused} in place; nothing was written")
 }

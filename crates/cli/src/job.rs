@@ -133,7 +133,11 @@ fn bare_job(
     Job {
         began: env.began,
         command,
-        purpose: if common.check { Purpose::Check } else { Purpose::Transfer },
+        purpose: match (common.check, common.dry_run) {
+            (true, _) => Purpose::Check,
+            (false, true) => Purpose::DryRun,
+            (false, false) => Purpose::Transfer,
+        },
         shares: Vec::new(),
         wants: Vec::new(),
         into: None,

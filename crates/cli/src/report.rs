@@ -39,7 +39,7 @@ pub fn table(report: &Report) -> String {
     if report.peers.len() > ROWS_MAX {
         long_job(&mut text, report);
     } else {
-        let rows: Vec<Cells> = report.peers.iter().map(cells).collect();
+        let rows: Vec<Cells> = report.peers.iter().map(|row| cells(row, report.purpose)).collect();
         write_table(&mut text, &rows);
     }
     for row in report.peers.iter().filter(|row| !compared::is_listed(report, row)) {
@@ -54,6 +54,13 @@ pub fn table(report: &Report) -> String {
         return text;
     }
     missing(&mut text, report);
+    if report.purpose == Purpose::DryRun {
+        if report.peers.len() <= ROWS_MAX {
+            compared::write_forecast(&mut text, &report.peers);
+        }
+        let _ = writeln!(text, "{}", compared::forecast(report));
+        return text;
+    }
     let _ = writeln!(text, "{}", summary(report));
     text
 }
@@ -79,7 +86,8 @@ fn long_job(text: &mut String, report: &Report) {
     unfinished.retain(|row| !compared::is_listed(report, row));
     if !unfinished.is_empty() {
         let _ = writeln!(text, "lost or incomplete:");
-        let rows: Vec<Cells> = unfinished.into_iter().map(cells).collect();
+        let rows: Vec<Cells> =
+            unfinished.into_iter().map(|row| cells(row, report.purpose)).collect();
         write_table(text, &rows);
     }
     let mut slowest = fine;
@@ -87,14 +95,14 @@ fn long_job(text: &mut String, report: &Report) {
     slowest.truncate(SLOWEST);
     if !slowest.is_empty() {
         let _ = writeln!(text, "the {} slowest:", slowest.len());
-        let rows: Vec<Cells> = slowest.into_iter().map(cells).collect();
+        let rows: Vec<Cells> = slowest.into_iter().map(|row| cells(row, report.purpose)).collect();
         write_table(text, &rows);
     }
     let _ = writeln!(text, "total:");
     write_table(text, &[totals(report)]);
 }
 
-fn cells(row: &PeerRow) -> Cells {
+fn cells(row: &PeerRow, purpose: Purpose) -> Cells {
     let counters = &row.counters;
     // Whoever was lost before it could tell what it had moved: 0 would be a lie.
     let never_told = row.state == PeerState::Lost && *counters == Counters::default();
@@ -108,8 +116,13 @@ fn cells(row: &PeerRow) -> Cells {
         bytes(counters.bytes_sent),
         bytes(counters.bytes_reused),
         human::time(row.elapsed),
-        human::rate(counters.bytes_delivered, row.elapsed),
+        rate(counters.bytes_delivered, row.elapsed, purpose),
     ]
+}
+
+/// Of what did not happen there is no rate.
+fn rate(bytes: u64, elapsed: Duration, purpose: Purpose) -> String {
+    human::rate(if purpose == Purpose::Transfer { bytes } else { 0 }, elapsed)
 }
 
 /// Over all ranks; each may have said any number.
@@ -130,7 +143,7 @@ fn totals(report: &Report) -> Cells {
         human::bytes(sum(|row| row.counters.bytes_sent)),
         human::bytes(sum(|row| row.counters.bytes_reused)),
         human::time(report.elapsed),
-        human::rate(report.bytes_delivered, report.elapsed),
+        rate(report.bytes_delivered, report.elapsed, report.purpose),
     ]
 }
 

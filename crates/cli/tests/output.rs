@@ -25,6 +25,7 @@ fn row(rank: u32, state: PeerState) -> PeerRow {
         reason: (!complete).then(|| format!("reason of {rank}")),
         files_wanted: 3,
         files_complete: if complete { 3 } else { 1 },
+        files_to_write: 0,
         counters: Counters {
             bytes_received: 1000 * MIB,
             bytes_sent: u64::from(rank) * 100 * MIB,
@@ -128,6 +129,16 @@ fn what_differs_is_listed_once_for_all_ranks_that_have_the_same_to_show() {
     let many = report::table(&compared(998));
     assert!(many.contains("\nrank 2-999: incomplete: 12 missing"), "{many}");
     assert!(many.lines().count() < 20, "{many}");
+}
+
+#[test]
+fn a_dry_run_says_what_each_rank_would_receive_and_that_nothing_was_written() {
+    let peers = (1..4).map(|rank| PeerRow {
+        files_to_write: u64::from(rank) - 1,
+        ..row(rank, PeerState::Complete)
+    });
+    let report = sample(Outcome::Complete, peers.collect());
+    golden("table-dry-run.txt", &report::table(&Report { purpose: Purpose::DryRun, ..report }));
 }
 
 #[test]

@@ -154,6 +154,7 @@ fn prepare(
         {
             destination.partials(job.threads, &AtomicU64::new(0))
         }
+        Some(Ok(Place::Seen(look))) if job.purpose == Purpose::DryRun => look.partials(job.threads),
         _ => Vec::new(),
     };
     let _ = give.send(destination.and_then(Result::ok));
@@ -196,8 +197,13 @@ fn open_destination(job: &Job) -> Option<Result<Place, String>> {
         return (!job.wants.is_empty()).then(|| Err("there is no --into DIR to put it in".into()));
     };
     if job.purpose != Purpose::Transfer {
-        let look = || Look::open(into, &job.host).map_err(|error| error.to_string());
-        return (!job.wants.is_empty()).then(|| look().map(Place::Seen));
+        let look = Look::open(into, &job.host, job.purpose).map(Place::Seen);
+        let look = look.map_err(|error| error.to_string());
+        return match job.wants.is_empty() {
+            true if job.purpose == Purpose::DryRun => look.ok().map(Ok),
+            true => None,
+            false => Some(look),
+        };
     }
     if job.wants.is_empty() && !exists(&into.join(OsStr::from_bytes(Name::RESERVED))) {
         return None;

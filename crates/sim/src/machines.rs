@@ -213,7 +213,8 @@ impl World<'_> {
                 self.at_once.push_back(PeerEvent::Salvaged(piece, Ok(Salvaged::Absent)));
             }
             PeerAction::Inspect(entry) => {
-                let looked = Inspected { differences: Differences::MISSING, bytes_in_place: 0 };
+                let looked =
+                    Inspected { differences: Differences::MISSING, ..Inspected::default() };
                 self.at_once.push_back(PeerEvent::Inspected(entry, looked));
             }
             PeerAction::Finish(entry) => self.name(rank, entry),

@@ -12,6 +12,8 @@ pub enum Purpose {
     /// What stands at the destinations is compared with the catalogue. Nothing is written there,
     /// and no piece moves.
     Check,
+    /// The same, to say what a transfer would do, and whether it could.
+    DryRun,
 }
 
 impl Purpose {
@@ -20,6 +22,7 @@ impl Purpose {
         match self {
             Self::Transfer => "neither --check nor --dry-run",
             Self::Check => "--check",
+            Self::DryRun => "--dry-run",
         }
     }
 }
@@ -61,6 +64,12 @@ impl Differences {
     /// Whether there is none.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// Whether the content of a file so different is not there.
+    pub const fn lack_content(self) -> bool {
+        let without = Self::MISSING.0 | Self::KIND.0 | Self::UNREADABLE.0 | Self::CONTENT.0;
+        self.0 & without != 0
     }
 
     /// Whether these are among them.

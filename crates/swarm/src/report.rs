@@ -94,6 +94,9 @@ pub struct PeerRow {
     pub files_wanted: u64,
     /// Of those, how many are complete under their own name.
     pub files_complete: u64,
+    /// Of those, how many are not in place yet, and count as complete because they could be
+    /// written: in a dry run.
+    pub files_to_write: u64,
     /// What it counted.
     pub counters: Counters,
     /// From START until it had all it wanted.

@@ -152,7 +152,7 @@ impl Node<'_> {
         let Inventory { shared, partials, .. } = *inventory;
         let all = Arc::clone(&catalogue);
         let store = match destination {
-            Some(Place::Seen(look)) => Store::looking(all, &wanted, shared, Some(look)),
+            Some(Place::Seen(look)) => Store::looking(all, &wanted, shared, partials, Some(look)),
             Some(Place::Claimed(destination)) => {
                 Store::new(all, wanted, shared, local, partials, Some(destination))
             }

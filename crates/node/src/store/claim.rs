@@ -60,6 +60,23 @@ pub(super) fn known_identity(shoal: &OwnedFd) -> Option<u128> {
     parse_number(&read(shoal, ID).ok()??)
 }
 
+/// Who has the lock, by what the system lists of this host's locks. To try it, even for a moment,
+/// could refuse a job that begins.
+pub(super) fn owner_seen(shoal: &OwnedFd) -> Option<String> {
+    let file = open(shoal, LOCK, OFlags::RDONLY).ok()?;
+    let stat = rustix::fs::fstat(&file).ok()?;
+    let (major, minor) = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
+    let place = format!("{major:02x}:{minor:02x}:{}", stat.st_ino);
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let is_held = locks.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        words.clone().any(|word| word == "FLOCK") && words.any(|word| word == place)
+    });
+    let text = read(shoal, LOCK).ok()??;
+    let owner = text.trim_end().split_once(' ').map(|(_, owner)| owner.to_owned());
+    is_held.then(|| owner.unwrap_or_else(|| "somebody who left no name".to_owned()))
+}
+
 fn make_identity(shoal: &OwnedFd, id: u128) -> io::Result<()> {
     let temporary = format!("id-{:032x}{TEMPORARY}", random()?);
     write_new(shoal, &temporary, format!("{id:032x}\n").as_bytes())?;

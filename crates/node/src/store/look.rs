@@ -1,72 +1,98 @@
 //! A look at a destination and at what stands in it, compared with the catalogue. Makes, changes
 //! and removes nothing, takes no lock, and follows no link below the destination.
 
-use super::beneath::{Missing, Parent, Root};
-use super::claim;
+use super::beneath::{Missing, Parent, Root, word};
 use super::destination::DestinationError;
 use super::digest::fingerprint;
 use super::error::show;
 use super::stamp::Stamp;
+use super::state::Phase;
 use super::tree::has_time;
+use super::{Partial, claim, lock, resume};
 use super::{Store, WriteError};
-use content::{Entry, EntryIndex, FileContent, Kind, Name, PieceLayer};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use content::{Entry, EntryIndex, FileContent, Kind, Name, PieceIndex, PieceLayer};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use swarm::peer::Inspected;
-use swarm::{Differences, Lock};
+use swarm::{Differences, Lock, Purpose};
 
 /// A destination that is only looked at; perhaps it does not exist.
 #[derive(Debug)]
 pub struct Look {
     root: Option<Root>,
+    /// `.shoal` below it, where there is one.
+    shoal: Option<OwnedFd>,
     into: PathBuf,
     id: u128,
+    /// What a transfer would write to; the directory itself, or the innermost above it that exists.
+    site: Option<Site>,
+}
+
+/// Where a transfer would write.
+#[derive(Debug)]
+struct Site {
     file_system: u64,
+    free_bytes: u64,
+    /// Another job is at work there.
+    lock: Lock,
 }
 
 impl Look {
-    /// Opens a directory where there is one. `host` tells those of several hosts apart.
+    /// Opens a directory where there is one. `host` tells those of several hosts apart. A dry run
+    /// also sees whether a transfer could write there.
     ///
     /// # Errors
     ///
-    /// Says so where something else has its name, or it may not be entered.
-    pub fn open(into: &Path, host: &str) -> Result<Self, DestinationError> {
+    /// Says so where something else has its name, or it may not be entered; in a dry run, where a
+    /// transfer could not write there.
+    pub fn open(into: &Path, host: &str, purpose: Purpose) -> Result<Self, DestinationError> {
         let into = std::path::absolute(into).map_err(|error| DestinationError::new(into, error))?;
+        let fail = |errno: Errno| DestinationError::new(&into, errno);
         let root = match Root::open(&into) {
             Ok(root) => Some(root),
             Err(Errno::NOENT) => None,
-            Err(errno) => return Err(DestinationError::new(&into, errno)),
+            Err(errno) => return Err(fail(errno)),
         };
-        let stat = match &root {
-            Some(root) => {
-                let stat = rustix::fs::fstat(root.fd());
-                Some(stat.map_err(|errno| DestinationError::new(&into, errno))?)
-            }
-            None => None,
-        };
+        let stat = root.as_ref().map(|root| rustix::fs::fstat(root.fd())).transpose();
+        let stat = stat.map_err(fail)?;
+        let shoal = root.as_ref().and_then(open_shoal);
         // Ranks that look at one directory are to share the work. Its identity tells that; where
         // it has none, at least those of one host know.
-        let known = root.as_ref().and_then(known_identity);
+        let known = shoal.as_ref().and_then(claim::known_identity);
         let id = known.unwrap_or_else(|| match &stat {
             Some(stat) => derived(format!("{host}\0{}\0{}", stat.st_dev, stat.st_ino).as_bytes()),
             None => derived(&[host.as_bytes(), b"\0", into.as_os_str().as_bytes()].concat()),
         });
-        Ok(Self { root, id, file_system: stat.map_or(0, |stat| stat.st_dev), into })
+        let site = match purpose {
+            Purpose::DryRun => Some(Site::find(&into, shoal.as_ref())?),
+            Purpose::Transfer | Purpose::Check => None,
+        };
+        Ok(Self { root, shoal, into, id, site })
     }
 
     /// What the tracker is told of it.
     pub fn facts(&self) -> swarm::Destination {
+        let site = self.site.as_ref();
         swarm::Destination {
             id: self.id,
             path: show(&self.into),
-            lock: Lock::Unclaimed,
-            file_system: self.file_system,
-            // Nothing is going to be written.
-            free_bytes: u64::MAX,
+            lock: site.map_or(Lock::Unclaimed, |site| site.lock.clone()),
+            file_system: site.map_or(0, |site| site.file_system),
+            // For a mere look nothing is going to be written.
+            free_bytes: site.map_or(u64::MAX, |site| site.free_bytes),
         }
+    }
+
+    /// What earlier runs left there, as [`Destination::partials`](super::Destination::partials).
+    pub fn partials(&self, threads: usize) -> Vec<Partial> {
+        let shoal = self.shoal.as_ref();
+        shoal.map(|at| resume::partials(at, threads, &AtomicU64::new(0))).unwrap_or_default()
     }
 
     /// The directory in which a name lies; none where it is missing, or is none.
@@ -79,12 +105,41 @@ impl Look {
     }
 }
 
-/// The identity that earlier runs gave a directory.
-fn known_identity(root: &Root) -> Option<u128> {
+impl Site {
+    /// Finds where a transfer would write, and whether it could.
+    fn find(into: &Path, shoal: Option<&OwnedFd>) -> Result<Self, DestinationError> {
+        let fail = |errno: Errno| DestinationError::new(into, errno);
+        let exists = |path: &&Path| path.symlink_metadata().is_ok();
+        let at = into.ancestors().find(exists).unwrap_or(Path::new("/"));
+        let not_a_directory = |obstacle: &Path| DestinationError::NotADirectory {
+            into: into.to_owned(),
+            obstacle: obstacle.to_owned(),
+        };
+        if !at.is_dir() {
+            return Err(not_a_directory(at));
+        }
+        let reserved = into.join(OsStr::from_bytes(Name::RESERVED));
+        if reserved.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
+            return Err(not_a_directory(&reserved));
+        }
+        let needed = Access::WRITE_OK | Access::EXEC_OK;
+        rustix::fs::accessat(CWD, at, needed, AtFlags::EACCESS).map_err(fail)?;
+        let space = rustix::fs::statvfs(at).map_err(fail)?;
+        let file_system = rustix::fs::stat(at).map_err(fail)?.st_dev;
+        let owner = shoal.and_then(claim::owner_seen);
+        Ok(Self {
+            file_system,
+            free_bytes: space.f_bavail.saturating_mul(space.f_frsize),
+            lock: owner.map_or(Lock::Unclaimed, |owner| Lock::Taken { nonce: 0, owner }),
+        })
+    }
+}
+
+/// Opens `.shoal` where it is there.
+fn open_shoal(root: &Root) -> Option<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let name = std::ffi::OsStr::from_bytes(Name::RESERVED);
-    let shoal = rustix::fs::openat(root.fd(), name, flags, Mode::empty()).ok()?;
-    claim::known_identity(&shoal)
+    let name = OsStr::from_bytes(Name::RESERVED);
+    rustix::fs::openat(root.fd(), name, flags, Mode::empty()).ok()
 }
 
 fn derived(text: &[u8]) -> u128 {
@@ -103,11 +158,56 @@ impl Store {
         let entry = self.catalogue.entry(index);
         let look = self.look.as_ref().expect("a store that looks");
         let differences = self.differences(index, entry, look).unwrap_or(Differences::UNREADABLE);
-        let content = [Differences::CONTENT, Differences::MISSING, Differences::KIND]
-            .into_iter()
-            .chain([Differences::UNREADABLE]);
-        let there = !content.into_iter().any(|it| differences.has(it));
-        Inspected { differences, bytes_in_place: if there { entry.len() } else { 0 } }
+        let there = !differences.lack_content();
+        let bytes_in_place = if there { entry.len() } else { self.kept_bytes(index) };
+        let blocked = look.site.is_some() && !differences.is_empty();
+        let obstacle = if blocked { self.obstacle(entry, look, differences) } else { None };
+        Inspected { differences, bytes_in_place, obstacle }
+    }
+
+    /// Bytes of an entry that an earlier run left in parts, and a transfer would keep.
+    fn kept_bytes(&self, index: EntryIndex) -> u64 {
+        let Some(state) = self.states.find(index) else { return 0 };
+        let Phase::Kept(partial) = &lock(&state).phase else { return 0 };
+        let geometry = self.catalogue.geometry(index);
+        partial.held.iter().map(|piece| u64::from(geometry.size(PieceIndex(piece)))).sum()
+    }
+
+    /// Why an entry could not be written, as far as that shows before it is.
+    fn obstacle(&self, entry: &Entry, look: &Look, differences: Differences) -> Option<String> {
+        let root = look.root.as_ref()?;
+        let parent = match root.parent(&entry.name, Missing::Leave) {
+            Ok(parent) => parent,
+            Err(error) => return Some(error.to_string()),
+        };
+        let standing = parent.as_ref().and_then(|parent| stat(parent).ok());
+        if let Some(found) = standing.filter(|_| differences.has(Differences::KIND)) {
+            let found = FileType::from_raw_mode(found.st_mode);
+            // A file takes a link's place, and a link a file's.
+            let replaced = match entry.kind {
+                Kind::File(_) | Kind::HardLink(_) => found == FileType::Symlink,
+                Kind::Symlink(_) => found == FileType::RegularFile,
+                Kind::Directory => false,
+            };
+            if !replaced {
+                let path = root.place(&entry.name);
+                let (what, wanted) = (word(found), wanted_word(&entry.kind));
+                let obstacle = path.clone();
+                return Some(WriteError::InTheWay { path, obstacle, what, wanted }.to_string());
+            }
+        }
+        let denied = root.admits(&entry.name).err()?;
+        let opened_up = self.is_opened_up(&entry.name) || !differences.lack_content();
+        (!opened_up).then(|| denied.to_string())
+    }
+
+    /// Whether a name lies in a directory that a transfer opens up, for it is sealed in the end.
+    fn is_opened_up(&self, name: &Name) -> bool {
+        let bytes = name.as_bytes();
+        let Some(slash) = bytes.iter().rposition(|&byte| byte == b'/') else { return false };
+        let entries = self.catalogue.entries();
+        let at = entries.binary_search_by(|entry| entry.name.as_bytes().cmp(&bytes[..slash]));
+        at.is_ok_and(|at| entries[at].metadata.mode & 0o300 != 0o300)
     }
 
     fn differences(
@@ -166,6 +266,14 @@ impl Store {
         let layer = PieceLayer::new(content.geometry, hashes).expect("one hash a piece");
         Ok(content.root == Some(layer.root()))
     }
+}
+
+fn wanted_word(kind: &Kind) -> &'static str {
+    word(match kind {
+        Kind::File(_) | Kind::HardLink(_) => FileType::RegularFile,
+        Kind::Directory => FileType::Directory,
+        Kind::Symlink(_) => FileType::Symlink,
+    })
 }
 
 fn stat(parent: &Parent<'_>) -> rustix::io::Result<Stat> {

@@ -144,11 +144,12 @@ impl Store {
         catalogue: Arc<Catalogue>,
         wanted: &Bitfield,
         shared: Vec<SharedEntry>,
+        partials: Vec<Partial>,
         look: Option<Look>,
     ) -> Self {
         assert!(wanted.is_empty() || look.is_some(), "wanted files need a destination");
         let nothing = Bitfield::new(wanted.len());
-        let store = Self::new(catalogue, nothing, shared, Vec::new(), Vec::new(), None);
+        let store = Self::new(catalogue, nothing, shared, Vec::new(), partials, None);
         Self { look, ..store }
     }
 

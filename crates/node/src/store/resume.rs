@@ -9,6 +9,7 @@ use content::{Bitfield, Entry, PieceIndex, VerifiedLayer};
 use rustix::fs::OFlags;
 use std::fs::{File, Metadata};
 use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -38,60 +39,65 @@ impl Destination {
     /// alone; once everybody has stopped, [`super::Store::close`] removes sidecars that cannot be
     /// read, and data that has none.
     pub fn partials(&self, threads: usize, progress: &AtomicU64) -> Vec<Partial> {
-        let names = partial::list(&self.shoal).unwrap_or_default();
-        let candidates: Vec<Candidate> =
-            names.iter().filter_map(|file_name| self.candidate(file_name)).collect();
-        let counts = candidates.iter().map(|candidate| candidate.layer.geometry().piece_count());
-        digest::over_pieces(counts, threads, &|index, piece, buffer| {
-            let candidate = &candidates[index];
-            // What cannot be read is not held.
-            if self.holds(candidate, piece, buffer, progress) == Some(true) {
-                lock(&candidate.held).insert(piece.0);
-            }
-            ControlFlow::Continue(())
-        });
-        candidates.into_iter().map(Candidate::into_partial).collect()
+        partials(&self.shoal, threads, progress)
     }
+}
 
+/// As [`Destination::partials`], for a `.shoal` that may only be looked at.
+pub(super) fn partials(shoal: &OwnedFd, threads: usize, progress: &AtomicU64) -> Vec<Partial> {
+    let names = partial::list(shoal).unwrap_or_default();
+    let candidates: Vec<Candidate> =
+        names.iter().filter_map(|file_name| Candidate::find(shoal, file_name)).collect();
+    let counts = candidates.iter().map(|candidate| candidate.layer.geometry().piece_count());
+    digest::over_pieces(counts, threads, &|index, piece, buffer| {
+        let candidate = &candidates[index];
+        // What cannot be read is not held.
+        if candidate.holds(shoal, piece, buffer, progress) == Some(true) {
+            lock(&candidate.held).insert(piece.0);
+        }
+        ControlFlow::Continue(())
+    });
+    candidates.into_iter().map(Candidate::into_partial).collect()
+}
+
+fn open_data(shoal: &OwnedFd, name: &PartName) -> Option<File> {
+    partial::open(shoal, &name.file(Part::Data), OFlags::RDONLY).ok()
+}
+
+impl Candidate {
     /// The partial to which a file in `.shoal` is the sidecar.
-    fn candidate(&self, file_name: &str) -> Option<Candidate> {
+    fn find(shoal: &OwnedFd, file_name: &str) -> Option<Self> {
         let (name, Part::Sidecar) = PartName::parse(file_name)? else { return None };
-        let data = self.open_data(&name)?.metadata().ok().filter(Metadata::is_file)?;
-        let (entry, layer) = partial::read_sidecar(&self.shoal, &name, data.len())?;
+        let data = open_data(shoal, &name)?.metadata().ok().filter(Metadata::is_file)?;
+        let (entry, layer) = partial::read_sidecar(shoal, &name, data.len())?;
         let held = Mutex::new(Bitfield::new(layer.geometry().piece_count()));
-        Some(Candidate { name, entry, layer, held, zeros: ZeroHash::default() })
-    }
-
-    fn open_data(&self, name: &PartName) -> Option<File> {
-        partial::open(&self.shoal, &name.file(Part::Data), OFlags::RDONLY).ok()
+        Some(Self { name, entry, layer, held, zeros: ZeroHash::default() })
     }
 
     /// Whether a piece is on the disk as it must be; `None` where that cannot be told. Opening the
     /// file for each piece is nothing beside hashing it, and bounds the number of open files.
     fn holds(
         &self,
-        candidate: &Candidate,
+        shoal: &OwnedFd,
         piece: PieceIndex,
         buffer: &mut Vec<u8>,
         progress: &AtomicU64,
     ) -> Option<bool> {
-        let geometry = candidate.layer.geometry();
-        let expected = candidate.layer.piece_hash(piece)?;
-        let file = self.open_data(&candidate.name)?;
+        let geometry = self.layer.geometry();
+        let expected = self.layer.piece_hash(piece)?;
+        let file = open_data(shoal, &self.name)?;
         let buffer = digest::sized(buffer, geometry.size(piece) as usize);
         let offset = geometry.offset(piece);
         if sparse::is_hole(&file, offset, buffer.len() as u64)
-            && !candidate.zeros.may_be_zeros(geometry, buffer.len(), expected)
+            && !self.zeros.may_be_zeros(geometry, buffer.len(), expected)
         {
             return Some(false);
         }
         let read = digest::read_exactly(&file, buffer, offset).ok()?;
         progress.fetch_add(buffer.len() as u64, Ordering::Relaxed);
-        Some(read && candidate.zeros.piece_hash(geometry, buffer) == expected)
+        Some(read && self.zeros.piece_hash(geometry, buffer) == expected)
     }
-}
 
-impl Candidate {
     fn into_partial(self) -> Partial {
         let held = std::mem::take(&mut *lock(&self.held));
         Partial { entry: self.entry, held, layer: self.layer }

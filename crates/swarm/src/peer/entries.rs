@@ -97,6 +97,11 @@ impl Entries {
         Self { wanted, ..nothing }
     }
 
+    /// The tracker is told what must be written.
+    pub(super) fn set_need(&mut self, bytes: u64) {
+        self.told_need = Some(bytes);
+    }
+
     /// Bytes of wanted entries were found in place.
     pub(super) fn found(&mut self, bytes: u64) {
         self.have_bytes += bytes;

@@ -1,10 +1,11 @@
-//! A look at the destination that changes nothing (`--check`): each entry that this rank wants is
-//! compared with the catalogue, and what differs is told. No piece is asked for.
+//! A look at the destination that changes nothing (`--check`, `--dry-run`): each entry that this
+//! rank wants is compared with the catalogue, and what differs is told. No piece is asked for. A
+//! dry run goes on to the point where the first byte would move, and says how that would end.
 
 use super::PeerAction;
 use super::session::Session;
 use crate::message::{Gains, ToTracker};
-use crate::{Differences, Instant};
+use crate::{Differences, Instant, Purpose};
 use content::{Bitfield, EntryIndex};
 use std::collections::BTreeMap;
 
@@ -18,6 +19,8 @@ pub struct Inspected {
     pub differences: Differences,
     /// Bytes of it that are there, verified.
     pub bytes_in_place: u64,
+    /// Why it could not be written where it differs, as far as a dry run can see.
+    pub obstacle: Option<String>,
 }
 
 /// How far the look is.
@@ -28,6 +31,9 @@ pub(super) struct Inspection {
     under_way: usize,
     /// What was found to differ, by what differs.
     found: BTreeMap<Differences, Bitfield>,
+    /// What a transfer would write, and how much of that is not there.
+    to_write: Vec<u32>,
+    need_bytes: u64,
 }
 
 impl Inspection {
@@ -75,8 +81,49 @@ impl Session {
         } else {
             inspection.note(entry, inspected.differences, self.catalogue.entry_count());
             self.news.differs(now, entry.0, inspected.differences);
+            match &inspected.obstacle {
+                Some(why) => self.entries.note_failure(why.clone()),
+                None => {
+                    inspection.to_write.push(entry.0);
+                    let lacking = self.catalogue.entry(entry).len() - bytes;
+                    let lacks = inspected.differences.lack_content();
+                    inspection.need_bytes += if lacks { lacking } else { 0 };
+                }
+            }
         }
         self.inspect_more(actions);
+    }
+
+    /// Whether the look is over, and what it came to is told.
+    pub(super) fn is_concluded(&mut self, now: Instant, actions: &mut Vec<PeerAction>) -> bool {
+        if !self.is_inspected() {
+            return false;
+        }
+        if self.config.purpose == Purpose::DryRun && !self.entries.is_halted() {
+            return self.forecast(now, actions);
+        }
+        true
+    }
+
+    /// Says how a transfer would end, once it is known that there is room for it. What it would
+    /// write counts as written.
+    fn forecast(&mut self, now: Instant, actions: &mut Vec<PeerAction>) -> bool {
+        let Some(inspection) = &mut self.inspection else { return true };
+        if !self.admitted {
+            if self.entries.need_told().is_none() {
+                let need_bytes = inspection.need_bytes;
+                self.entries.set_need(need_bytes);
+                self.say(ToTracker::Surveyed { need_bytes }, actions);
+            }
+            return false;
+        }
+        let bytes = std::mem::take(&mut inspection.need_bytes);
+        self.counters.bytes_delivered += bytes;
+        self.entries.found(bytes);
+        for entry in std::mem::take(&mut inspection.to_write) {
+            self.news.entry(now, entry);
+        }
+        true
     }
 
     /// Whether all was looked at, or nothing more will be.

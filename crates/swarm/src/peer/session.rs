@@ -139,7 +139,7 @@ impl Session {
             picker: Picker::new(pieces, cursor as u32, u64::from(config.rank.0)),
             entries: match config.purpose {
                 Purpose::Transfer => Entries::new(&catalogue, wanted),
-                Purpose::Check => Entries::untouched(&catalogue, wanted),
+                Purpose::Check | Purpose::DryRun => Entries::untouched(&catalogue, wanted),
             },
             inspection: (config.purpose != Purpose::Transfer).then(Inspection::default),
             download: Download::default(),
@@ -358,7 +358,7 @@ impl Session {
     pub(super) fn advance(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
         if !self.stopped {
             self.pump(now, actions);
-            self.seal_when_done(actions);
+            self.seal_when_done(now, actions);
         }
         let Self { upload, holders, picker, .. } = self;
         let has = |rank, piece| holders.get(rank).is_some_and(|it| it.has(piece, picker));
@@ -372,9 +372,9 @@ impl Session {
         }
     }
 
-    fn seal_when_done(&mut self, actions: &mut Vec<PeerAction>) {
+    fn seal_when_done(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
         if self.inspection.is_some() {
-            if self.is_inspected() {
+            if self.entries.sealing == Sealing::Open && self.is_concluded(now, actions) {
                 self.entries.sealing = Sealing::Done;
             }
             return;

@@ -2,9 +2,9 @@
 
 use super::member::Member;
 use super::{Phase, Tracker, TrackerAction};
-use crate::Rank;
 use crate::message::{Differing, FromTracker, Gains};
-use content::{Bitfield, Catalogue, Span};
+use crate::{Purpose, Rank};
+use content::{Bitfield, Catalogue, EntryIndex, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -82,6 +82,18 @@ impl Job {
         self.shrunk += 1;
     }
 
+    /// In a dry run a member says what it could write: of that, what nobody holds is not to be had.
+    fn doubt(&self, member: &mut Member, entries: Range<u32>) {
+        for entry in entries {
+            let mut differing = member.differing.iter();
+            let lacks = differing.any(|(what, set)| what.lack_content() && set.get(entry));
+            let pieces = self.catalogue.pieces_of(EntryIndex(entry));
+            if lacks && self.nowhere.count_in(pieces) > 0 {
+                member.complete.remove(entry);
+            }
+        }
+    }
+
     /// The counts of copies agree with what the live members hold.
     pub(super) fn check_invariants(&self, members: &[Member]) {
         let mut copies = vec![0; self.copies.len()];
@@ -118,6 +130,7 @@ impl Tracker {
         else {
             return;
         };
+        let purpose = self.config.purpose;
         let member = &mut self.members[from.index()];
         let (pieces, entries) = (job.catalogue.piece_count(), job.catalogue.entry_count());
         for range in Span::all_checked(&gains.lost, pieces) {
@@ -126,10 +139,13 @@ impl Tracker {
         for range in Span::all_checked(&gains.pieces, pieces) {
             job.gain(from, member, range);
         }
-        for range in Span::all_checked(&gains.entries, entries) {
-            member.complete.insert_range(range);
-        }
         take_differing(member, &gains.differing, entries);
+        for range in Span::all_checked(&gains.entries, entries) {
+            member.complete.insert_range(range.clone());
+            if purpose == Purpose::DryRun && !job.nowhere.is_empty() {
+                job.doubt(member, range);
+            }
+        }
         member.have_bytes = gains.have_bytes.min(member.wanted_bytes);
     }
 

@@ -33,7 +33,10 @@ pub(super) fn judge(purpose: Purpose, job: &Job, members: &[Member]) -> (Outcome
             unobtainable = true;
         }
     }
-    let kept = "what arrived is kept, and the same command resumes";
+    let kept = match purpose {
+        Purpose::Transfer => "what arrived is kept, and the same command resumes",
+        Purpose::Check | Purpose::DryRun => "nothing was written",
+    };
     if let Some(why) = interruption(members, &interrupted) {
         (Outcome::Failed, vec![format!("{why}; {kept}")])
     } else if refused && !lost && nothing_moved(members) {
@@ -252,6 +255,7 @@ fn row(
         reason,
         files_wanted,
         files_complete: files_wanted - files(lacks),
+        files_to_write: files(&unequal::to_write(member)),
         counters: last_counters(member).0,
         elapsed: ended.map_or(Duration::ZERO, |at| at.since(times.start)),
     }

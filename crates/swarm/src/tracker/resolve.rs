@@ -220,7 +220,11 @@ pub(super) fn check_purposes(purpose: Purpose, members: &Members<'_>) -> Result<
     let looks = purpose != Purpose::Transfer;
     let others = members.iter().filter(|(_, member)| {
         let lock = member.destination().map(|destination| &destination.lock);
-        lock.is_some_and(|lock| (*lock == Lock::Unclaimed) != looks)
+        match lock {
+            Some(Lock::Unclaimed) => !looks,
+            Some(Lock::Held { .. }) => looks,
+            Some(Lock::Taken { .. }) | None => false,
+        }
     });
     let ranks: Vec<String> = others.map(|(rank, _)| rank.to_string()).take(8).collect();
     if ranks.is_empty() {

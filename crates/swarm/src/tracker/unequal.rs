@@ -65,6 +65,14 @@ impl<'a> DifferingSets<'a> {
     }
 }
 
+/// What a member would write of which it says that it could (`--dry-run`).
+pub(super) fn to_write(member: &Member) -> Bitfield {
+    let mut differing = Bitfield::new(member.complete.len());
+    member.differing.values().for_each(|set| differing.union_with(set));
+    differing.intersect_with(&member.complete);
+    differing
+}
+
 /// How a look ended, and why it did not end well.
 pub(super) fn judge(members: &[Member], complete: &CompleteSets) -> (Outcome, Vec<String>) {
     let live = || members.iter().filter(|member| member.is_live());

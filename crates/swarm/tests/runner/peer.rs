@@ -1,7 +1,8 @@
 //! Stories about a peer.
 //!
 //! ```text
-//! peer RANK of RANKS [batch N] [window PIECES] [files f:6 g:1 d/] [just look]   pieces are 16 KiB
+//! peer RANK of RANKS [batch N] [window PIECES] [files f:6 g:1 d/] [just look|guess]
+//!                                   pieces are 16 KiB
 //! offers [NAME] [NAME:PIECES]       all of an entry, or an earlier run's part of it
 //! START wants ENTRIES [pending]     all three messages
 //! inspected ENTRY [BYTES] [WHAT]...
@@ -272,16 +273,21 @@ fn inspected(text: &str) -> Option<PeerEvent> {
     let entry = EntryIndex(number(words.next()?));
     let bytes_in_place = words.next().map_or(0, number);
     let mut differences = Differences::default();
+    let mut obstacle = None;
     for word in words {
         differences = differences.and(match word {
             "missing" => Differences::MISSING,
             "content" => Differences::CONTENT,
             "mode" => Differences::MODE,
             "time" => Differences::TIME,
+            "in-the-way" => {
+                obstacle = Some("something stands in the way".to_owned());
+                Differences::KIND
+            }
             _ => return None,
         });
     }
-    Some(PeerEvent::Inspected(entry, Inspected { differences, bytes_in_place }))
+    Some(PeerEvent::Inspected(entry, Inspected { differences, bytes_in_place, obstacle }))
 }
 
 /// The words of the tracker.

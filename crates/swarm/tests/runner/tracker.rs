@@ -1,8 +1,9 @@
 //! Stories about a tracker.
 //!
 //! ```text
-//! tracker of RANKS [colocated] [just look]
-//! RANK: INIT [shares PATH[!]...] [wants GLOB...] [into ID] [free BYTES] [on HOST] [just look]
+//! tracker of RANKS [colocated] [just look|guess]
+//! RANK: INIT [shares PATH[!]...] [wants GLOB...] [into ID] [free BYTES]
+//!              [on HOST] [just look|guess]
 //!                                         a path with ! is missing
 //! RANK: offers [f:6] [f:6 has 0-3]...   f:6:x is another content of the same length
 //! RANK: introduced                      RANK: trouble SENTENCE

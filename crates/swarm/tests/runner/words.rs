@@ -99,5 +99,9 @@ pub fn sent(to: Rank, message: &Message) -> String {
 
 /// What the first event says that the job is for.
 pub fn purpose(text: &str) -> Purpose {
-    if text.contains(" just look") { Purpose::Check } else { Purpose::Transfer }
+    match text {
+        _ if text.contains(" just look") => Purpose::Check,
+        _ if text.contains(" just guess") => Purpose::DryRun,
+        _ => Purpose::Transfer,
+    }
 }

@@ -4,12 +4,12 @@ use super::*;
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
 use swarm::peer::Inspected;
-use swarm::{Differences, Lock};
+use swarm::{Differences, Lock, Purpose};
 
 fn look(job: &Job) -> Store {
-    let look = Look::open(&job.target(), "here").unwrap();
+    let look = Look::open(&job.target(), "here", Purpose::Check).unwrap();
     let all = Bitfield::full(job.catalogue.entry_count());
-    Store::looking(job.catalogue.clone(), &all, vec![], Some(look)).hashing_with(2)
+    Store::looking(job.catalogue.clone(), &all, vec![], vec![], Some(look)).hashing_with(2)
 }
 
 fn found(job: &Job) -> BTreeMap<String, String> {
@@ -112,11 +112,11 @@ fn a_look_leaves_parts_of_an_earlier_run_and_needs_no_lock() {
     job.record_all(&store, EntryIndex(0));
     store.write(PieceId(1), &job.piece(PieceId(1))).unwrap();
     let before = (job.store_files(), state(&job.target()));
-    let facts = Look::open(&job.target(), "here").unwrap().facts();
+    let facts = Look::open(&job.target(), "here", Purpose::Check).unwrap().facts();
     assert_eq!(facts.lock, Lock::Unclaimed);
     let known = Destination::open(&job.target(), "another job").unwrap().facts();
     assert_eq!(facts.id, known.id, "ranks that look at one directory know it");
-    let missing = Inspected { differences: Differences::MISSING, bytes_in_place: 0 };
+    let missing = Inspected { differences: Differences::MISSING, ..Inspected::default() };
     assert_eq!(look(&job).inspect(EntryIndex(0)), missing);
     assert_eq!((job.store_files(), state(&job.target())), before);
 }
@@ -124,12 +124,43 @@ fn a_look_leaves_parts_of_an_earlier_run_and_needs_no_lock() {
 #[test]
 fn ranks_of_one_host_know_that_they_look_at_one_directory() {
     let home = tempfile::tempdir().unwrap();
-    let id = |path: &str, host| Look::open(&home.path().join(path), host).unwrap().facts().id;
+    let id = |path: &str, host| {
+        Look::open(&home.path().join(path), host, Purpose::Check).unwrap().facts().id
+    };
     fs::create_dir(home.path().join("a")).unwrap();
     symlink("a", home.path().join("b")).unwrap();
     assert_eq!(id("a", "here"), id("b", "here"));
     assert_ne!(id("a", "here"), id("a", "there"));
     assert_ne!(id("absent", "here"), id("a", "here"));
     fs::write(home.path().join("file"), "x").unwrap();
-    assert!(Look::open(&home.path().join("file"), "here").is_err());
+    assert!(Look::open(&home.path().join("file"), "here", Purpose::Check).is_err());
+}
+
+#[test]
+fn a_dry_run_sees_parts_of_an_earlier_run_its_lock_and_what_stands_in_the_way() {
+    let job = tree();
+    let store = job.receiver();
+    let long = number(&job.catalogue, "dir/long");
+    let piece = PieceId(job.catalogue.pieces_of(long).start + 1);
+    job.record_all(&store, long);
+    store.write(piece, &job.piece(piece)).unwrap();
+    fs::create_dir(job.target().join("short")).unwrap();
+    fs::write(job.target().join("link"), "a file").unwrap();
+    let before = state(&job.target());
+    let look = Look::open(&job.target(), "here", Purpose::DryRun).unwrap();
+    let facts = look.facts();
+    assert_eq!(facts.lock, Lock::Taken { nonce: 0, owner: "the test".to_owned() });
+    assert!(facts.free_bytes < u64::MAX);
+    let all = Bitfield::full(job.catalogue.entry_count());
+    let partials = look.partials(2);
+    assert_eq!(partials.len(), 1);
+    let dry = Store::looking(job.catalogue.clone(), &all, vec![], partials, Some(look));
+    assert_eq!(dry.inspect(long).bytes_in_place, PIECE as u64);
+    let blocked = dry.inspect(number(&job.catalogue, "short")).obstacle.unwrap();
+    assert!(blocked.contains("is a directory where a file must go"), "{blocked}");
+    assert_eq!(dry.inspect(number(&job.catalogue, "link")).obstacle, None);
+    assert_eq!(state(&job.target()), before);
+    drop(store);
+    let facts = Look::open(&job.target(), "here", Purpose::DryRun).unwrap().facts();
+    assert_eq!(facts.lock, Lock::Unclaimed);
 }
