@@ -49,7 +49,7 @@ fn make_layer(pieces: u64) -> PieceLayer {
 
 fn file(name: &str, pieces: u64) -> Entry {
     let known = &layer(pieces).proven;
-    let content = FileContent { geometry: known.geometry(), root: Some(known.root()) };
+    let content = FileContent::hashed(&layer(pieces).whole);
     entry(name, Kind::File(content))
 }
 
@@ -90,7 +90,7 @@ fn any_entry(input: &mut Input<'_>) -> Entry {
             // would only make this slow.
             let pieces = geometry.piece_count_wide();
             if !(5000..=Catalogue::MAX_PIECES).contains(&pieces) {
-                entry.kind = Kind::File(FileContent { geometry, root });
+                entry.kind = Kind::File(FileContent { geometry, root, zero_bytes: input.wide() });
             }
         }
         3 => entry.name = Name::new(["a/b", "e/f/g", "zz", "e"][input.below(4)]).expect("a name"),

@@ -1,6 +1,6 @@
 //! One entry of the catalogue: a file, a directory or a link, with what survives the trip.
 
-use crate::{Geometry, Hash, Name};
+use crate::{Geometry, Hash, Name, PieceLayer};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -36,6 +36,27 @@ pub struct FileContent {
     /// The BEP 52 Merkle root; `None` while its only source still computes it. An empty file's is
     /// [`Hash::ZERO`].
     pub root: Option<Hash>,
+    /// Bytes of the pieces that are zeros throughout: they are not sent, and take no room.
+    pub zero_bytes: u64,
+}
+
+impl FileContent {
+    /// A content of which only the length is known yet.
+    pub const fn unhashed(geometry: Geometry) -> Self {
+        Self { geometry, root: None, zero_bytes: 0 }
+    }
+
+    /// The content that has these piece hashes.
+    pub fn hashed(layer: &PieceLayer) -> Self {
+        let (geometry, root) = (layer.geometry(), Some(layer.root()));
+        Self { geometry, root, zero_bytes: layer.zero_bytes() }
+    }
+
+    /// Bytes that take room at a destination, at most. Whoever offers a file says how many do not:
+    /// believed no further than the file is long.
+    pub fn data_bytes(&self) -> u64 {
+        self.geometry.len().saturating_sub(self.zero_bytes)
+    }
 }
 
 /// What is kept of an entry besides its content.

@@ -14,5 +14,5 @@ pub use bitfield::{Bitfield, Span};
 pub use catalogue::{Catalogue, CatalogueError, EntryIndex, PieceId};
 pub use entry::{Entry, FileContent, Kind, Metadata, Timestamp};
 pub use geometry::{Geometry, LEAF_LEN, PieceIndex, PieceLen, PieceLenError};
-pub use merkle::{Hash, HashRange, LayerError, PieceLayer, VerifiedLayer};
+pub use merkle::{Hash, HashRange, LayerError, PieceLayer, VerifiedLayer, ZeroPieces};
 pub use name::{Name, NameError};

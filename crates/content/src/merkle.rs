@@ -89,6 +89,66 @@ pub fn piece_hash(geometry: Geometry, bytes: &[u8]) -> Hash {
     fold(leaves, piece_height(geometry), Hash::ZERO)
 }
 
+/// The hashes of a file's pieces if they were zeros throughout: whoever knows what a piece must
+/// hash to sees that it is zeros, and need not fetch, read or hash it.
+#[derive(Debug, Clone, Copy)]
+pub struct ZeroPieces {
+    geometry: Geometry,
+    /// The hash of a full piece.
+    full: Hash,
+}
+
+impl ZeroPieces {
+    /// A piece that is not full is looked at from this length on: a shorter one is sent sooner.
+    const MIN_LEN: u32 = 256 * 1024;
+
+    /// SHA-256 of 16 KiB of zeros.
+    const LEAF: Hash = Hash([
+        0x4f, 0xe7, 0xb5, 0x9a, 0xf6, 0xde, 0x3b, 0x66, 0x5b, 0x67, 0x78, 0x8c, 0xc2, 0xf9, 0x98,
+        0x92, 0xab, 0x82, 0x7e, 0xfa, 0xe3, 0xa4, 0x67, 0x34, 0x2b, 0x3b, 0xb4, 0xe3, 0xbc, 0x8e,
+        0x5b, 0xfe,
+    ]);
+
+    /// Those of a file that is cut like this.
+    pub fn of(geometry: Geometry) -> Self {
+        let height = if geometry.is_single_piece() { 0 } else { piece_height(geometry) };
+        let full = (0..height).fold(Self::LEAF, |hash, _| Hash::parent(hash, hash));
+        Self { geometry, full }
+    }
+
+    /// The hash of a piece if it is zeros throughout; `None` for one that is too short to be told
+    /// apart: it counts as data.
+    ///
+    /// # Panics
+    ///
+    /// Panics where the file has no such piece.
+    pub fn hash(&self, piece: PieceIndex) -> Option<Hash> {
+        let len = self.geometry.size(piece);
+        let is_full = len == self.geometry.piece_len().bytes();
+        if is_full && !self.geometry.is_single_piece() {
+            return Some(self.full);
+        }
+        if len < Self::MIN_LEN {
+            return None;
+        }
+        let rest = len % LEAF_LEN;
+        let mut leaves = vec![Self::LEAF; (len / LEAF_LEN) as usize];
+        if rest > 0 {
+            leaves.push(Hash(Sha256::digest(&[0; LEAF_LEN as usize][..rest as usize]).into()));
+        }
+        Some(fold(leaves, piece_height(self.geometry), Hash::ZERO))
+    }
+
+    /// Whether a piece that has this hash is zeros throughout, as far as that is looked at.
+    ///
+    /// # Panics
+    ///
+    /// Panics where the file has no such piece.
+    pub fn has(&self, piece: PieceIndex, hash: Hash) -> bool {
+        self.hash(piece) == Some(hash)
+    }
+}
+
 /// The height of the tree below one piece hash.
 fn piece_height(geometry: Geometry) -> u32 {
     if geometry.is_single_piece() {
@@ -158,6 +218,14 @@ impl PieceLayer {
                 fold(hashes.to_vec(), layer_height(self.geometry), padding)
             }
         }
+    }
+
+    /// How many bytes the pieces have together that are zeros throughout.
+    pub fn zero_bytes(&self) -> u64 {
+        let zeros = ZeroPieces::of(self.geometry);
+        let pieces = (0..).map(PieceIndex).zip(&self.hashes);
+        let zeros = pieces.filter(|&(piece, &hash)| zeros.has(piece, hash));
+        zeros.map(|(piece, _)| u64::from(self.geometry.size(piece))).sum()
     }
 
     /// Everything about the layer that another rank can ask for, with proofs.

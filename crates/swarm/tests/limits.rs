@@ -113,7 +113,7 @@ fn file(name: &str, pieces: u64, root: Option<Hash>) -> Entry {
     let modified = Timestamp { seconds: 0, nanoseconds: 0 };
     Entry {
         name: Name::new(name).unwrap(),
-        kind: Kind::File(FileContent { geometry, root }),
+        kind: Kind::File(FileContent { root, ..FileContent::unhashed(geometry) }),
         metadata: Metadata { mode: 0o644, modified },
     }
 }

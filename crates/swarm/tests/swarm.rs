@@ -4,7 +4,7 @@ mod world;
 
 use std::time::Duration;
 use swarm::{Outcome, PeerState, Rank};
-use world::orders::orders;
+use world::orders::{Standing, orders};
 use world::{World, file, version};
 
 const LIMIT: Duration = Duration::from_secs(600);
@@ -31,6 +31,43 @@ fn four_peers_with_different_files_all_end_with_all() {
         let received: u64 = report.peers.iter().map(|row| row.counters.bytes_received).sum();
         assert_eq!(sent, received);
         assert_eq!(received, report.bytes_delivered, "nothing is sent twice");
+    }
+}
+
+#[test]
+fn holes_are_not_sent() {
+    for seed in 0..20 {
+        // Pieces 0, 4, ... and the last, which is one byte short.
+        let (data, zeros) = (176 * 16384 - 1, 524 * 16384);
+        let sparse = file("sparse", 700);
+        assert_eq!(sparse.len(), data + zeros);
+        let mut peers = vec![orders(&[], &[]), orders(&[], std::slice::from_ref(&sparse))];
+        peers.extend((0..4).map(|_| orders(&["**"], &[])));
+        peers[3].partials = vec![(sparse.clone(), (100..200).collect())];
+        peers[4].standing = vec![("sparse".into(), Standing::Candidate((600..700).collect()))];
+        let mut world = World::new(seed, false, peers);
+        world.run(LIMIT);
+        let report = world.report.as_ref().unwrap();
+        assert_eq!(report.outcome, Outcome::Complete, "seed {seed}: {:?}", report.reasons);
+        let rows: Vec<_> = report.peers.iter().map(|row| &row.counters).collect();
+        for counters in &rows[1..] {
+            assert_eq!(counters.bytes_delivered + counters.bytes_reused, sparse.len());
+        }
+        let received: Vec<u64> = rows.iter().map(|counters| counters.bytes_received).collect();
+        assert_eq!(received, [0, data, data - 25 * 16384, data - (26 * 16384 - 1), data]);
+    }
+}
+
+#[test]
+fn holes_need_no_room_and_data_does() {
+    let data = 176 * 16384 - 1;
+    for (free, outcome) in [(data, Outcome::Complete), (data - 1, Outcome::Refused)] {
+        let sparse = file("sparse", 700);
+        let mut peers = vec![orders(&[], &[]), orders(&[], &[sparse]), orders(&["**"], &[])];
+        peers[2].free_bytes = Some(free);
+        let mut world = World::new(1, false, peers);
+        world.run(LIMIT);
+        assert_eq!(world.report.as_ref().unwrap().outcome, outcome, "{free} bytes are free");
     }
 }
 

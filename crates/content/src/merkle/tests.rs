@@ -26,6 +26,31 @@ fn layer_of(geometry: Geometry, bytes: &[u8]) -> PieceLayer {
     PieceLayer::new(geometry, hashes).unwrap()
 }
 
+#[test]
+fn a_piece_of_zeros_is_known_by_its_hash() {
+    const KIB: u64 = 1024;
+    for (len, log2) in [(4 << 20, 20), (100_000, 14), (700 * KIB + 1, 18), (1300 * KIB, 20)] {
+        let geometry = Geometry::new(len, PieceLen::try_from(log2).unwrap());
+        let layer = layer_of(geometry, &vec![0; len as usize]);
+        let zeros = ZeroPieces::of(geometry);
+        let mut known = 0;
+        for (piece, &hash) in (0..).map(PieceIndex).zip(layer.hashes()) {
+            let short = geometry.size(piece) < geometry.piece_len().bytes();
+            let expected = (!short || geometry.size(piece) >= 256 * 1024).then_some(hash);
+            assert_eq!(zeros.hash(piece), expected, "{piece:?} of {len} bytes");
+            known += expected.map_or(0, |_| u64::from(geometry.size(piece)));
+        }
+        assert_eq!(layer.zero_bytes(), known);
+        assert!(known > len / 2, "nearly all of {len} bytes");
+    }
+    // Files of one piece, likewise; an empty one has none.
+    let whole = |len: usize| {
+        let geometry = Geometry::new(len as u64, PieceLen::MAX);
+        layer_of(geometry, &vec![0; len]).zero_bytes()
+    };
+    assert_eq!([0, 1000, 300_000, 1 << 20].map(whole), [0, 0, 300_000, 1 << 20]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]

@@ -1,10 +1,10 @@
 //! Hashing files piece by piece with several threads, a buffer of one piece each. Never writes.
 
 use super::error::show;
-use super::lock;
 use super::stamp::Stamp;
+use super::{lock, sparse};
 use content::merkle::piece_hash;
-use content::{Geometry, Hash, PieceIndex, PieceLayer, PieceLen};
+use content::{Geometry, Hash, PieceIndex, PieceLayer, PieceLen, ZeroPieces};
 use rustix::fs::{Advice, Mode, OFlags};
 use std::fs::File;
 use std::io;
@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 /// A file to hash.
 pub(super) struct Source<'a> {
@@ -67,7 +67,7 @@ pub(super) fn digest(
 /// A file while its pieces are being hashed.
 struct Slot<'a, 'b> {
     source: &'a Source<'b>,
-    zeros: ZeroHash,
+    zeros: ZeroPieces,
     left: AtomicU32,
     work: Mutex<Work>,
 }
@@ -82,7 +82,7 @@ impl<'a, 'b> Slot<'a, 'b> {
     fn new(source: &'a Source<'b>) -> Self {
         let work = Work { file: None, hashes: Vec::new(), changed: false };
         let left = AtomicU32::new(source.geometry.piece_count());
-        Self { source, zeros: ZeroHash::default(), left, work: Mutex::new(work) }
+        Self { source, zeros: ZeroPieces::of(source.geometry), left, work: Mutex::new(work) }
     }
 
     /// Hashes one piece; says how many bytes that were, none of a file that has changed.
@@ -90,13 +90,12 @@ impl<'a, 'b> Slot<'a, 'b> {
         let geometry = self.source.geometry;
         let mut bytes = 0;
         if let Some(file) = self.open()? {
-            let buffer = sized(buffer, geometry.size(piece) as usize);
-            if read_exactly(&file, buffer, geometry.offset(piece))? {
-                let hash = self.zeros.piece_hash(geometry, buffer);
-                lock(&self.work).hashes[piece.0 as usize] = hash;
-                bytes = buffer.len() as u64;
-            } else {
-                lock(&self.work).changed = true;
+            match hash_piece(&file, geometry, &self.zeros, piece, buffer)? {
+                Some(hash) => {
+                    lock(&self.work).hashes[piece.0 as usize] = hash;
+                    bytes = u64::from(geometry.size(piece));
+                }
+                None => lock(&self.work).changed = true,
             }
         }
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -187,33 +186,28 @@ pub(super) fn over_pieces(counts: impl Iterator<Item = u32>, threads: usize, bod
     });
 }
 
-/// The hash of a full piece of zeros, computed at most once a geometry: holes are common, and cost
-/// nothing.
-#[derive(Default)]
-pub(super) struct ZeroHash(OnceLock<Hash>);
-
-impl ZeroHash {
-    /// The hash of a full piece of zeros, in a file of more than one.
-    fn full_piece(&self, geometry: Geometry) -> Hash {
-        let zeros = || vec![0; geometry.piece_len().bytes() as usize];
-        *self.0.get_or_init(|| piece_hash(geometry, &zeros()))
+/// The hash of a piece of a file that is as long as the geometry says, or was; `None` where it
+/// ends before the piece does. A hole is not read.
+pub(super) fn hash_piece(
+    file: &File,
+    geometry: Geometry,
+    zeros: &ZeroPieces,
+    piece: PieceIndex,
+    buffer: &mut Vec<u8>,
+) -> io::Result<Option<Hash>> {
+    let (offset, len) = (geometry.offset(piece), geometry.size(piece));
+    let if_zeros = zeros.hash(piece);
+    if if_zeros.is_some() && sparse::is_hole(file, offset, u64::from(len)) {
+        return Ok(if_zeros);
     }
-
-    /// Whether a piece of `len` zeros may have this hash. Exact for full pieces; others are small
-    /// enough to look.
-    pub(super) fn may_be_zeros(&self, geometry: Geometry, len: usize, hash: Hash) -> bool {
-        let full = len == geometry.piece_len().bytes() as usize;
-        !full || geometry.is_single_piece() || self.full_piece(geometry) == hash
+    let buffer = sized(buffer, len as usize);
+    if !read_exactly(file, buffer, offset)? {
+        return Ok(None);
     }
-
-    /// What [`piece_hash`] says.
-    pub(super) fn piece_hash(&self, geometry: Geometry, bytes: &[u8]) -> Hash {
-        let full = bytes.len() == geometry.piece_len().bytes() as usize;
-        if full && !geometry.is_single_piece() && is_zero(bytes) {
-            return self.full_piece(geometry);
-        }
-        piece_hash(geometry, bytes)
-    }
+    Ok(Some(match if_zeros.filter(|_| is_zero(buffer)) {
+        Some(known) => known,
+        None => piece_hash(geometry, buffer),
+    }))
 }
 
 /// Whether all bytes are zero; ends early where they are not.
@@ -222,7 +216,7 @@ pub(super) fn is_zero(bytes: &[u8]) -> bool {
 }
 
 /// The first `len` bytes of a buffer that grows to have them.
-pub(super) fn sized(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
+fn sized(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
     if buffer.len() < len {
         buffer.resize(len, 0);
     }
@@ -275,14 +269,23 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_of_zeros_has_the_hash_that_hashing_it_gives() {
-        let geometry = Geometry::new(100_000, PieceLen::MIN);
-        let zeros = ZeroHash::default();
-        for bytes in [&[0; 16384][..], &[0; 100], &[1; 16384]] {
-            assert_eq!(zeros.piece_hash(geometry, bytes), piece_hash(geometry, bytes));
+    fn holes_and_zeros_hash_as_what_they_read_as() {
+        let piece_len = PieceLen::from_bytes(256 * 1024).unwrap();
+        let geometry = Geometry::new(4 * 256 * 1024 + 300, piece_len);
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(geometry.len()).unwrap();
+        file.write_all_at(&[0; 256 * 1024], 256 * 1024).unwrap();
+        file.write_all_at(b"data", 3 * 256 * 1024 - 2).unwrap();
+        let zeros = ZeroPieces::of(geometry);
+        for piece in (0..geometry.piece_count()).map(PieceIndex) {
+            let mut bytes = vec![1; geometry.size(piece) as usize];
+            file.read_exact_at(&mut bytes, geometry.offset(piece)).unwrap();
+            let hash = hash_piece(&file, geometry, &zeros, piece, &mut Vec::new()).unwrap();
+            assert_eq!(hash, Some(piece_hash(geometry, &bytes)), "{piece:?}");
         }
-        let single = Geometry::new(16384, PieceLen::MIN);
-        assert_eq!(zeros.piece_hash(single, &[0; 16384]), piece_hash(single, &[0; 16384]));
+        file.set_len(300).unwrap();
+        let cut = PieceIndex(4);
+        assert_eq!(hash_piece(&file, geometry, &zeros, cut, &mut Vec::new()).unwrap(), None);
     }
 
     #[test]

@@ -223,10 +223,15 @@ impl Store {
                     None => read,
                 }
             }
-            None => {
-                let state = own.expect("a piece that this rank does not have");
-                self.read_own(entry, &state, buffer, offset)
-            }
+            None => match own.filter(|state| !lock(state).is_untouched()) {
+                Some(state) => self.read_own(entry, &state, buffer, offset),
+                // Zeros are there before the file is that they lie in.
+                None => {
+                    assert!(self.wanted.get(entry.0), "a piece that this rank does not have");
+                    buffer.fill(0);
+                    Ok(())
+                }
+            },
         }
     }
 

@@ -79,7 +79,7 @@ struct Header {
 }
 
 const MAGIC: [u8; 8] = *b"shoalpar";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Before each record: its length, and the beginning of its hash.
 const PREAMBLE_LEN: usize = 4 + CHECKSUM_LEN;
 const CHECKSUM_LEN: usize = 8;

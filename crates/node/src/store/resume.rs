@@ -1,11 +1,11 @@
 //! Finds what earlier runs left behind, and proves it piece by piece. Changes nothing on the disk.
 
 use super::destination::Destination;
-use super::digest::{self, ZeroHash};
+use super::digest;
 use super::lock;
 use super::partial::{self, Part, PartName};
 use super::sparse;
-use content::{Bitfield, Entry, PieceIndex, VerifiedLayer};
+use content::{Bitfield, Entry, PieceIndex, VerifiedLayer, ZeroPieces};
 use rustix::fs::OFlags;
 use std::fs::{File, Metadata};
 use std::ops::ControlFlow;
@@ -30,7 +30,7 @@ struct Candidate {
     entry: Entry,
     layer: VerifiedLayer,
     held: Mutex<Bitfield>,
-    zeros: ZeroHash,
+    zeros: ZeroPieces,
 }
 
 impl Destination {
@@ -70,8 +70,9 @@ impl Candidate {
         let (name, Part::Sidecar) = PartName::parse(file_name)? else { return None };
         let data = open_data(shoal, &name)?.metadata().ok().filter(Metadata::is_file)?;
         let (entry, layer) = partial::read_sidecar(shoal, &name, data.len())?;
-        let held = Mutex::new(Bitfield::new(layer.geometry().piece_count()));
-        Some(Self { name, entry, layer, held, zeros: ZeroHash::default() })
+        let geometry = layer.geometry();
+        let held = Mutex::new(Bitfield::new(geometry.piece_count()));
+        Some(Self { name, entry, layer, held, zeros: ZeroPieces::of(geometry) })
     }
 
     /// Whether a piece is on the disk as it must be; `None` where that cannot be told. Opening the
@@ -86,16 +87,15 @@ impl Candidate {
         let geometry = self.layer.geometry();
         let expected = self.layer.piece_hash(piece)?;
         let file = open_data(shoal, &self.name)?;
-        let buffer = digest::sized(buffer, geometry.size(piece) as usize);
-        let offset = geometry.offset(piece);
-        if sparse::is_hole(&file, offset, buffer.len() as u64)
-            && !self.zeros.may_be_zeros(geometry, buffer.len(), expected)
-        {
+        let (offset, len) = (geometry.offset(piece), u64::from(geometry.size(piece)));
+        let if_zeros = self.zeros.hash(piece);
+        // What was not written yet is a hole: not worth reading.
+        if if_zeros.is_some_and(|zeros| zeros != expected) && sparse::is_hole(&file, offset, len) {
             return Some(false);
         }
-        let read = digest::read_exactly(&file, buffer, offset).ok()?;
-        progress.fetch_add(buffer.len() as u64, Ordering::Relaxed);
-        Some(read && self.zeros.piece_hash(geometry, buffer) == expected)
+        let found = digest::hash_piece(&file, geometry, &self.zeros, piece, buffer).ok()?;
+        progress.fetch_add(len, Ordering::Relaxed);
+        Some(found == Some(expected))
     }
 
     fn into_partial(self) -> Partial {

@@ -1,12 +1,11 @@
 //! Pieces that are on this rank already, in an older file or the same source: found, verified, put
 //! in place.
 
-use super::digest::{self, ZeroHash};
 use super::files::Key;
 use super::partial::{self, Part, PartName};
-use super::sparse;
-use super::{Store, WriteError, lock};
-use content::{EntryIndex, Geometry, Hash, PieceId, PieceIndex};
+use super::{Store, WriteError, digest, lock, sparse};
+use content::merkle::piece_hash;
+use content::{EntryIndex, Geometry, Hash, PieceId, PieceIndex, ZeroPieces};
 use rustix::fs::OFlags;
 use std::fs::File;
 use std::io;
@@ -18,7 +17,7 @@ use std::sync::Arc;
 pub enum Salvage {
     /// It was in what stood at the destination, or in an old partial, and is written now.
     Reused,
-    /// It was in a source on this rank, and is written now.
+    /// It was in a source on this rank, or is zeros throughout, and is written now.
     Copied,
     /// It is nowhere here.
     Absent,
@@ -32,7 +31,6 @@ pub(super) struct Candidates {
     pub(super) aside: bool,
     /// A source on this rank, of the right length.
     pub(super) local: Option<PathBuf>,
-    zeros: ZeroHash,
 }
 
 /// A file under the name of an entry.
@@ -44,13 +42,13 @@ pub(super) struct Found {
 
 impl Candidates {
     pub(super) fn new(standing: Option<Found>, aside: bool, local: Option<PathBuf>) -> Self {
-        Self { standing, aside, local, zeros: ZeroHash::default() }
+        Self { standing, aside, local }
     }
 }
 
 impl Store {
     /// Looks for a piece in what [`Self::survey`] found, and writes it where it is there and
-    /// verifies.
+    /// verifies. What is zeros throughout is not looked for: it becomes a hole.
     ///
     /// # Errors
     ///
@@ -61,14 +59,18 @@ impl Store {
     /// Panics where the entry is finished.
     pub fn salvage(&self, piece: PieceId, expected: Hash) -> Result<Salvage, WriteError> {
         let (entry, index) = self.catalogue.locate(piece);
+        let zeros = ZeroPieces::of(self.catalogue.geometry(entry));
+        if zeros.has(index, expected) {
+            self.clear(piece)?;
+            return Ok(Salvage::Copied);
+        }
         let state = self.states.find(entry);
         let Some(candidates) = state.and_then(|state| lock(&state).candidates.clone()) else {
             return Ok(Salvage::Absent);
         };
         let geometry = self.catalogue.geometry(entry);
         let mut buffer = self.pool.take(geometry.size(index) as usize);
-        let zeros = &candidates.zeros;
-        let mut wanted = Wanted { geometry, index, expected, zeros, buffer: &mut buffer };
+        let mut wanted = Wanted { geometry, index, expected, zeros: &zeros, buffer: &mut buffer };
         let hashes = candidates.standing.as_ref().map(|found| &found.hashes);
         let may_stand = hashes.is_some_and(|hashes| {
             hashes.as_ref().is_none_or(|hashes| hashes[index.0 as usize] == expected)
@@ -88,6 +90,19 @@ impl Store {
         Ok(salvage)
     }
 
+    /// Writes a piece of zeros. What was never written is a hole already.
+    fn clear(&self, piece: PieceId) -> Result<(), WriteError> {
+        let (entry, index) = self.catalogue.locate(piece);
+        let geometry = self.catalogue.geometry(entry);
+        let (offset, len) = (geometry.offset(index), geometry.size(index));
+        let file = self.grow(entry, &mut lock(&self.states.get(entry)))?;
+        let cleared = match sparse::is_hole(&file, offset, u64::from(len)) {
+            true => Ok(()),
+            false => self.writer.clear(&file, offset, u64::from(len)),
+        };
+        cleared.map_err(|error| self.write_error(entry, error))
+    }
+
     fn open_standing(&self, entry: EntryIndex) -> io::Result<Arc<File>> {
         let name = &self.catalogue.entry(entry).name;
         self.open(Key::Standing(entry.0), || self.destination().root.open_file(name))
@@ -105,7 +120,7 @@ struct Wanted<'a> {
     geometry: Geometry,
     index: PieceIndex,
     expected: Hash,
-    zeros: &'a ZeroHash,
+    zeros: &'a ZeroPieces,
     buffer: &'a mut [u8],
 }
 
@@ -114,12 +129,12 @@ impl Wanted<'_> {
     fn is_in(&mut self, file: io::Result<Arc<File>>) -> bool {
         let Ok(file) = file else { return false };
         let (offset, len) = (self.geometry.offset(self.index), self.buffer.len());
-        if sparse::is_hole(&file, offset, len as u64)
-            && !self.zeros.may_be_zeros(self.geometry, len, self.expected)
-        {
+        // It is not zeros: those are not looked for.
+        let is_data = self.zeros.hash(self.index).is_some();
+        if is_data && sparse::is_hole(&file, offset, len as u64) {
             return false;
         }
         digest::read_exactly(&file, self.buffer, offset).unwrap_or(false)
-            && self.zeros.piece_hash(self.geometry, self.buffer) == self.expected
+            && piece_hash(self.geometry, self.buffer) == self.expected
     }
 }

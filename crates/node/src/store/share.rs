@@ -172,7 +172,7 @@ impl SharedEntry {
             unreachable!("only files are hashed")
         };
         let layer = PieceLayer::new(content.geometry, hashes).expect("one hash a piece");
-        content.root = Some(layer.root());
+        *content = FileContent::hashed(&layer);
         self.layer = (!content.geometry.is_empty()).then(|| layer.prove());
     }
 
@@ -196,7 +196,7 @@ fn cut(path: &Path, len: u64, told: Option<PieceLen>) -> Result<FileContent, Sha
     if geometry.piece_count_wide() > Catalogue::MAX_PIECES {
         return Err(ShareError::TooManyPieces { path: path.to_owned() });
     }
-    Ok(FileContent { geometry, root: None })
+    Ok(FileContent::unhashed(geometry))
 }
 
 fn hash_files(

@@ -46,6 +46,19 @@ impl SparseWriter {
         Ok(())
     }
 
+    /// Lets a place within a file's length read as zeros.
+    pub(super) fn clear(&self, file: &File, offset: u64, len: u64) -> io::Result<()> {
+        if self.punch(file, offset, len)? {
+            return Ok(());
+        }
+        let end = offset + len;
+        for at in (offset..end).step_by(BLOCK_LEN) {
+            let block = (end - at).min(BLOCK_LEN as u64) as usize;
+            file.write_all_at(&[0; BLOCK_LEN][..block], at)?;
+        }
+        Ok(())
+    }
+
     /// Makes a hole; `false` where the file system knows none.
     fn punch(&self, file: &File, offset: u64, len: u64) -> io::Result<bool> {
         if self.cannot.load(Ordering::Relaxed) {
@@ -87,5 +100,20 @@ mod tests {
             assert!(is_hole(&file, BLOCK_LEN as u64, 3 * BLOCK_LEN as u64));
         }
         assert!(!is_hole(&file, 0, 2 * BLOCK_LEN as u64));
+    }
+
+    #[test]
+    fn what_is_cleared_reads_as_zeros_with_holes_and_without() {
+        for cannot in [false, true] {
+            let writer = SparseWriter { cannot: cannot.into() };
+            let file = tempfile::tempfile().unwrap();
+            file.write_all_at(&vec![7; 4 * BLOCK_LEN], 0).unwrap();
+            writer.clear(&file, 10, 2 * BLOCK_LEN as u64 + 5).unwrap();
+            let mut read = vec![0; 4 * BLOCK_LEN];
+            file.read_exact_at(&mut read, 0).unwrap();
+            let mut expected = vec![7; 4 * BLOCK_LEN];
+            expected[10..2 * BLOCK_LEN + 15].fill(0);
+            assert!(read == expected, "without holes: {cannot}");
+        }
     }
 }

@@ -53,6 +53,10 @@ impl States {
 }
 
 impl State {
+    pub(super) fn is_untouched(&self) -> bool {
+        matches!(self.phase, Phase::Untouched)
+    }
+
     pub(super) fn is_done(&self) -> bool {
         matches!(self.phase, Phase::Done(_))
     }

@@ -2,14 +2,16 @@
 
 use super::beneath::{Standing, word};
 use super::destination::Destination;
-use super::digest::{self, ZeroHash};
+use super::digest;
 use super::files::Key;
 use super::partial::{self, Part, PartName};
 use super::salvage::{Candidates, Found};
 use super::stamp::Stamp;
 use super::state::Phase;
 use super::{Store, WriteError, finish, lock};
-use content::{Bitfield, Entry, EntryIndex, FileContent, Hash, PieceLayer, VerifiedLayer};
+use content::{
+    Bitfield, Entry, EntryIndex, FileContent, Hash, PieceLayer, VerifiedLayer, ZeroPieces,
+};
 use rustix::fs::{Advice, AtFlags, FileType};
 use std::fs::File;
 use std::io;
@@ -119,22 +121,20 @@ impl Store {
         // Where several files are surveyed at once, one of them has help: the workers are busy.
         let helped = self.helped.try_lock();
         let threads = if helped.is_ok() { self.threads } else { 1 };
-        let zeros = ZeroHash::default();
+        let zeros = ZeroPieces::of(geometry);
         let hashes = Mutex::new(vec![Hash::ZERO; geometry.piece_count() as usize]);
         let whole = Mutex::new(Ok(true));
         let count = std::iter::once(geometry.piece_count());
-        digest::over_pieces(count, threads, &|_, piece, buffer| {
-            let buffer = digest::sized(buffer, geometry.size(piece) as usize);
-            match digest::read_exactly(file, buffer, geometry.offset(piece)) {
-                Ok(true) => {
-                    let hash = zeros.piece_hash(geometry, buffer);
-                    lock(&hashes)[piece.0 as usize] = hash;
-                    ControlFlow::Continue(())
-                }
-                cut => {
-                    *lock(&whole) = cut;
-                    ControlFlow::Break(())
-                }
+        digest::over_pieces(count, threads, &|_, piece, buffer| match digest::hash_piece(
+            file, geometry, &zeros, piece, buffer,
+        ) {
+            Ok(Some(hash)) => {
+                lock(&hashes)[piece.0 as usize] = hash;
+                ControlFlow::Continue(())
+            }
+            cut => {
+                *lock(&whole) = cut.map(|_| false);
+                ControlFlow::Break(())
             }
         });
         let whole = whole.into_inner().expect("no thread panicked")?;

@@ -3,6 +3,7 @@
 mod destination;
 mod escape;
 mod grow;
+mod holes;
 mod look;
 mod resume;
 mod salvage;

@@ -23,7 +23,7 @@ impl Session {
             return;
         }
         self.tell_need(actions);
-        self.salvage_more(actions);
+        self.salvage_more(now, actions);
         // Hashes are recorded at the destination: they, too, wait until that is known to have room.
         if self.admitted && !self.entries.is_halted() {
             self.ask_hashes(now, actions);

@@ -50,6 +50,10 @@ pub(super) struct Entries {
     open: usize,
     to_survey: VecDeque<EntryIndex>,
     surveying: usize,
+    /// Entries of which an earlier run left pieces: what is not known to be there may be anything.
+    resumed: BTreeSet<EntryIndex>,
+    /// Pieces of zeros that are there once writing may begin.
+    to_make: Vec<PieceId>,
     to_salvage: VecDeque<PieceId>,
     salvaging: BTreeSet<PieceId>,
     finishing: usize,
@@ -76,6 +80,8 @@ impl Entries {
             open: to_survey.len(),
             to_survey,
             surveying: 0,
+            resumed: BTreeSet::new(),
+            to_make: Vec::new(),
             to_salvage: VecDeque::new(),
             salvaging: BTreeSet::new(),
             finishing: 0,
@@ -120,7 +126,7 @@ impl Entries {
 
     /// Whether all that may be found here without asking anybody has been found.
     pub(super) fn is_searched(&self) -> bool {
-        let waiting = self.to_survey.len() + self.to_salvage.len();
+        let waiting = self.to_survey.len() + self.to_make.len() + self.to_salvage.len();
         self.surveying + self.salvaging.len() + waiting == 0
     }
 
@@ -220,9 +226,10 @@ impl Entries {
         !self.gone.is_empty()
     }
 
-    /// Pieces that are looked for here, or will be.
+    /// Pieces that are looked for or made here, or will be.
     pub(super) fn to_be_salvaged(&self) -> BTreeSet<PieceId> {
-        let waiting = self.to_salvage.iter().filter(|&&piece| !self.written.get(piece.0));
+        let waiting = self.to_make.iter().chain(&self.to_salvage);
+        let waiting = waiting.filter(|&&piece| !self.written.get(piece.0));
         waiting.chain(&self.salvaging).copied().collect()
     }
 
@@ -366,6 +373,7 @@ impl Session {
     pub(super) fn halt_quietly(&mut self, why: &str, actions: &mut Vec<PeerAction>) {
         self.entries.halted.get_or_insert_with(|| why.to_owned());
         self.entries.to_survey.clear();
+        self.entries.to_make.clear();
         self.entries.to_salvage.clear();
         self.hashes.forget_all();
         let pickable: Vec<u32> = self.picker.pickable().collect();

@@ -33,6 +33,7 @@ mod stall;
 mod succession;
 mod upload;
 mod window;
+mod zeros;
 
 pub use event::{Fault, Offered, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
 pub use inspect::Inspected;

@@ -168,7 +168,8 @@ impl Session {
     ) {
         self.reach = Reach::new(place, now);
         self.picker.limit(&self.reach);
-        self.upload.gossip = Gossip::new(&self.serving, neighbours, Arc::clone(&self.reach.place));
+        let sendable = self.sendable();
+        self.upload.gossip = Gossip::new(&sendable, neighbours, Arc::clone(&self.reach.place));
         self.upload.gossip.begin(&self.serving, actions);
         self.entries.survey_more(actions);
         self.inspect_more(actions);
@@ -303,7 +304,8 @@ impl Session {
         if known && self.serving.insert(piece.0) {
             let rare = self.picker.availability(piece.0) <= RARE;
             let brought = !self.picker.is_on_host(piece.0);
-            let owned = self.reach.owns(piece.0);
+            // Nobody fetches zeros from afar.
+            let owned = self.reach.owns(piece.0) && !self.is_zeros(piece);
             self.upload.gossip.gained(piece.0, rare, brought, owned);
             self.reach.gained(now);
             self.news.piece(now, piece.0);

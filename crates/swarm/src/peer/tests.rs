@@ -19,7 +19,7 @@ fn layer(pieces: u32) -> PieceLayer {
 
 fn file(pieces: u32) -> Entry {
     let layer = layer(pieces);
-    let content = FileContent { geometry: layer.geometry(), root: Some(layer.root()) };
+    let content = FileContent::hashed(&layer);
     let modified = Timestamp { seconds: 0, nanoseconds: 0 };
     Entry {
         name: Name::new("f").unwrap(),

@@ -99,7 +99,7 @@ impl Tracker {
         for ((&rank, wanted), assigned) in plan.ranks.iter().zip(plan.wants).zip(plan.assigned) {
             self.enrol(&mut job, rank, wanted, assigned);
         }
-        (job.pending, job.free_bytes) = self.scarce();
+        (job.pending, job.free_bytes) = self.scarce(&catalogue);
         self.say_start(&job, &plan.ranks, actions);
         self.members.iter_mut().for_each(|member| member.offers.clear());
         self.phase = Phase::Serving(job);
@@ -126,7 +126,7 @@ impl Tracker {
         for pieces in offered_pieces(member, &job.catalogue) {
             job.gain(rank, member, pieces);
         }
-        member.have_bytes = held_assigned_bytes(member, &job.catalogue);
+        member.have_bytes = held_assigned(member, &job.catalogue).map(|(_, held)| held).sum();
     }
 
     /// Says START to ranks.
@@ -158,10 +158,13 @@ impl Tracker {
     }
 
     /// The ranks whose destination may be too small for all that goes to its file system, and what
-    /// is free there. The bound is what is wanted less what lies there already; what stands
-    /// complete under its name is known only after a survey, so whoever exceeds the bound surveys
-    /// first.
-    fn scarce(&self) -> (BTreeMap<Rank, FileSystem>, BTreeMap<FileSystem, u64>) {
+    /// is free there. The bound is the data that is wanted less what lies there already; what
+    /// stands complete under its name is known only after a survey, so whoever exceeds the bound
+    /// surveys first.
+    fn scarce(
+        &self,
+        catalogue: &Catalogue,
+    ) -> (BTreeMap<Rank, FileSystem>, BTreeMap<FileSystem, u64>) {
         let mut free: BTreeMap<FileSystem, u64> = BTreeMap::new();
         let mut most: BTreeMap<FileSystem, u64> = BTreeMap::new();
         let mut systems = BTreeMap::new();
@@ -173,7 +176,7 @@ impl Tracker {
             let system = (member.host, destination.file_system);
             let bytes = free.entry(system).or_insert(destination.free_bytes);
             *bytes = (*bytes).min(destination.free_bytes);
-            *most.entry(system).or_default() += member.wanted_bytes - member.have_bytes;
+            *most.entry(system).or_default() += needed_bytes(member, catalogue);
             systems.insert(Rank(at as u32), system);
         }
         systems.retain(|_, system| most[system] > free[system]);
@@ -239,15 +242,28 @@ pub(super) fn bytes_of_entries(catalogue: &Catalogue, entries: &Bitfield) -> u64
     entries.iter().map(|entry| catalogue.entry(EntryIndex(entry)).len()).sum()
 }
 
-fn held_assigned_bytes(member: &Member, catalogue: &Catalogue) -> u64 {
-    if member.holdings.is_empty() || member.hello.as_ref().is_some_and(|hello| hello.wants_own) {
-        // What a cast's reader holds it shares; its own copy is still to be made.
-        return 0;
-    }
-    let assigned: Vec<Range<u32>> =
-        member.assigned.iter().map(|entry| catalogue.pieces_of(EntryIndex(entry))).collect();
-    let held = assigned.into_iter().flat_map(|pieces| member.holdings.iter_in(pieces));
-    held.map(|piece| u64::from(catalogue.piece_size(content::PieceId(piece)))).sum()
+/// For each entry that a member is to write, how many bytes it has of it.
+fn held_assigned<'a>(
+    member: &'a Member,
+    catalogue: &'a Catalogue,
+) -> impl Iterator<Item = (EntryIndex, u64)> + 'a {
+    // What a cast's reader holds it shares; its own copy is still to be made.
+    let shares = member.hello.as_ref().is_some_and(|hello| hello.wants_own);
+    let holds = !shares && !member.holdings.is_empty();
+    member.assigned.iter().map(EntryIndex).map(move |entry| {
+        let pieces = if holds { catalogue.pieces_of(entry) } else { 0..0 };
+        let held = member.holdings.iter_in(pieces).map(content::PieceId);
+        (entry, held.map(|piece| u64::from(catalogue.piece_size(piece))).sum())
+    })
+}
+
+/// The bytes that a member is to write at most; holes need no room.
+fn needed_bytes(member: &Member, catalogue: &Catalogue) -> u64 {
+    let needed = held_assigned(member, catalogue).filter_map(|(entry, held)| {
+        let content = catalogue.entry(entry).file()?;
+        Some((content.geometry.len() - held).min(content.data_bytes()))
+    });
+    needed.sum()
 }
 
 fn span_text(span: &Span) -> String {

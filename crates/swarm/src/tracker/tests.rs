@@ -13,7 +13,7 @@ const PIECES: u32 = 40;
 
 fn file() -> Entry {
     let geometry = Geometry::new(u64::from(PIECES) * 16 * 1024, PieceLen::MIN);
-    let content = FileContent { geometry, root: Some(Hash([7; 32])) };
+    let content = FileContent { root: Some(Hash([7; 32])), ..FileContent::unhashed(geometry) };
     let modified = Timestamp { seconds: 0, nanoseconds: 0 };
     Entry {
         name: Name::new("f").unwrap(),

@@ -47,7 +47,7 @@ pub fn entry(text: &str) -> Entry {
     let mut parts = text.split(':');
     let name = Name::new(parts.next().unwrap()).unwrap();
     let layer = layer(number(parts.next().expect("a file has pieces")), content_of(parts.next()));
-    let content = FileContent { geometry: layer.geometry(), root: Some(layer.root()) };
+    let content = FileContent::hashed(&layer);
     Entry { name, kind: Kind::File(content), metadata }
 }
 

@@ -1,7 +1,7 @@
 //! A rank of the little world: its machine, a model of its disk, and what it does with the
 //! machine's actions.
 
-use super::orders::{Orders, Refuses, Standing};
+use super::orders::{Orders, Refuses, Standing, is_zeros};
 use super::{Event, World};
 use content::{Bitfield, Catalogue, EntryIndex, Name, PieceId, VerifiedLayer};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -149,7 +149,8 @@ impl Node {
             *standing == name && has
         });
         let source = catalogue.entry(entry);
-        let copied = self.orders.shares.contains(source) && self.is_readable();
+        let copied = is_zeros_in(&catalogue, piece)
+            || self.orders.shares.contains(source) && self.is_readable();
         if !stands && !copied {
             return Ok(Salvaged::Absent);
         }
@@ -176,6 +177,7 @@ impl Node {
     }
 
     fn load(&mut self, transfer: TransferId, piece: PieceId) -> bool {
+        assert!(!is_zeros_in(&self.catalogue(), piece), "somebody asks for zeros");
         let held = self.disk.written.contains(&piece);
         self.loads.insert(transfer, piece);
         self.disk.reads += 1;
@@ -194,7 +196,11 @@ impl Node {
 
     fn finish(&mut self, entry: EntryIndex) -> Result<(), Fault> {
         self.refuses(entry, Refuses::Finish)?;
-        let mut pieces = self.catalogue().pieces_of(entry);
+        let catalogue = self.catalogue();
+        // A file that was new reads as zeros where nothing was written.
+        let mut pieces = catalogue.pieces_of(entry);
+        let zeros = pieces.clone().map(PieceId).filter(|&piece| is_zeros_in(&catalogue, piece));
+        self.disk.written.extend(zeros);
         let whole = pieces.all(|piece| self.disk.written.contains(&PieceId(piece)));
         assert!(whole, "entry {} is finished before it is whole", entry.0);
         assert!(self.disk.finished.insert(entry), "an entry is finished once");
@@ -280,6 +286,11 @@ impl World {
             self.later(Event::Peer(rank, PeerEvent::Sent(transfer)));
         }
     }
+}
+
+fn is_zeros_in(catalogue: &Catalogue, piece: PieceId) -> bool {
+    let (entry, index) = catalogue.locate(piece);
+    is_zeros(catalogue.entry(entry), index)
 }
 
 /// What the disk does, at once; its event comes when it comes.

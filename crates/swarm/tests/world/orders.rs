@@ -1,8 +1,8 @@
 //! What a rank of the little world brings to a job, and the files of that world. Bytes exist only
 //! as hashes that are made up.
 
-use content::{Entry, FileContent, Geometry, Hash, Kind, Metadata, Name, PieceLayer, PieceLen};
-use content::{Timestamp, VerifiedLayer};
+use content::{Entry, FileContent, Geometry, Hash, Kind, Metadata, Name, PieceIndex, PieceLayer};
+use content::{PieceLen, Timestamp, VerifiedLayer, ZeroPieces};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -69,8 +69,22 @@ pub fn file(name: &str, pieces: u64) -> Entry {
 pub fn version(name: &str, pieces: u64, version: u8) -> Entry {
     let len = (pieces * u64::from(PieceLen::MIN.bytes())).saturating_sub(1);
     let geometry = Geometry::new(len, PieceLen::MIN);
-    let content = FileContent { geometry, root: Some(layer(name, geometry, version).root()) };
+    let content = FileContent::hashed(&layer(name, geometry, version));
     named(name, Kind::File(content))
+}
+
+/// What the name of a file begins with that is mostly holes.
+const SPARSE: &str = "sparse";
+
+/// Whether a piece of a file is zeros throughout: of a sparse one all but every fourth, and the
+/// last.
+pub fn is_zeros(entry: &Entry, piece: PieceIndex) -> bool {
+    let Some(content) = entry.file() else { return false };
+    is_hole(&entry.name.to_string(), content.geometry, piece.0)
+}
+
+fn is_hole(name: &str, geometry: Geometry, piece: u32) -> bool {
+    name.starts_with(SPARSE) && !piece.is_multiple_of(4) && piece + 1 < geometry.piece_count()
 }
 
 pub fn directory(name: &str) -> Entry {
@@ -85,6 +99,10 @@ fn named(name: &str, kind: Kind) -> Entry {
 
 fn layer(name: &str, geometry: Geometry, version: u8) -> PieceLayer {
     let hash = |piece: u32| {
+        if is_hole(name, geometry, piece) {
+            let zeros = ZeroPieces::of(geometry).hash(PieceIndex(piece));
+            return zeros.expect("a full piece is looked at");
+        }
         let mut hash = [version; 32];
         hash[..4].copy_from_slice(&piece.to_le_bytes());
         name.bytes().take(20).enumerate().for_each(|(i, byte)| hash[8 + i] = byte);

@@ -7,7 +7,7 @@ use crate::message::ToTracker;
 use crate::peer::download::pieces_of_range;
 use crate::peer::session::Session;
 use crate::peer::{Fault, PeerAction, Salvaged, Surveyed};
-use content::{Bitfield, EntryIndex, HashRange, PieceId};
+use content::{Bitfield, EntryIndex, FileContent, HashRange, PieceId, ZeroPieces};
 use std::ops::Range;
 
 impl Session {
@@ -30,7 +30,10 @@ impl Session {
                 layer.into_iter().for_each(|layer| self.hashes.know(entry, layer));
                 range.clone().collect()
             }
-            Surveyed::Partial(held) => held.iter().map(|piece| range.start + piece).collect(),
+            Surveyed::Partial(held) => {
+                self.entries.resumed.insert(entry);
+                held.iter().map(|piece| range.start + piece).collect()
+            }
             Surveyed::Candidate | Surveyed::Nothing => Vec::new(),
         };
         for &piece in &present {
@@ -51,7 +54,7 @@ impl Session {
     }
 
     /// Lets pieces of an entry be fetched, or salvaged, where their hash is known; asks for hashes
-    /// elsewhere.
+    /// elsewhere. What is zeros throughout need not be fetched: a new file is a hole.
     pub(in crate::peer) fn want_pieces(&mut self, entry: EntryIndex, range: Range<u32>) {
         let Some(&Progress::Fetching { candidate, .. }) = self.entries.progress.get(&entry) else {
             return;
@@ -60,6 +63,8 @@ impl Session {
             return;
         }
         let geometry = self.catalogue.geometry(entry);
+        let zeros = ZeroPieces::of(geometry);
+        let resumed = self.entries.resumed.contains(&entry);
         let missing: Vec<u32> = range.filter(|&piece| !self.entries.written.get(piece)).collect();
         for piece in missing.into_iter().map(PieceId) {
             let (_, index) = self.catalogue.locate(piece);
@@ -68,15 +73,19 @@ impl Session {
             if !known {
                 self.unsettle();
             }
+            let expected = self.hashes.expected(&self.catalogue, piece);
+            let is_zeros = expected.is_some_and(|hash| zeros.has(index, hash));
             // What this rank serves and lacks at its destination is its own source's.
-            let here = candidate || self.serving.get(piece.0);
+            let here = candidate || is_zeros || self.serving.get(piece.0);
             if self.entries.is_gone(piece) {
                 if !(known && here) {
                     continue;
                 }
                 self.entries.unset_gone(entry, piece);
             }
-            if known && here {
+            if is_zeros && !resumed {
+                self.entries.to_make.push(piece);
+            } else if known && here {
                 self.entries.to_salvage.push_back(piece);
             } else if known {
                 self.picker.add(piece.0);
@@ -109,8 +118,15 @@ impl Session {
         }
     }
 
-    /// Begins as many salvages as may run, once writing may begin.
-    pub(in crate::peer) fn salvage_more(&mut self, actions: &mut Vec<PeerAction>) {
+    /// Begins as many salvages as may run, once writing may begin; what is zeros is there then.
+    pub(in crate::peer) fn salvage_more(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
+        if self.admitted {
+            for piece in std::mem::take(&mut self.entries.to_make) {
+                if self.entries.wants(self.catalogue.locate(piece).0) {
+                    self.counters.bytes_delivered += self.wrote(now, piece, actions);
+                }
+            }
+        }
         while self.entries.salvaging.len() < MAX_SALVAGES
             && self.admitted
             && !self.entries.is_halted()
@@ -173,11 +189,14 @@ impl Session {
         let fetching = self.entries.progress.iter();
         let fetching =
             fetching.filter(|(_, progress)| matches!(progress, Progress::Fetching { .. }));
-        let need_bytes = fetching
-            .flat_map(|(&entry, _)| self.catalogue.pieces_of(entry))
-            .filter(|&piece| !self.entries.written.get(piece))
-            .map(|piece| u64::from(self.catalogue.piece_size(PieceId(piece))))
-            .sum();
+        let missing = |entry: EntryIndex| {
+            let pieces = self.catalogue.pieces_of(entry);
+            let pieces = pieces.filter(|&piece| !self.entries.written.get(piece));
+            pieces.map(|piece| u64::from(self.catalogue.piece_size(PieceId(piece)))).sum::<u64>()
+        };
+        let data = |entry| self.catalogue.entry(entry).file().map_or(0, FileContent::data_bytes);
+        // Which of the pieces are zeros is not known yet; how many bytes of them there are, is.
+        let need_bytes = fetching.map(|(&entry, _)| missing(entry).min(data(entry))).sum();
         self.entries.told_need = Some(need_bytes);
         self.say(ToTracker::Surveyed { need_bytes }, actions);
     }
