@@ -232,7 +232,7 @@ impl Driver {
     fn survey(&self, entry: EntryIndex, input: &mut Input<'_>) -> Surveyed {
         let geometry = self.catalogue.geometry(entry);
         let pieces = geometry.piece_count();
-        match input.below(5) {
+        match input.below(6) {
             0 => {
                 let content = self.catalogue.entry(entry).file().expect("only files are surveyed");
                 let known = &layer(u64::from(pieces) % 1000).proven;
@@ -250,6 +250,7 @@ impl Driver {
                 Surveyed::Partial(held)
             }
             2 => Surveyed::Candidate,
+            3 => Surveyed::Linked,
             _ => Surveyed::Nothing,
         }
     }

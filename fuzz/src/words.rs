@@ -82,7 +82,11 @@ fn any_entry(input: &mut Input<'_>) -> Entry {
     let mut entry = known.swap_remove(input.below(7));
     match input.below(8) {
         0 => entry.kind = Kind::Symlink(vec![b'x'; 1 + input.below(50)]),
-        1 => entry.kind = Kind::HardLink(Name::new("a").expect("a name")),
+        1 => {
+            let to = Name::new(["a", "b", "e", "zz"][input.below(4)]).expect("a name");
+            let content = entry.file().copied().unwrap_or(FileContent::hashed(&layer(1).whole));
+            entry.kind = Kind::HardLink { to, content };
+        }
         2 => {
             let geometry = Geometry::new(input.wide(), PieceLen::MIN);
             let root = input.flag().then_some(Hash([9; 32]));

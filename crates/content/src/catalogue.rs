@@ -4,7 +4,7 @@
 //! [`PieceId`] alone. A piece has one number in the whole job: what a rank holds is one bitfield,
 //! and the picker sees one row of pieces whether the job is one huge file or many small ones.
 
-use crate::{Bitfield, Entry, Geometry, PieceIndex};
+use crate::{Bitfield, Entry, Geometry, Name, PieceIndex};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -99,6 +99,13 @@ impl Catalogue {
     /// Panics where there is none; check a number that another rank sent with [`Self::get`] first.
     pub fn entry(&self, entry: EntryIndex) -> &Entry {
         &self.entries[entry.0 as usize]
+    }
+
+    /// The entry of this name, where the entries are in order of their names, as a tracker numbers
+    /// them.
+    pub fn find(&self, name: &Name) -> Option<EntryIndex> {
+        let at = self.entries.binary_search_by(|entry| entry.name.cmp(name)).ok()?;
+        Some(EntryIndex(at as u32))
     }
 
     /// The numbers of an entry's pieces; empty for what has no content.

@@ -24,8 +24,14 @@ pub enum Kind {
     Directory,
     /// A symbolic link; the target is content, kept word for word, whatever it points to.
     Symlink(#[serde(deserialize_with = "target")] Vec<u8>),
-    /// Another name of the file with this name. No peer offers one yet.
-    HardLink(Name),
+    /// Another name of a file. Whoever does not have that file, or cannot link, makes one of its
+    /// own: so a link has the content, too.
+    HardLink {
+        /// The file's first name.
+        to: Name,
+        /// What is in it.
+        content: FileContent,
+    },
 }
 
 /// The content of a regular file.
@@ -79,10 +85,10 @@ pub struct Timestamp {
 }
 
 impl Entry {
-    /// The file's content; `None` for what is no regular file.
+    /// The content of a file, or of a hard link to one; `None` for what is no regular file.
     pub fn file(&self) -> Option<&FileContent> {
         match &self.kind {
-            Kind::File(content) => Some(content),
+            Kind::File(content) | Kind::HardLink { content, .. } => Some(content),
             _ => None,
         }
     }
@@ -108,7 +114,7 @@ impl Kind {
             Self::File(_) => "file",
             Self::Directory => "directory",
             Self::Symlink(_) => "symbolic link",
-            Self::HardLink(_) => "hard link",
+            Self::HardLink { .. } => "hard link",
         }
     }
 }

@@ -87,7 +87,7 @@ impl From<PieceLen> for u8 {
 
 /// How a file of a given length is cut into pieces. The last piece is shorter unless the length
 /// divides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Geometry {
     len: u64,
     piece_len: PieceLen,

@@ -9,6 +9,7 @@ pub mod entry;
 pub mod geometry;
 pub mod merkle;
 pub mod name;
+pub mod twin;
 
 pub use bitfield::{Bitfield, Span};
 pub use catalogue::{Catalogue, CatalogueError, EntryIndex, PieceId};
@@ -16,3 +17,4 @@ pub use entry::{Entry, FileContent, Kind, Metadata, Timestamp};
 pub use geometry::{Geometry, LEAF_LEN, PieceIndex, PieceLen, PieceLenError};
 pub use merkle::{Hash, HashRange, LayerError, PieceLayer, VerifiedLayer, ZeroPieces};
 pub use name::{Name, NameError};
+pub use twin::{Tie, Twins};

@@ -17,6 +17,8 @@ use swarm::peer::{Fault, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
 pub(crate) enum Done {
     /// Something that the peer waits for.
     Event(PeerEvent),
+    /// All disk work is over; and what could not be kept as it was.
+    Closed(Option<String>),
     /// A piece was read to be sent; or why not.
     Loaded(TransferId, PieceId, Result<Buffer, String>),
     /// A piece that came was verified and written, or not; with its bytes.
@@ -199,7 +201,8 @@ impl Disk {
             return;
         }
         let Some(how) = self.closing.take() else { return };
-        self.event(move |store| {
+        let store = Arc::clone(&self.store);
+        self.workers.run(move || {
             match how {
                 Closing::Abandon => store.abandon(),
                 Closing::Keep => {
@@ -209,7 +212,7 @@ impl Disk {
                     store.close();
                 }
             }
-            PeerEvent::Closed
+            Done::Closed(store.unkept())
         });
     }
 
@@ -233,6 +236,8 @@ impl Disk {
     fn settle(&mut self, done: Done) -> Outcome {
         match done {
             Done::Event(event) => Outcome::Event(event),
+            Done::Closed(None) => Outcome::Event(PeerEvent::Closed),
+            Done::Closed(Some(unkept)) => Outcome::EventAndNotice(PeerEvent::Closed, unkept),
             Done::Stored(transfer, piece, stored, buffer) => {
                 if stored == Ok(Stored::Written) {
                     self.recent.keep(piece, buffer);
@@ -275,6 +280,7 @@ fn survey(store: &Store, entry: EntryIndex) -> Result<Surveyed, Fault> {
     let found = store.survey(entry).map_err(|error| fault(&error))?;
     Ok(match found {
         Survey::Complete(layer) => Surveyed::Complete(layer),
+        Survey::Linked => Surveyed::Linked,
         Survey::Partial(held) => Surveyed::Partial(held),
         Survey::Candidate => Surveyed::Candidate,
         Survey::Nothing => Surveyed::Nothing,
@@ -287,8 +293,7 @@ fn fault(error: &WriteError) -> Fault {
     match error {
         WriteError::Denied { .. }
         | WriteError::ThroughLink { .. }
-        | WriteError::InTheWay { .. }
-        | WriteError::Unsupported { .. } => Fault::Entry(sentence),
+        | WriteError::InTheWay { .. } => Fault::Entry(sentence),
         WriteError::NoSpace { .. } | WriteError::ReadOnly { .. } | WriteError::Io { .. } => {
             Fault::Disk(sentence)
         }

@@ -97,17 +97,6 @@ pub enum WriteError {
         /// What must go there, with its article.
         wanted: &'static str,
     },
-    /// The entry is of a kind that the store cannot make.
-    #[error(
-        "'{}' is a {what}, which this version cannot write; do not share it, or use a newer one",
-        show(path)
-    )]
-    Unsupported {
-        /// What was to be written.
-        path: PathBuf,
-        /// The kind.
-        what: &'static str,
-    },
     /// Anything else.
     #[error(
         "cannot write '{}': {source}; mend that or choose another --into, and run again to resume",

@@ -10,7 +10,7 @@ use super::state::Phase;
 use super::tree::has_time;
 use super::{Partial, claim, lock, resume};
 use super::{Store, WriteError};
-use content::{Entry, EntryIndex, FileContent, Kind, Name, PieceIndex, PieceLayer};
+use content::{Entry, EntryIndex, FileContent, Kind, Name, PieceIndex, PieceLayer, Tie};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -185,7 +185,7 @@ impl Store {
             let found = FileType::from_raw_mode(found.st_mode);
             // A file takes a link's place, and a link a file's.
             let replaced = match entry.kind {
-                Kind::File(_) | Kind::HardLink(_) => found == FileType::Symlink,
+                Kind::File(_) | Kind::HardLink { .. } => found == FileType::Symlink,
                 Kind::Symlink(_) => found == FileType::RegularFile,
                 Kind::Directory => false,
             };
@@ -226,22 +226,27 @@ impl Store {
         let time = Differences::TIME.only_if(!has_time(&stat, &entry.metadata));
         match (&entry.kind, FileType::from_raw_mode(stat.st_mode)) {
             (Kind::Directory, FileType::Directory) => Ok(mode.and(time)),
-            (Kind::File(content), FileType::RegularFile) => {
+            (Kind::File(content) | Kind::HardLink { content, .. }, FileType::RegularFile) => {
                 let same = self.has_content(index, *content, &stat, &parent)?;
-                Ok(Differences::CONTENT.only_if(!same).and(mode).and(time))
+                let link = Differences::LINK.only_if(!self.is_tied(index, &stat, look)?);
+                Ok(Differences::CONTENT.only_if(!same).and(mode).and(time).and(link))
             }
             (Kind::Symlink(target), FileType::Symlink) => {
                 let found = rustix::fs::readlinkat(&parent.fd, parent.leaf, Vec::new())?;
                 Ok(Differences::LINK.only_if(found.as_bytes() != target).and(time))
             }
-            (Kind::HardLink(first), FileType::RegularFile) => {
-                let other = look.parent(first)?.and_then(|parent| self::stat(&parent).ok());
-                let identity = |stat: &Stat| (stat.st_dev, stat.st_ino);
-                let same = other.is_some_and(|other| identity(&other) == identity(&stat));
-                Ok(Differences::LINK.only_if(!same))
-            }
             _ => Ok(Differences::KIND),
         }
+    }
+
+    /// Whether a name that must be another one of a file is that, as far as this rank wants both;
+    /// true of all others.
+    fn is_tied(&self, index: EntryIndex, found: &Stat, look: &Look) -> io::Result<bool> {
+        let Some((first, Tie::Link)) = self.twins.source(index) else { return Ok(true) };
+        let first = look.parent(&self.catalogue.entry(first).name)?;
+        let first = first.and_then(|parent| stat(&parent).ok());
+        let identity = |stat: &Stat| (stat.st_dev, stat.st_ino);
+        Ok(first.is_some_and(|first| identity(&first) == identity(found)))
     }
 
     /// Whether a file has an entry's content.
@@ -270,7 +275,7 @@ impl Store {
 
 fn wanted_word(kind: &Kind) -> &'static str {
     word(match kind {
-        Kind::File(_) | Kind::HardLink(_) => FileType::RegularFile,
+        Kind::File(_) | Kind::HardLink { .. } => FileType::RegularFile,
         Kind::Directory => FileType::Directory,
         Kind::Symlink(_) => FileType::Symlink,
     })

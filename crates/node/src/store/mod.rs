@@ -15,6 +15,7 @@ mod digest;
 mod error;
 mod files;
 mod finish;
+mod link;
 mod look;
 mod partial;
 mod resume;
@@ -39,8 +40,11 @@ pub use share::{ShareError, ShareOptions, Shared, SharedEntry, exists, share};
 pub use survey::Survey;
 
 use crate::Pool;
-use content::{Bitfield, Catalogue, Entry, EntryIndex, FileContent, HashRange, Name, PieceId};
+use content::{
+    Bitfield, Catalogue, Entry, EntryIndex, FileContent, HashRange, Name, PieceId, Twins,
+};
 use files::{Files, Key};
+use link::Unlinked;
 use partial::{Part, PartName};
 use rustix::fs::OFlags;
 use sparse::SparseWriter;
@@ -61,6 +65,10 @@ pub struct Store {
     shared: HashMap<u32, (PathBuf, Stamp)>,
     /// Files on this rank that may have the content of a wanted entry, by entry number.
     local: HashMap<u32, PathBuf>,
+    /// What is made from what.
+    twins: Twins,
+    /// Hard links that became files of their own.
+    unlinked: Mutex<Unlinked>,
     destination: Option<Destination>,
     /// The destination of a store that only looks.
     look: Option<Look>,
@@ -100,6 +108,8 @@ impl Store {
             wanted,
             shared: HashMap::new(),
             local: HashMap::new(),
+            twins: Twins::default(),
+            unlinked: Mutex::default(),
             leftovers: destination.as_ref().map(Destination::leftovers).unwrap_or_default(),
             destination,
             look: None,
@@ -124,6 +134,11 @@ impl Store {
                 store.add_shared(index, shared);
             }
         }
+        let mut held = Bitfield::new(catalogue.entry_count());
+        store.shared.keys().for_each(|&entry| {
+            held.insert(entry);
+        });
+        store.twins = Twins::new(&catalogue, &store.wanted, &held);
         for partial in partials {
             if let Some(&index) = numbers.get(&partial.entry.name) {
                 store.add_partial(index, partial);
@@ -149,8 +164,9 @@ impl Store {
     ) -> Self {
         assert!(wanted.is_empty() || look.is_some(), "wanted files need a destination");
         let nothing = Bitfield::new(wanted.len());
+        let twins = Twins::new(&catalogue, wanted, &nothing);
         let store = Self::new(catalogue, nothing, shared, Vec::new(), partials, None);
-        Self { look, ..store }
+        Self { look, twins, ..store }
     }
 
     /// Lets a large file that stands at the destination be hashed by several threads.
@@ -260,11 +276,7 @@ impl Store {
         let path = self.destination().place(name);
         let (file, stamp) = {
             let state = lock(state);
-            let stamp = match state.phase {
-                Phase::Done(stamp) => Some(stamp),
-                _ => None,
-            };
-            (self.open_own(entry, &state), stamp)
+            (self.open_own(entry, &state), state.stamp())
         };
         let file = file.map_err(|source| ReadError::Unreadable { path: path.clone(), source })?;
         self.read_stamped(&path, &file, stamp.as_ref(), buffer, offset)
@@ -339,6 +351,11 @@ impl Store {
         if let Some(destination) = &self.destination {
             destination.close();
         }
+    }
+
+    /// What the user should know in the end of what could not be kept as it was, in full sentences.
+    pub fn unkept(&self) -> Option<String> {
+        lock(&self.unlinked).sentence()
     }
 
     /// The job was refused after START, before anything was written: leaves no trace of it.

@@ -17,7 +17,8 @@ use std::sync::Arc;
 pub enum Salvage {
     /// It was in what stood at the destination, or in an old partial, and is written now.
     Reused,
-    /// It was in a source on this rank, or is zeros throughout, and is written now.
+    /// It was in a source on this rank, or in a file of the same content, or is zeros throughout,
+    /// and is written now.
     Copied,
     /// It is nowhere here.
     Absent,
@@ -47,8 +48,9 @@ impl Candidates {
 }
 
 impl Store {
-    /// Looks for a piece in what [`Self::survey`] found, and writes it where it is there and
-    /// verifies. What is zeros throughout is not looked for: it becomes a hole.
+    /// Looks for a piece in what [`Self::survey`] found, and in a file of the same content, and
+    /// writes it where it is there and verifies. What is zeros throughout is not looked for: it
+    /// becomes a hole.
     ///
     /// # Errors
     ///
@@ -64,18 +66,39 @@ impl Store {
             self.clear(piece)?;
             return Ok(Salvage::Copied);
         }
-        let state = self.states.find(entry);
-        let Some(candidates) = state.and_then(|state| lock(&state).candidates.clone()) else {
-            return Ok(Salvage::Absent);
-        };
         let geometry = self.catalogue.geometry(entry);
         let mut buffer = self.pool.take(geometry.size(index) as usize);
-        let mut wanted = Wanted { geometry, index, expected, zeros: &zeros, buffer: &mut buffer };
+        let salvage = match self.search(entry, index, expected, &mut buffer) {
+            Salvage::Absent if self.is_in_twin(entry, index, expected, &mut buffer) => {
+                Salvage::Copied
+            }
+            Salvage::Absent => return Ok(Salvage::Absent),
+            found => found,
+        };
+        self.write(piece, &buffer)?;
+        Ok(salvage)
+    }
+
+    /// Looks for a piece in what the survey found; then the buffer has its bytes.
+    fn search(
+        &self,
+        entry: EntryIndex,
+        index: PieceIndex,
+        expected: Hash,
+        buffer: &mut [u8],
+    ) -> Salvage {
+        let state = self.states.find(entry);
+        let Some(candidates) = state.and_then(|state| lock(&state).candidates.clone()) else {
+            return Salvage::Absent;
+        };
+        let geometry = self.catalogue.geometry(entry);
+        let zeros = &ZeroPieces::of(geometry);
+        let mut wanted = Wanted { geometry, index, expected, zeros, buffer };
         let hashes = candidates.standing.as_ref().map(|found| &found.hashes);
         let may_stand = hashes.is_some_and(|hashes| {
             hashes.as_ref().is_none_or(|hashes| hashes[index.0 as usize] == expected)
         });
-        let salvage = if may_stand && wanted.is_in(self.open_standing(entry))
+        if may_stand && wanted.is_in(self.open_standing(entry))
             || candidates.aside && wanted.is_in(self.open_aside(entry))
         {
             Salvage::Reused
@@ -84,10 +107,26 @@ impl Store {
         {
             Salvage::Copied
         } else {
-            return Ok(Salvage::Absent);
-        };
-        self.write(piece, &buffer)?;
-        Ok(salvage)
+            Salvage::Absent
+        }
+    }
+
+    /// Whether a piece is in the file of equal content that the entry is made from, and verifies;
+    /// then the buffer has its bytes.
+    fn is_in_twin(
+        &self,
+        entry: EntryIndex,
+        index: PieceIndex,
+        expected: Hash,
+        buffer: &mut [u8],
+    ) -> bool {
+        let Some((source, _)) = self.twins.source(entry) else { return false };
+        let is_done = || self.states.find(source).is_some_and(|state| lock(&state).is_done());
+        if !self.shared.contains_key(&source.0) && !is_done() {
+            return false;
+        }
+        let read = self.read(self.catalogue.piece_id(source, index), buffer);
+        read.is_ok() && piece_hash(self.catalogue.geometry(entry), buffer) == expected
     }
 
     /// Writes a piece of zeros. What was never written is a hole already.

@@ -10,6 +10,7 @@ use content::{
     Catalogue, Entry, FileContent, Geometry, Hash, Kind, Name, NameError, PieceLayer, PieceLen,
     VerifiedLayer,
 };
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
@@ -144,17 +145,27 @@ pub fn share(
 ) -> Result<Shared, ShareError> {
     let walked = walk::walk(shares, options.except.as_deref())?;
     let mut entries: Vec<SharedEntry> = Vec::with_capacity(walked.found.len());
+    // The first name of each file that has several.
+    let mut first_names: HashMap<(u64, u64), Name> = HashMap::new();
     for (name, found) in walked.found {
-        entries.push(SharedEntry::unhashed(name, found, options.piece_len)?);
+        let file = (found.stamp.device, found.stamp.inode);
+        let first = found.is_linked.then(|| first_names.entry(file).or_insert(name.clone()));
+        let first = first.filter(|first| **first != name).cloned();
+        let entry = SharedEntry::unhashed(name, found, options.piece_len)?;
+        entries.push(match first {
+            Some(first) => entry.link(first),
+            None => entry,
+        });
     }
     hash_files(&mut entries, options, progress)?;
+    fill_links(&mut entries);
     Ok(Shared { entries, notices: walked.notices })
 }
 
 impl SharedEntry {
     /// The entry of what was found; a file's root is yet to come.
     fn unhashed(name: Name, found: Found, told: Option<PieceLen>) -> Result<Self, ShareError> {
-        let Found { path, kind, metadata, stamp } = found;
+        let Found { path, kind, metadata, stamp, .. } = found;
         let kind = match kind {
             walk::FoundKind::Directory => Kind::Directory,
             walk::FoundKind::Symlink(target) => Kind::Symlink(target),
@@ -163,8 +174,20 @@ impl SharedEntry {
         Ok(Self { entry: Entry { name, kind, metadata }, path, layer: None, stamp })
     }
 
+    /// The same entry as another name of a file; what is in it is to be found out there.
+    fn link(mut self, to: Name) -> Self {
+        if let Kind::File(content) = self.entry.kind {
+            self.entry.kind = Kind::HardLink { to, content };
+        }
+        self
+    }
+
+    /// Whether there is nothing to hash, or no more.
     fn is_hashed(&self) -> bool {
-        self.entry.file().is_none_or(|content| content.root.is_some())
+        match &self.entry.kind {
+            Kind::File(content) => content.root.is_some(),
+            Kind::HardLink { .. } | Kind::Directory | Kind::Symlink(_) => true,
+        }
     }
 
     fn set_hashes(&mut self, hashes: Vec<Hash>) {
@@ -234,6 +257,23 @@ fn hash_files(
         }
     }
     Ok(())
+}
+
+/// Gives each hard link what was found out about its file, which may have changed since it was
+/// found under this name.
+fn fill_links(entries: &mut [SharedEntry]) {
+    for at in 0..entries.len() {
+        let Kind::HardLink { to, .. } = &entries[at].entry.kind else { continue };
+        let first = entries.binary_search_by(|shared| shared.entry.name.cmp(to));
+        let file = &entries[first.expect("the first name of a file is shared")];
+        let known = *file.entry.file().expect("only files have several names");
+        let (metadata, layer, stamp) = (file.entry.metadata, file.layer.clone(), file.stamp);
+        let link = &mut entries[at];
+        if let Kind::HardLink { content, .. } = &mut link.entry.kind {
+            *content = known;
+        }
+        (link.entry.metadata, link.layer, link.stamp) = (metadata, layer, stamp);
+    }
 }
 
 /// The files that are still to be hashed, with their places in `entries`.

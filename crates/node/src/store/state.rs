@@ -57,6 +57,14 @@ impl State {
         matches!(self.phase, Phase::Untouched)
     }
 
+    /// How the finished file was when it got its name.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        match self.phase {
+            Phase::Done(stamp) => Some(stamp),
+            _ => None,
+        }
+    }
+
     pub(super) fn is_done(&self) -> bool {
         matches!(self.phase, Phase::Done(_))
     }

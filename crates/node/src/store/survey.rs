@@ -24,6 +24,8 @@ pub enum Survey {
     /// The same content stands under the name already; its mode and time are now as they must be.
     /// With its piece hashes, but for an empty file and one that this rank shares.
     Complete(Option<VerifiedLayer>),
+    /// It is a hard link to a file that is complete here, and was made now.
+    Linked,
     /// An earlier run left these pieces; numbers are within the file. The others may be salvaged.
     Partial(Bitfield),
     /// There is something that pieces may be salvaged from.
@@ -51,7 +53,8 @@ enum OldContent {
 
 impl Store {
     /// Looks what is there of a wanted file, before anything of it is written. A file of the right
-    /// length is hashed whole. Leaves what stands under the name untouched.
+    /// length is hashed whole. Leaves what stands under the name untouched, but for a hard link: to
+    /// a file that is complete here that is made at once.
     ///
     /// # Errors
     ///
@@ -62,6 +65,9 @@ impl Store {
     /// Panics where the entry is no file, or not wanted here.
     pub fn survey(&self, index: EntryIndex) -> Result<Survey, WriteError> {
         let (entry, content) = self.wanted_file(index);
+        if let Some(survey) = self.link(index)? {
+            return Ok(survey);
+        }
         let destination = self.destination();
         let old = match destination.root.survey(&entry.name)? {
             Standing::Nothing | Standing::Symlink | Standing::File(None) => None,
@@ -168,7 +174,12 @@ impl Store {
     }
 
     /// Removes what `.shoal` has of a file that stands whole under its name.
-    fn drop_leftovers(&self, index: EntryIndex, destination: &Destination, entry: &Entry) {
+    pub(super) fn drop_leftovers(
+        &self,
+        index: EntryIndex,
+        destination: &Destination,
+        entry: &Entry,
+    ) {
         self.files.remove(Key::Own(index.0));
         let name = PartName::of(&entry.name);
         if self.leftovers.contains(&name) {

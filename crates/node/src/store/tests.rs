@@ -4,6 +4,7 @@ mod destination;
 mod escape;
 mod grow;
 mod holes;
+mod link;
 mod look;
 mod resume;
 mod salvage;
@@ -153,7 +154,7 @@ impl Job {
     /// salvaged.
     fn fetch(&self, to: &Store, entry: EntryIndex) -> (u32, u32) {
         let held = match to.survey(entry).unwrap() {
-            Survey::Complete(_) => return (0, 0),
+            Survey::Complete(_) | Survey::Linked => return (0, 0),
             Survey::Partial(held) => held,
             _ => Bitfield::new(self.catalogue.pieces_of(entry).len() as u32),
         };

@@ -34,11 +34,7 @@ impl Store {
         for entry in wanted() {
             match &entry.kind {
                 Kind::Symlink(target) => make_link(destination, entry, target)?,
-                Kind::HardLink(_) => {
-                    let path = destination.place(&entry.name);
-                    return Err(WriteError::Unsupported { path, what: entry.kind.word() });
-                }
-                Kind::File(_) | Kind::Directory => {}
+                Kind::File(_) | Kind::HardLink { .. } | Kind::Directory => {}
             }
         }
         let mut last: Vec<&Entry> = directories().collect();

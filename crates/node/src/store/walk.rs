@@ -26,6 +26,8 @@ pub(super) struct Found {
     pub(super) kind: FoundKind,
     pub(super) metadata: Metadata,
     pub(super) stamp: Stamp,
+    /// Whether it is a file that has other names, shared or not.
+    pub(super) is_linked: bool,
 }
 
 #[derive(PartialEq, Eq)]
@@ -146,7 +148,9 @@ impl Walk {
         };
         let name =
             Name::new(name).map_err(|source| ShareError::BadName { path: path.clone(), source })?;
-        let found = Found { path, kind, metadata: kept(metadata), stamp: Stamp::of(metadata) };
+        let (stamp, kept) = (Stamp::of(metadata), kept(metadata));
+        let is_linked = kind == FoundKind::File && metadata.nlink() > 1;
+        let found = Found { path, kind, metadata: kept, stamp, is_linked };
         match self.found.entry(name) {
             Entry::Vacant(vacant) => {
                 vacant.insert(found);

@@ -22,6 +22,7 @@ impl Session {
         if self.inspection.is_some() {
             return;
         }
+        self.release_twins(actions);
         self.tell_need(actions);
         self.salvage_more(now, actions);
         // Hashes are recorded at the destination: they, too, wait until that is known to have room.

@@ -2,11 +2,12 @@
 //! their own name.
 
 mod search;
+mod twins;
 
 use super::session::Session;
 use super::{Fault, PeerAction};
 use crate::Instant;
-use content::{Bitfield, Catalogue, EntryIndex, PieceId};
+use content::{Bitfield, Catalogue, EntryIndex, PieceId, Tie, Twins};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
@@ -48,6 +49,12 @@ pub(super) struct Entries {
     /// Regular files only: the rest is made when all files are there.
     progress: BTreeMap<EntryIndex, Progress>,
     open: usize,
+    /// What is made from what.
+    twins: Twins,
+    /// Entries that wait for what they are made from.
+    held_back: BTreeSet<EntryIndex>,
+    /// Entries that others wait for, and need not any longer.
+    over: Vec<EntryIndex>,
     to_survey: VecDeque<EntryIndex>,
     surveying: usize,
     /// Entries of which an earlier run left pieces: what is not known to be there may be anything.
@@ -71,14 +78,23 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    pub(super) fn new(catalogue: &Catalogue, wanted: Bitfield) -> Self {
+    /// `held` are the entries that this rank has whole, in files of its own.
+    pub(super) fn new(catalogue: &Catalogue, wanted: Bitfield, held: &Bitfield) -> Self {
+        let twins = Twins::new(catalogue, &wanted, held);
         let files =
             wanted.iter().map(EntryIndex).filter(|&entry| catalogue.entry(entry).file().is_some());
-        let to_survey: VecDeque<EntryIndex> = files.collect();
+        let progress: BTreeMap<_, _> = files.map(|entry| (entry, Progress::Surveying)).collect();
+        let waits = |&(_, source, _): &(EntryIndex, EntryIndex, Tie)| wanted.get(source.0);
+        let held_back = twins.iter().filter(waits).map(|(entry, ..)| entry).collect();
+        // What is to be linked is looked at when there is something to link to.
+        let is_link = |entry| twins.source(entry).is_some_and(|(_, tie)| tie == Tie::Link);
         Self {
-            progress: to_survey.iter().map(|&entry| (entry, Progress::Surveying)).collect(),
-            open: to_survey.len(),
-            to_survey,
+            open: progress.len(),
+            to_survey: progress.keys().copied().filter(|&entry| !is_link(entry)).collect(),
+            progress,
+            twins,
+            held_back,
+            over: Vec::new(),
             surveying: 0,
             resumed: BTreeSet::new(),
             to_make: Vec::new(),
@@ -99,7 +115,8 @@ impl Entries {
 
     /// As [`Self::new`], where nothing of all that is wanted is to be written.
     pub(super) fn untouched(catalogue: &Catalogue, wanted: Bitfield) -> Self {
-        let nothing = Self::new(catalogue, Bitfield::new(catalogue.entry_count()));
+        let none = Bitfield::new(catalogue.entry_count());
+        let nothing = Self::new(catalogue, none.clone(), &none);
         Self { wanted, ..nothing }
     }
 
@@ -216,6 +233,11 @@ impl Entries {
         matches!(progress, Some(Progress::Fetching { candidate: true, .. }))
     }
 
+    /// Whether an entry waits for what it is made from.
+    pub(super) fn is_held_back(&self, entry: EntryIndex) -> bool {
+        self.held_back.contains(&entry)
+    }
+
     /// Whether a piece counts as one that cannot be had.
     pub(super) fn is_gone(&self, piece: PieceId) -> bool {
         self.gone.get(piece.0)
@@ -270,6 +292,9 @@ impl Entries {
         if *progress != Progress::Closed {
             *progress = Progress::Closed;
             self.open -= 1;
+            if !self.twins.followers(entry).is_empty() {
+                self.over.push(entry);
+            }
         }
     }
 

@@ -74,6 +74,8 @@ pub enum Surveyed {
     /// The wanted content, whole; with its piece hashes, where they were found on the way. Without
     /// them the file is complete all the same, but is not served: nobody could verify its pieces.
     Complete(Option<VerifiedLayer>),
+    /// Nothing that is of use; but it is a hard link to an entry that is complete, and was made.
+    Linked,
     /// Some of its pieces, verified; numbers are within the file.
     Partial(Bitfield),
     /// Something else that may have pieces in common, or a local copy of the source.

@@ -26,7 +26,10 @@ impl Session {
         let mut unknown: BTreeSet<(EntryIndex, u32)> = BTreeSet::new();
         for piece in gone.iter().flat_map(|set| set.ranges(limit)).flatten().map(PieceId) {
             let (entry, index) = self.catalogue.locate(piece);
-            if !self.entries.wants(entry) || self.entries.is_written(piece) {
+            if !self.entries.wants(entry)
+                || self.entries.is_written(piece)
+                || self.entries.is_held_back(entry)
+            {
                 continue;
             }
             let range = (entry, HashRange::covering(index));

@@ -70,6 +70,11 @@ impl Hashes {
         }
     }
 
+    /// What is known of the piece hashes of a file of several pieces.
+    pub(super) fn layer(&self, entry: EntryIndex) -> Option<&VerifiedLayer> {
+        self.layers.get(&entry)
+    }
+
     /// The hash that a piece must have, if it is known.
     pub(super) fn expected(&self, catalogue: &Catalogue, piece: PieceId) -> Option<Hash> {
         let (entry, index) = catalogue.locate(piece);

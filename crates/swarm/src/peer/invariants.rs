@@ -78,6 +78,7 @@ impl Session {
                     salvages.contains(&piece),
                     wanted && !written && self.entries.is_gone(piece),
                     wanted && !written && self.awaits_hash(index, piece),
+                    wanted && !written && self.entries.is_held_back(index),
                 ];
                 let count = places.iter().filter(|&&place| place).count();
                 let name = &entry.name;

@@ -17,7 +17,7 @@ use super::window::Window;
 use super::{Fault, Offered, PeerAction, PeerConfig, PeerEvent};
 use crate::message::{Between, FromTracker, Gains, Message, Place, Stop, ToTracker, cut};
 use crate::{Counters, Held, Instant, Purpose, Rank};
-use content::{Bitfield, Catalogue, EntryIndex, HashRange, Kind, Name, PieceId, Span};
+use content::{Bitfield, Catalogue, EntryIndex, HashRange, Name, PieceId, Span};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,19 +83,23 @@ impl Session {
         let pieces = catalogue.piece_count();
         let mut serving = Bitfield::new(pieces);
         let mut hashes = Hashes::default();
+        let mut held_whole = Bitfield::new(catalogue.entry_count());
         let mut by_name: BTreeMap<Name, Offered> = offered
             .into_iter()
             .map(|offered| (offered.offer.entry.name.clone(), offered))
             .collect();
         for (index, entry) in catalogue.iter() {
             let Some(offered) = by_name.remove(&entry.name) else { continue };
-            let same = entry.file().is_some() && entry.kind == offered.offer.entry.kind;
+            let same = entry.file().is_some() && entry.file() == offered.offer.entry.file();
             if !same {
                 continue;
             }
             let range = catalogue.pieces_of(index);
             match offered.offer.held {
-                Held::Whole => serving.insert_range(range),
+                Held::Whole => {
+                    serving.insert_range(range);
+                    held_whole.insert(index.0);
+                }
                 Held::Pieces(held) => held.iter().for_each(|piece| {
                     serving.insert(range.start + piece);
                 }),
@@ -138,7 +142,7 @@ impl Session {
             reach: Reach::default(),
             picker: Picker::new(pieces, cursor as u32, u64::from(config.rank.0)),
             entries: match config.purpose {
-                Purpose::Transfer => Entries::new(&catalogue, wanted),
+                Purpose::Transfer => Entries::new(&catalogue, wanted, &held_whole),
                 Purpose::Check | Purpose::DryRun => Entries::untouched(&catalogue, wanted),
             },
             inspection: (config.purpose != Purpose::Transfer).then(Inspection::default),
@@ -393,8 +397,7 @@ impl Session {
         match result {
             Ok(()) => {
                 let made = self.entries.wanted().iter().map(EntryIndex);
-                let made = made
-                    .filter(|&entry| !matches!(self.catalogue.entry(entry).kind, Kind::File(_)));
+                let made = made.filter(|&entry| self.catalogue.entry(entry).file().is_none());
                 made.for_each(|entry| self.news.entry(now, entry.0));
             }
             Err(Fault::Entry(why) | Fault::Disk(why)) => self.entries.note_failure(why),

@@ -1,4 +1,5 @@
-//! Pieces that are zeros throughout, by their hashes: nobody asks for them. Asks for nothing itself.
+//! Pieces that are zeros throughout, by their hashes: nobody asks for them. Asks for nothing
+//! itself.
 
 use super::session::Session;
 use content::{Bitfield, Entry, EntryIndex, PieceId, ZeroPieces};

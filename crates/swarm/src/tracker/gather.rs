@@ -219,11 +219,8 @@ fn offered_pieces(member: &Member, catalogue: &Catalogue) -> Vec<Range<u32>> {
     let mut held = Vec::new();
     for offered in member.offers.values() {
         let Some(index) = resolve::find(catalogue, &offered.entry.name) else { continue };
-        let entry = catalogue.entry(index);
-        let (Kind::File(ours), Kind::File(theirs)) = (&entry.kind, &offered.entry.kind) else {
-            continue;
-        };
-        if ours != theirs {
+        let content = catalogue.entry(index).file();
+        if content.is_none() || content != offered.entry.file() {
             continue;
         }
         let pieces = catalogue.pieces_of(index);
@@ -257,10 +254,16 @@ fn held_assigned<'a>(
     })
 }
 
-/// The bytes that a member is to write at most; holes need no room.
+/// The bytes that a member is to write at most; holes need no room, nor do further names of a file.
 fn needed_bytes(member: &Member, catalogue: &Catalogue) -> u64 {
     let needed = held_assigned(member, catalogue).filter_map(|(entry, held)| {
-        let content = catalogue.entry(entry).file()?;
+        let entry = catalogue.entry(entry);
+        let content = entry.file()?;
+        if let Kind::HardLink { to, .. } = &entry.kind
+            && catalogue.find(to).is_some_and(|file| member.assigned.get(file.0))
+        {
+            return None;
+        }
         Some((content.geometry.len() - held).min(content.data_bytes()))
     });
     needed.sum()

@@ -78,22 +78,21 @@ fn conflict(
 ) -> Option<String> {
     let both = format!("ranks {first} and {second} share different contents as '{name}'");
     let hint = "share one of them only, or tell them apart with --prefix 'rank{rank}/'";
-    match (&a.kind, &b.kind) {
-        (Kind::File(x), Kind::File(y))
-            if x.root != y.root || x.geometry.len() != y.geometry.len() =>
-        {
+    match (a.file().zip(b.file()), &a.kind, &b.kind) {
+        (Some((x, y)), ..) if x.root != y.root || x.geometry.len() != y.geometry.len() => {
             let side = |content: &content::FileContent| {
                 let root = content.root.map_or_else(|| "unknown".into(), |root| root.to_string());
                 format!("{} bytes, root {root}", content.geometry.len())
             };
             Some(format!("{both} (rank {first}: {}; rank {second}: {}): {hint}", side(x), side(y)))
         }
-        (Kind::File(x), Kind::File(y)) if x.geometry != y.geometry => Some(format!(
+        (Some((x, y)), ..) if x.geometry != y.geometry => Some(format!(
             "ranks {first} and {second} share '{name}' with different --piece-length: give all ranks the same"
         )),
-        (Kind::File(_), Kind::File(_)) | (Kind::Directory, Kind::Directory) => None,
-        (x, y) if x == y => None,
-        (x, y) => Some(format!(
+        // A file that is another name of one elsewhere is the same file.
+        (Some(_), ..) => None,
+        (None, x, y) if x == y => None,
+        (None, x, y) => Some(format!(
             "{both} (rank {first}: a {}; rank {second}: a {}): {hint}",
             x.word(),
             y.word()
@@ -207,8 +206,7 @@ fn without_match(rank: Rank, pattern: &str, catalogue: &Catalogue) -> String {
 
 /// The entry of this name. The catalogue is in order of the names.
 pub(crate) fn find(catalogue: &Catalogue, name: &Name) -> Option<EntryIndex> {
-    let at = catalogue.entries().binary_search_by(|entry| entry.name.cmp(name)).ok()?;
-    Some(EntryIndex(at as u32))
+    catalogue.find(name)
 }
 
 /// All ranks were told the same: either all look only, or none does.
@@ -265,7 +263,7 @@ pub(super) fn check_locks(members: &Members<'_>) -> Result<(), Vec<String>> {
 
 /// For each member the entries that it is to write: what it wants, less what another member writes
 /// into the same destination. A member that has a part of an entry from an earlier run goes on with
-/// it; else they take turns.
+/// it; else they take turns, and the names of one file go to one member.
 pub(super) fn assign(
     members: &Members<'_>,
     wants: &[Bitfield],
@@ -296,7 +294,11 @@ pub(super) fn assign(
                     .get(&entry.name)
                     .is_some_and(|offered| offered.pieces.is_some())
             };
-            let turn = index.0 as usize % wanting.len();
+            let first_name = match &entry.kind {
+                Kind::HardLink { to, .. } => catalogue.find(to).unwrap_or(index),
+                _ => index,
+            };
+            let turn = first_name.0 as usize % wanting.len();
             let writer = wanting.iter().find(begun).copied().unwrap_or(wanting[turn]);
             assigned[writer].insert(index.0);
         }

@@ -6,7 +6,7 @@
 //! offers [NAME] [NAME:PIECES]       all of an entry, or an earlier run's part of it
 //! START wants ENTRIES [pending]     all three messages
 //! inspected ENTRY [BYTES] [WHAT]...
-//! surveyed ENTRY nothing|complete|candidate|partial PIECES
+//! surveyed ENTRY nothing|complete|linked|candidate|denied|partial PIECES
 //! salvaged PIECE reused|copied|absent
 //! received PIECE from RANK [BYTES]  stored PIECE from RANK written|corrupt|full
 //! loaded PIECE [unreadable]         sent PIECE to RANK
@@ -148,6 +148,11 @@ impl PeerBench {
         let found = match found.split_once(' ').unwrap_or((found, "")) {
             ("nothing", _) => Surveyed::Nothing,
             ("candidate", _) => Surveyed::Candidate,
+            ("denied", _) => {
+                let fault = Fault::Entry("permission denied".into());
+                return Some(PeerEvent::Surveyed(entry, Err(fault)));
+            }
+            ("linked", _) => Surveyed::Linked,
             ("complete", _) => Surveyed::Complete(Some(self.layer(entry).prove())),
             ("partial", held) => Surveyed::Partial(set(held, pieces)),
             _ => return None,

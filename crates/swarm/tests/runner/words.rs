@@ -37,7 +37,8 @@ pub fn layer(pieces: u32, content: u8) -> PieceLayer {
     PieceLayer::new(geometry, hashes).unwrap()
 }
 
-/// `f:6` is a file of six pieces, `f:6:x` one with other content, `d/` a directory.
+/// `f:6` is a file of six pieces, `f:6:x` one with other content, `g->f:6` a hard link to the
+/// first, `d/` a directory.
 pub fn entry(text: &str) -> Entry {
     let modified = Timestamp { seconds: 0, nanoseconds: 0 };
     let metadata = Metadata { mode: 0o644, modified };
@@ -45,10 +46,16 @@ pub fn entry(text: &str) -> Entry {
         return Entry { name: Name::new(name).unwrap(), kind: Kind::Directory, metadata };
     }
     let mut parts = text.split(':');
-    let name = Name::new(parts.next().unwrap()).unwrap();
+    let name = parts.next().unwrap();
+    let (name, link) = name.split_once("->").map_or((name, None), |(name, to)| (name, Some(to)));
+    let name = Name::new(name).unwrap();
     let layer = layer(number(parts.next().expect("a file has pieces")), content_of(parts.next()));
     let content = FileContent::hashed(&layer);
-    Entry { name, kind: Kind::File(content), metadata }
+    let kind = match link {
+        Some(to) => Kind::HardLink { to: Name::new(to).unwrap(), content },
+        None => Kind::File(content),
+    };
+    Entry { name, kind, metadata }
 }
 
 fn content_of(letter: Option<&str>) -> u8 {

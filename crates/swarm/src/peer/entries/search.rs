@@ -22,14 +22,20 @@ impl Session {
         self.entries.surveying -= 1;
         self.entries.survey_more(actions);
         let range = self.catalogue.pieces_of(entry);
-        let complete = matches!(found, Surveyed::Complete(_));
+        let complete = matches!(found, Surveyed::Complete(_) | Surveyed::Linked);
+        let linked = found == Surveyed::Linked;
+        let has_twin = self.has_twin(entry);
+        if has_twin {
+            self.know_as_twin(entry);
+        }
         // An earlier run's part may stand beside an older file, or a local copy of the source.
-        let candidate = found != Surveyed::Nothing;
+        let candidate = found != Surveyed::Nothing || has_twin;
         let present: Vec<u32> = match found {
             Surveyed::Complete(layer) => {
                 layer.into_iter().for_each(|layer| self.hashes.know(entry, layer));
                 range.clone().collect()
             }
+            Surveyed::Linked => range.clone().collect(),
             Surveyed::Partial(held) => {
                 self.entries.resumed.insert(entry);
                 held.iter().map(|piece| range.start + piece).collect()
@@ -37,12 +43,16 @@ impl Session {
             Surveyed::Candidate | Surveyed::Nothing => Vec::new(),
         };
         for &piece in &present {
-            self.counters.bytes_reused += self.entries.write(&self.catalogue, PieceId(piece));
+            let bytes = self.entries.write(&self.catalogue, PieceId(piece));
+            match linked {
+                true => self.counters.bytes_delivered += bytes,
+                false => self.counters.bytes_reused += bytes,
+            }
             self.gain(now, PieceId(piece));
         }
         if complete {
-            self.entries.close(entry);
             self.news.entry(now, entry.0);
+            self.entries.close(entry);
             return;
         }
         let missing = range.len() as u32 - present.len() as u32;
@@ -59,7 +69,7 @@ impl Session {
         let Some(&Progress::Fetching { candidate, .. }) = self.entries.progress.get(&entry) else {
             return;
         };
-        if self.entries.is_halted() {
+        if self.entries.is_halted() || self.entries.is_held_back(entry) {
             return;
         }
         let geometry = self.catalogue.geometry(entry);
