@@ -90,6 +90,11 @@ impl Cluster {
         set_metadata(&self.path(relative), mode, seed);
     }
 
+    /// A launch of something that starts `shoal` by itself, in this directory.
+    pub fn script(&self, words: &[&str], environment: Vec<(String, String)>) -> Launch {
+        Launch::new(self.path("")).by(words, environment)
+    }
+
     /// A launch of this many ranks, in this directory, with this command line.
     pub fn launch<I, A>(&self, ranks: u32, args: I) -> Launch
     where

@@ -102,8 +102,9 @@ impl Launch {
         self
     }
 
-    /// Starts it by these words (an `srun` with its options, an `salloc`) instead of by the
-    /// launcher of the MPI; they, and no number of ranks, come before the first command line.
+    /// Starts it by these words (an `srun` with its options, an `salloc`, a script) instead of by
+    /// the launcher of the MPI; they, and no number of ranks, come before the first command line,
+    /// where there is one.
     #[must_use]
     pub fn by(mut self, words: &[&str], environment: Vec<(String, String)>) -> Self {
         let words = words.iter().map(|&word| word.to_owned()).collect();
@@ -130,7 +131,10 @@ impl Launch {
     fn launch(&self) -> Running {
         if let Some((words, environment)) = &self.launcher {
             let mut command = self.command(OsStr::new(&words[0]));
-            command.args(&words[1..]).arg(self.binary()).args(self.full(&self.segments[0].1));
+            command.args(&words[1..]);
+            if let Some((_, args)) = self.segments.first() {
+                command.arg(self.binary()).args(self.full(args));
+            }
             command.envs(environment.iter().map(|(name, value)| (name, value)));
             return self.spawn(command);
         }

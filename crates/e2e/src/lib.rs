@@ -29,7 +29,7 @@ pub use partial::{all_pieces_of, have_pieces_of, partials, verified_bytes};
 pub use process::RankProcess;
 pub use report::{PeerRow, Report, Tracker};
 pub use running::Running;
-pub use slurm::Slurm;
+pub use slurm::{NODE_COUNT, Slurm};
 pub use tree::{Node, assert_same_file, assert_same_tree, free_bytes, names_below, no_leftovers};
 
 /// Says on the test's output why it cannot run here. A test that calls this returns at once.

@@ -2,8 +2,8 @@
 //! directories of their own, which end when it is dropped.
 //!
 //! It touches no Slurm that the machine may have: nothing lies outside the test's directory, and
-//! only what carries its mark is ended. Each node is a `slurmd` with a host name of its own, two to
-//! a rack.
+//! only what carries its mark is ended. Each node is a `slurmd` with a host name and a
+//! directory for its local disk of its own, two to a rack.
 
 use crate::binary::Mpi;
 use crate::is_root;
@@ -53,8 +53,12 @@ impl Slurm {
                 return Err(format!("there is no {program} (scripts/install-deps test)"));
             }
         }
-        if !Command::new("unshare").args(["--uts", "true"]).status().is_ok_and(|s| s.success()) {
-            return Err("this root may give no process a host name of its own".into());
+        if !Command::new("unshare")
+            .args(["--uts", "--mount", "true"])
+            .status()
+            .is_ok_and(|s| s.success())
+        {
+            return Err("this root may give no process a host name and mounts of its own".into());
         }
         // Where the path is short: munge's socket has at most 107 bytes.
         let directory = tempfile::Builder::new().prefix("shoal-slurm-").tempdir().unwrap();
@@ -97,17 +101,27 @@ impl Slurm {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// Where each node has its own disk, under the same path.
+    pub fn local_disk(&self) -> PathBuf {
+        self.path("local")
+    }
+
+    /// The same disk of one node, seen from outside.
+    pub fn disk_of(&self, node: u32) -> PathBuf {
+        self.path(format!("disk/node{node}"))
+    }
+
     fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.directory.path().join(relative)
     }
 
     fn configure(&self) {
         for node in 0..NODE_COUNT {
-            for directory in ["spool", "tmp"] {
+            for directory in ["spool", "tmp", "disk"] {
                 fs::create_dir_all(self.path(format!("{directory}/node{node}"))).unwrap();
             }
         }
-        for directory in ["state", "log"] {
+        for directory in ["state", "log", "local"] {
             fs::create_dir(self.path(directory)).unwrap();
         }
         let key = self.path("munge.key");
@@ -142,9 +156,10 @@ impl Slurm {
              JobAcctGatherType=jobacct_gather/none\n\
              AccountingStorageType=accounting_storage/none\nSwitchType=switch/none\n\
              SlurmdParameters=config_overrides\nSelectType=select/cons_tres\n\
-             SelectTypeParameters=CR_CPU\nSchedulerType=sched/builtin\n\
+             SelectTypeParameters=CR_CPU\nSchedulerType=sched/backfill\n\
+             SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1\n\
              TopologyPlugin=topology/tree\nMpiDefault=none\nReturnToService=2\nKillWait=5\n\
-             PartitionName=all Nodes=ALL Default=YES MaxTime=10 State=UP OverSubscribe=FORCE\n",
+             PartitionName=all Nodes=ALL Default=YES MaxTime=120 State=UP OverSubscribe=FORCE\n",
         );
         for (node, port) in ports[1..].iter().enumerate() {
             text.push_str(&format!(
@@ -169,8 +184,11 @@ impl Slurm {
         self.wait_until("munge answers", |slurm| slurm.path("munge.socket").exists());
         self.daemon(&["slurmctld", "-D"]);
         for node in 0..NODE_COUNT {
-            let start = format!("hostname node{node} && exec slurmd -D -N node{node}");
-            self.daemon(&["unshare", "--uts", "sh", "-c", &start]);
+            let start = format!(
+                "hostname node{node} && mount --bind disk/node{node} local && \
+                 exec slurmd -D -N node{node}"
+            );
+            self.daemon(&["unshare", "--uts", "--mount", "sh", "-c", &start]);
         }
         self.wait_until("every node is idle", |slurm| {
             let output = Command::new("timeout")
