@@ -21,6 +21,13 @@ const LAG: usize = 4;
 /// A neighbour that says nothing is told no more after so many times: it may hang.
 const MAX_UNHEARD: u32 = 8;
 
+/// A piece that a rank of another rack has sooner elsewhere is given back to it so often: the first
+/// time it may have been told of it twice, by the tracker, too.
+const MAX_RETURNS: u8 = 2;
+
+/// Pieces remembered as given back, a rank and a piece each; beyond that whoever asks is served.
+const MAX_RETURNED: usize = 1 << 16;
+
 /// A piece held at START that was not sent yet.
 const UNSENT: u32 = u32::MAX;
 
@@ -69,6 +76,8 @@ pub(super) struct Gossip {
     sent_at: Vec<u32>,
     /// Pieces held at START that did not go out yet.
     unsent: u32,
+    /// How often a piece was given back to a rank of another rack.
+    returned: BTreeMap<(Rank, u32), u8>,
     /// The neighbours are to be told at once, of however little.
     pub(super) urgent: bool,
 }
@@ -158,6 +167,7 @@ impl Gossip {
     /// A rank is gone.
     pub(super) fn lost(&mut self, rank: Rank) {
         self.told.remove(&rank);
+        self.returned.retain(|(to, _), _| *to != rank);
         self.neighbours.retain(|it| it.rank != rank);
     }
 
@@ -170,24 +180,30 @@ impl Gossip {
         Span::join(news)
     }
 
-    /// What a rank was not told yet of what was sent; now it is.
-    pub(super) fn sent_news_for(&mut self, rank: Rank) -> Vec<Span> {
+    /// What a rank was not told yet of what was sent; now it is. What is given back to a rank of
+    /// another rack is told anew: it is to be had elsewhere.
+    pub(super) fn sent_news_for(&mut self, rank: Rank, given_back: &[u32]) -> Vec<Span> {
+        let given_back = if self.is_far(rank) { given_back } else { &[] };
         if self.unsent == 0 && !self.is_far(rank) {
             return Vec::new();
+        }
+        for &piece in given_back {
+            *self.returned.entry((rank, piece)).or_default() += 1;
         }
         let told = self.told.entry(rank).or_default();
         let news = &self.sent[told.sent..self.sent.len().min(told.sent + MAX_TOLD)];
         told.sent += news.len();
-        let mut news = news.to_vec();
-        news.sort_unstable();
+        let news: BTreeSet<u32> = news.iter().chain(given_back).copied().collect();
         Span::join(news)
     }
 
     /// Whether a rank asks too early for a piece: it was sent to another, the asker does not know
     /// that yet, and others were not sent to anybody.
     pub(super) fn is_early(&self, asker: Rank, piece: u32) -> bool {
-        let once = self.unsent > 0 || self.is_far(asker);
-        if !once || self.sent_at.is_empty() || !self.counts(asker, piece) {
+        if self.is_far(asker) {
+            return self.leaves_elsewhere(asker, piece);
+        }
+        if self.unsent == 0 || self.sent_at.is_empty() || !self.counts(asker, piece) {
             return false;
         }
         let at = self.sent_at[piece as usize];
@@ -195,8 +211,21 @@ impl Gossip {
         (at as usize) < self.sent.len() && at as usize >= told
     }
 
+    /// Whether a piece leaves this rack, or has left it, otherwise than from here to a rank that
+    /// asks: it went to another rank, which hands it on, or it is of the share of another one. Who
+    /// asks again nevertheless has nobody else to ask.
+    fn leaves_elsewhere(&self, asker: Rank, piece: u32) -> bool {
+        let returned = self.returned.get(&(asker, piece)).copied();
+        let again = match returned {
+            Some(times) => times < MAX_RETURNS,
+            None => self.returned.len() < MAX_RETURNED,
+        };
+        again && self.sent_at.get(piece as usize).is_some_and(|&at| at != UNSENT)
+    }
+
     /// A piece goes out to a rank.
     pub(super) fn goes(&mut self, rank: Rank, piece: u32) {
+        self.returned.remove(&(rank, piece));
         if self.unsent > 0 && self.sent_at[piece as usize] == UNSENT && self.counts(rank, piece) {
             self.unsent_held -= u32::from(self.held.get(piece));
             self.sent_at[piece as usize] = self.sent.len() as u32;
@@ -321,10 +350,34 @@ mod tests {
         assert!(gossip.is_early(Rank(5), 0));
         assert!(!gossip.is_early(Rank(5), 1), "nobody was sent it");
         assert!(!gossip.is_early(Rank(5), 7), "what was gained is for everyone");
-        assert_eq!(gossip.sent_news_for(Rank(5)), span(0, 1));
+        assert_eq!(gossip.sent_news_for(Rank(5), &[]), span(0, 1));
         assert!(!gossip.is_early(Rank(5), 0), "it asks knowing that, so it has nobody else to ask");
         assert!(gossip.is_early(Rank(6), 0));
         gossip.goes(Rank(4), 1);
         assert!(!gossip.is_early(Rank(6), 0));
+    }
+
+    #[test]
+    fn a_piece_leaves_a_rack_once_unless_a_rank_of_another_asks_a_third_time() {
+        let rack = Some(span(1, 4));
+        let mut serving = Bitfield::new(20);
+        serving.insert_range(0..2);
+        let place = Arc::new(Place { rack, ..Place::default() });
+        let mut gossip = Gossip::new(&serving, &[], place);
+        let (mate, far, other) = (Rank(2), Rank(5), Rank(6));
+        gossip.gained(7, false, true, true);
+        gossip.gained(8, false, true, false);
+        assert!(![0, 1, 7].iter().any(|&piece| gossip.is_early(far, piece)));
+        assert!(gossip.is_early(far, 8), "it is of another one's share");
+        assert!(!gossip.is_early(mate, 8), "which does not matter within the rack");
+        gossip.goes(mate, 0);
+        gossip.goes(far, 7);
+        for _ in 0..MAX_RETURNS {
+            assert!([0, 7, 8].iter().all(|&piece| gossip.is_early(other, piece)));
+            let told = gossip.sent_news_for(other, &[0, 7, 8]);
+            assert_eq!(told, [span(0, 1), span(7, 2)].concat(), "it hears so each time");
+        }
+        assert!(![0, 7, 8].iter().any(|&piece| gossip.is_early(other, piece)));
+        assert!(gossip.is_early(far, 0), "each is counted alone");
     }
 }

@@ -311,11 +311,11 @@ impl Upload {
         }
     }
 
-    /// The pieces of a request but for those that were sent to another, which are given back: the
-    /// asker will find them there.
-    fn not_early(&self, waiting: &Waiting) -> impl Iterator<Item = u32> {
+    /// The pieces of a request, and those of them that were sent to another, which are given back:
+    /// the asker will find them there.
+    fn split_early(&self, waiting: &Waiting) -> (Vec<u32>, Vec<u32>) {
         let pieces = waiting.pieces.iter().copied();
-        pieces.filter(|&piece| !self.gossip.is_early(waiting.from, piece))
+        pieces.partition(|&piece| !self.gossip.is_early(waiting.from, piece))
     }
 
     fn acknowledge(
@@ -324,15 +324,16 @@ impl Upload {
         serving: &Bitfield,
         actions: &mut Vec<PeerAction>,
     ) {
+        let (pieces, early) = self.split_early(waiting);
         let (mut follows, refused): (Vec<u32>, Vec<u32>) =
-            self.not_early(waiting).partition(|&piece| serving.get(piece));
+            pieces.into_iter().partition(|&piece| serving.get(piece));
         follows.truncate(self.promised_soon(&follows));
-        self.answer(waiting, follows, refused, actions);
+        self.answer(waiting, follows, refused, &early, actions);
     }
 
     fn refuse(&mut self, waiting: &Waiting, actions: &mut Vec<PeerAction>) {
-        let refused = self.not_early(waiting).collect();
-        self.answer(waiting, Vec::new(), refused, actions);
+        let (refused, early) = self.split_early(waiting);
+        self.answer(waiting, Vec::new(), refused, &early, actions);
     }
 
     fn answer(
@@ -340,6 +341,7 @@ impl Upload {
         waiting: &Waiting,
         follows: Vec<u32>,
         refused: Vec<u32>,
+        early: &[u32],
         actions: &mut Vec<PeerAction>,
     ) {
         if !follows.is_empty() && !self.lanes.contains_key(&waiting.from) {
@@ -356,7 +358,7 @@ impl Upload {
             };
             self.lanes.entry(waiting.from).or_default().slots.push_back(slot);
         }
-        let sent = self.gossip.sent_news_for(waiting.from);
+        let sent = self.gossip.sent_news_for(waiting.from, early);
         for &piece in &follows {
             self.gossip.goes(waiting.from, piece);
         }
