@@ -18,7 +18,7 @@ IN_MPI := --test conformance --test ending
 # The black-box tests in which ranks die, hang, or find their disks and shares in trouble.
 FAILURES := --test deaths --test trackers --test hangs --test disks --test shares --test waiting --test destination
 
-.PHONY: help build demo bench test test-openmpi test-mpich test-ulfm plans test-fuzz fuzz lint clean \
+.PHONY: help build man demo bench test test-openmpi test-mpich test-ulfm plans test-fuzz fuzz lint clean \
         failures-openmpi failures-mpich failures-ulfm
 
 help:  ## list the targets
@@ -27,6 +27,10 @@ help:  ## list the targets
 build:  ## install what is missing, then build target/release/shoal for the MPI that is there
 	@scripts/install-deps build
 	MPICC=$${MPICC:-mpicc} cargo build --release --package shoal-cli
+
+man:  ## man pages and shell completions into target/share, from the same definition as --help
+	@scripts/install-deps build
+	MPICC=$${MPICC:-mpicc} cargo run --release --quiet --package shoal-cli --example man -- target/share
 
 demo:  ## one tracker and four peers under mpirun, with real files, checked with sha256sum
 	@scripts/install-deps demo
