@@ -5,14 +5,15 @@ use crate::input::Input;
 use crate::words::{self, RANKS, catalogue, layer};
 use content::{Bitfield, Catalogue, EntryIndex, PieceId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use swarm::Rank;
 use swarm::message::{Between, Envelope, Epoch, Message};
 use swarm::peer::{
     Fault, Inspected, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId,
 };
+use swarm::{Extra, Rank};
 
 /// Something that the peer wants done, and that will end.
 enum Task {
+    ListExtra,
     Inspect(EntryIndex),
     Survey(EntryIndex),
     Salvage(PieceId),
@@ -80,6 +81,7 @@ impl Driver {
                 self.catalogue = (*catalogue).clone();
             }
             PeerAction::Receive { from, transfer, piece } => self.receive(from, transfer, piece),
+            PeerAction::ListExtra => self.tasks.push(Task::ListExtra),
             PeerAction::Inspect(entry) => self.tasks.push(Task::Inspect(entry)),
             PeerAction::Survey(entry) => self.tasks.push(Task::Survey(entry)),
             PeerAction::Salvage(piece, _) => self.tasks.push(Task::Salvage(piece)),
@@ -196,6 +198,10 @@ impl Driver {
             (choice == 1).then(|| Fault::Entry("a directory stands there".into()))
         };
         Some(match task {
+            Task::ListExtra => {
+                let names = input.several(2, |input| format!("x{}", input.byte()));
+                PeerEvent::ExtraListed(Extra { count: names.len() as u64, names })
+            }
             Task::Inspect(entry) => {
                 let equal = choice > 5;
                 let differences = words::differences(input).only_if(!equal);

@@ -40,6 +40,7 @@ pub fn peer(data: &[u8]) {
         window_bytes: 12 * PIECE,
         upload_window_bytes: 6 * PIECE,
         limits: if opening & 32 == 0 { Limits::default() } else { CAPPED },
+        delete: opening & 16 == 0,
         purpose: match opening & 192 {
             0 | 64 => Purpose::Transfer,
             128 => Purpose::Check,

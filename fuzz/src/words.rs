@@ -11,7 +11,7 @@ use swarm::message::{Ack, Between, Differing, Epoch, FromTracker, Gains, Hello, 
 use swarm::message::{
     HolderPieces, PieceSet, Place, Recall, Rejoined, RequestNumber, Share, Start, Stop, ToTracker,
 };
-use swarm::{Counters, Destination, Differences, Lock, Outcome, Rank};
+use swarm::{Counters, Destination, Differences, Extra, Lock, Outcome, Rank};
 
 /// Ranks of the job; messages also come from beyond.
 pub const RANKS: u32 = 6;
@@ -139,6 +139,7 @@ fn counters(input: &mut Input<'_>) -> Counters {
         bytes_reused: input.wide(),
         bytes_delivered: input.wide(),
         bytes_wasted: input.wide(),
+        entries_removed: input.wide(),
         pieces_corrupt: input.wide(),
     }
 }
@@ -295,6 +296,7 @@ pub fn to_tracker(input: &mut Input<'_>) -> ToTracker {
         10 => ToTracker::Stop(Stop {
             cannot_receive: input.flag().then(|| sentence(input)),
             counters: counters(input),
+            extra: Extra { count: input.wide(), names: input.several(2, sentence) },
             updates: input.number(6),
         }),
         11 => ToTracker::Counters(counters(input)),

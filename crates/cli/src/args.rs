@@ -281,6 +281,14 @@ pub struct Common {
     /// would move.
     #[arg(verbatim_doc_comment, long, conflicts_with = "check")]
     pub dry_run: bool,
+    /// Remove what the catalogue lacks from every destination
+    ///
+    /// At the end, and only where the job is complete on all ranks: files, links and directories
+    /// that no rank shares any more. 'run' looks everywhere below DIR, 'cast' only below
+    /// DEST_DIR/<name of SRC>. What this rank shares, other file systems mounted below, and .shoal
+    /// are left alone. With --check they are listed, with --dry-run counted.
+    #[arg(verbatim_doc_comment, long)]
+    pub delete: bool,
     /// How progress is shown on standard error
     ///
     /// auto is a bar on a terminal and a line now and then elsewhere (a launcher's pipe is no
@@ -315,9 +323,6 @@ pub struct NotYet {
     /// The bound on buffers of a rank
     #[arg(long, value_name = "SIZE", hide_short_help = true, allow_hyphen_values = true)]
     pub memory: Option<OsString>,
-    /// Remove what the catalogue lacks
-    #[arg(long, hide_short_help = true)]
-    pub delete: bool,
 }
 
 impl NotYet {
@@ -326,7 +331,6 @@ impl NotYet {
         let given = [
             (self.shared_fs, "--shared-fs", "reading a parallel file system once"),
             (self.memory.is_some(), "--memory", "a bound on buffers that can be set"),
-            (self.delete, "--delete", "comparing a destination"),
         ];
         given.into_iter().find(|given| given.0).map(|(_, option, with)| (option, with))
     }

@@ -35,6 +35,9 @@ fn write_list(text: &mut String, list: &Unequal) {
     for (name, what) in &list.names {
         let _ = writeln!(text, "  {name}: {}", what.words());
     }
+    for name in &list.extra {
+        let _ = writeln!(text, "  {}: extra", human::safe(name));
+    }
     if list.more > 0 {
         let _ = writeln!(text, "  and {} more", list.more);
     }
@@ -69,8 +72,14 @@ pub fn summary(report: &Report) -> String {
 
 /// What each rank would get, a line a rank; nothing for ranks of which there is nothing to say.
 pub fn write_forecast(text: &mut String, rows: &[PeerRow]) {
-    for row in rows.iter().filter(|row| row.files_to_write > 0) {
-        let _ = writeln!(text, "rank {}: {}", row.rank, would_receive(row));
+    for row in rows {
+        let receives = (row.files_to_write > 0).then(|| would_receive(row));
+        let removed = row.counters.entries_removed;
+        let removes = (removed > 0).then(|| format!("would remove {}", entries(removed)));
+        let said: Vec<String> = receives.into_iter().chain(removes).collect();
+        if !said.is_empty() {
+            let _ = writeln!(text, "rank {}: {}", row.rank, said.join(", "));
+        }
     }
 }
 
@@ -78,6 +87,11 @@ fn would_receive(row: &PeerRow) -> String {
     let files = human::count(row.files_to_write as usize, "file");
     let bytes = human::bytes(row.counters.bytes_delivered);
     format!("would receive up to {bytes} in {files}")
+}
+
+/// So many entries.
+pub fn entries(count: u64) -> String {
+    if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
 }
 
 /// The last line of a dry run.
@@ -95,6 +109,11 @@ pub fn forecast(report: &Report) -> String {
     };
     let reused = report.peers.iter().map(|row| row.counters.bytes_reused);
     let reused = human::bytes(reused.fold(0, u64::saturating_add));
+    let removed = report.peers.iter().map(|row| row.counters.entries_removed);
+    let would = match removed.fold(0, u64::saturating_add) {
+        0 => would,
+        removed => format!("{would}, {} would be removed", entries(removed)),
+    };
     let outcome = report.outcome.word();
     format!("{outcome}: dry run: {would}, {reused} in place; nothing was written")
 }

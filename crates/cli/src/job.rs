@@ -133,6 +133,7 @@ fn bare_job(
     Job {
         began: env.began,
         command,
+        delete: common.delete,
         purpose: match (common.check, common.dry_run) {
             (true, _) => Purpose::Check,
             (false, true) => Purpose::DryRun,

@@ -204,6 +204,10 @@ fn summary(report: &Report) -> String {
     if reused > 0 {
         let _ = write!(line, ", {} reused", human::bytes(reused));
     }
+    let removed = total(report, |row| row.counters.entries_removed);
+    if removed > 0 {
+        let _ = write!(line, ", {} removed", compared::entries(removed));
+    }
     let _ = write!(line, " in {}", human::time(report.elapsed));
     if delivered > 0 && report.elapsed > Duration::ZERO {
         let _ = write!(line, " ({})", human::rate(delivered, report.elapsed));

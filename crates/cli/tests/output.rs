@@ -33,6 +33,7 @@ fn row(rank: u32, state: PeerState) -> PeerRow {
             bytes_delivered: 999 * MIB,
             bytes_wasted: MIB,
             pieces_corrupt: 1,
+            entries_removed: 0,
         },
         elapsed: Duration::from_millis(u64::from(1200 + rank * 7 % 100)),
     }
@@ -104,6 +105,7 @@ fn compared(alike: u32) -> Report {
         ranks: ranks.map(Rank).collect(),
         reason: "12 missing, 1 different".to_owned(),
         names: vec![(name("a/missing"), Differences::MISSING), (name("b"), what)],
+        extra: vec!["c/old".to_owned()],
         more,
     };
     let peers = states.zip(1..).map(|(state, rank)| {

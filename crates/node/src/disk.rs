@@ -3,7 +3,7 @@
 
 use crate::buffer::{Buffer, Pool, SharedBuffer};
 use crate::recent::Recent;
-use crate::store::{ReadError, Salvage, Store, Survey, WriteError};
+use crate::store::{Bounds, Extras, ReadError, Salvage, Store, Survey, WriteError};
 use crate::workers::Workers;
 use content::merkle::piece_hash;
 use content::{Catalogue, EntryIndex, Hash, HashRange, PieceId};
@@ -17,14 +17,16 @@ use swarm::peer::{Fault, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
 pub(crate) enum Done {
     /// Something that the peer waits for.
     Event(PeerEvent),
-    /// All disk work is over; and what could not be kept as it was.
-    Closed(Option<String>),
+    /// All is over; with what was removed, and what could not be kept as it was, for people.
+    Closed(Option<Extras>, Option<String>),
     /// A piece was read to be sent; or why not.
     Loaded(TransferId, PieceId, Result<Buffer, String>),
     /// A piece that came was verified and written, or not; with its bytes.
     Stored(TransferId, PieceId, Result<Stored, Fault>, Buffer),
     /// Hashes were kept beside a partial; or why not.
     Recorded(EntryIndex, Result<(), Fault>),
+    /// What the catalogue lacks was listed.
+    Listed(Extras),
 }
 
 /// What the loop is to do about a result.
@@ -33,6 +35,8 @@ pub(crate) enum Outcome {
     Event(PeerEvent),
     /// Tell the peer, and the user why.
     EventAndNotice(PeerEvent, String),
+    /// Tell the peer that all is over, and how much was removed; and the user what was not done.
+    Closed(u64, Vec<String>),
     /// Nothing.
     Nothing,
 }
@@ -60,10 +64,11 @@ pub(crate) struct Disk {
 }
 
 /// How the disk work is to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Closing {
-    /// What was written is kept.
-    Keep,
+    /// What was written is kept; what the catalogue lacks is removed within these bounds, where
+    /// there are any.
+    Keep(Option<Bounds>),
     /// As if the job had never been.
     Abandon,
 }
@@ -114,6 +119,11 @@ impl Disk {
     /// Takes a piece that was read.
     pub(crate) fn take_loaded(&mut self, transfer: TransferId) -> SharedBuffer {
         self.loaded.remove(&transfer).expect("a piece is sent after it was read")
+    }
+
+    pub(crate) fn list_extra(&mut self, bounds: Bounds) {
+        let store = Arc::clone(&self.store);
+        self.workers.run(move || Done::Listed(store.list_extra(&bounds)));
     }
 
     pub(crate) fn inspect(&mut self, entry: EntryIndex) {
@@ -203,16 +213,18 @@ impl Disk {
         let Some(how) = self.closing.take() else { return };
         let store = Arc::clone(&self.store);
         self.workers.run(move || {
+            let mut extras = None;
             match how {
                 Closing::Abandon => store.abandon(),
-                Closing::Keep => {
+                Closing::Keep(bounds) => {
+                    extras = bounds.map(|bounds| store.remove_extra(&bounds));
                     // Others may have given files their names here since this rank sealed, which
                     // changed the times of directories. What failed then was told then.
                     let _ = store.seal();
                     store.close();
                 }
             }
-            Done::Closed(store.unkept())
+            Done::Closed(extras, store.unkept())
         });
     }
 
@@ -236,8 +248,6 @@ impl Disk {
     fn settle(&mut self, done: Done) -> Outcome {
         match done {
             Done::Event(event) => Outcome::Event(event),
-            Done::Closed(None) => Outcome::Event(PeerEvent::Closed),
-            Done::Closed(Some(unkept)) => Outcome::EventAndNotice(PeerEvent::Closed, unkept),
             Done::Stored(transfer, piece, stored, buffer) => {
                 if stored == Ok(Stored::Written) {
                     self.recent.keep(piece, buffer);
@@ -258,6 +268,19 @@ impl Disk {
                     false => Outcome::Event(event),
                 }
             }
+            Done::Listed(extras) => {
+                let notice = left_alone(&extras);
+                let event = PeerEvent::ExtraListed(extras.extra);
+                match notice {
+                    Some(notice) => Outcome::EventAndNotice(event, notice),
+                    None => Outcome::Event(event),
+                }
+            }
+            Done::Closed(extras, unkept) => {
+                let extras = extras.unwrap_or_default();
+                let notices: Vec<String> = unkept.into_iter().chain(left_alone(&extras)).collect();
+                Outcome::Closed(extras.extra.count, notices)
+            }
             Done::Recorded(entry, recorded) => {
                 let left = self.recording.get_mut(&entry).expect("counted when it began");
                 *left -= 1;
@@ -274,6 +297,12 @@ impl Disk {
             }
         }
     }
+}
+
+/// What of the extra entries could not be removed, or seen.
+fn left_alone(extras: &Extras) -> Option<String> {
+    let failures = &extras.failures;
+    (!failures.is_empty()).then(|| format!("left alone by --delete: {}", failures.join("; ")))
 }
 
 fn survey(store: &Store, entry: EntryIndex) -> Result<Surveyed, Fault> {

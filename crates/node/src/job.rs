@@ -14,6 +14,8 @@ pub struct Job {
     pub command: Command,
     /// What the job is for.
     pub purpose: Purpose,
+    /// Whether what the catalogue lacks is removed from the destination; in a look, listed.
+    pub delete: bool,
     /// What this rank offers (`run`), or where it looks for the sources (`cast`).
     pub shares: Vec<Share>,
     /// What it wants; nothing where empty.

@@ -144,7 +144,8 @@ fn prepare(
     let destination = open_destination(job);
     let present: Vec<bool> = job.shares.iter().map(|share| exists(&share.path)).collect();
     tell(Prepared::Hello(Box::new(hello(job, &destination, &present))));
-    if let Some(problem) = &job.problem {
+    let problem = job.problem.clone().or_else(|| deletion_problem(job));
+    if let Some(problem) = &problem {
         return tell(Prepared::Trouble(problem.clone()));
     }
     let partials = match &destination {
@@ -233,6 +234,44 @@ fn cache_directory() -> Option<PathBuf> {
     Some(cache.or_else(home)?.join("shoal"))
 }
 
+/// Why what the catalogue lacks may not be removed at this rank's destination, as far as its own
+/// orders tell; what other ranks share, the tracker compares.
+fn deletion_problem(job: &Job) -> Option<String> {
+    let into = real_path(job.into.as_ref().filter(|_| job.delete && !job.wants.is_empty())?);
+    if into.parent().is_none() {
+        return Some("--delete with '/' as the destination: choose another one".to_owned());
+    }
+    let shown = |path: &Path| content::name::escape(path.as_os_str().as_bytes());
+    let tops = job.shares.iter().filter_map(|share| Some(into.join(share.path.file_name()?)));
+    let tops: Vec<PathBuf> = tops.collect();
+    job.shares.iter().find_map(|share| {
+        let path = real_path(&share.path);
+        let inside = match job.command {
+            Command::Cast => tops.iter().any(|top| path.starts_with(top) && path != *top),
+            Command::Run => path == into && !share.prefix.is_empty(),
+        };
+        inside.then(|| {
+            format!(
+                "--delete would remove what is shared: '{}' lies in the destination under another \
+                 name; choose another destination, or leave --delete out",
+                shown(&path)
+            )
+        })
+    })
+}
+
+/// A path without links, as far as it exists.
+fn real_path(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    for above in absolute.ancestors() {
+        if let Ok(real) = above.canonicalize() {
+            let rest = absolute.strip_prefix(above).expect("an ancestor");
+            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
+        }
+    }
+    absolute
+}
+
 fn hello(job: &Job, destination: &Option<Result<Place, String>>, present: &[bool]) -> Hello {
     let shown = |path: &Path| content::name::escape(path.as_os_str().as_bytes());
     Hello {
@@ -241,14 +280,24 @@ fn hello(job: &Job, destination: &Option<Result<Place, String>>, present: &[bool
         shares: job
             .shares
             .iter()
-            .map(|share| shown(&share.path))
+            // Where something is removed, the tracker compares places, not what they are called.
+            .map(
+                |share| {
+                    if job.delete { shown(&real_path(&share.path)) } else { shown(&share.path) }
+                },
+            )
             .zip(present.iter().copied())
             .collect(),
         waits_for_read: job.command == Command::Cast,
         wants: job.wants.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
         wants_own: job.command == Command::Cast,
         destination: destination.as_ref().map(|opened| match opened {
-            Ok(destination) => Ok(destination.facts()),
+            Ok(destination) => {
+                let facts = destination.facts();
+                let real = job.into.as_deref().filter(|_| job.delete).map(real_path);
+                let path = real.map_or_else(|| facts.path.clone(), |real| shown(&real));
+                Ok(swarm::Destination { path, ..facts })
+            }
             Err(why) => Err(why.clone()),
         }),
     }

@@ -179,7 +179,7 @@ impl<'a> Node<'a> {
     /// Goes on with closing; says whether it is over.
     fn settle(&mut self) -> bool {
         while let Some(outcome) = self.disk.as_mut().and_then(Disk::next) {
-            if matches!(outcome, disk::Outcome::Event(PeerEvent::Closed)) {
+            if matches!(outcome, disk::Outcome::Closed(..)) {
                 self.closing = Closing::Closed;
             }
         }

@@ -217,6 +217,9 @@ impl World<'_> {
                     Inspected { differences: Differences::MISSING, ..Inspected::default() };
                 self.at_once.push_back(PeerEvent::Inspected(entry, looked));
             }
+            PeerAction::ListExtra => {
+                self.at_once.push_back(PeerEvent::ExtraListed(swarm::Extra::default()));
+            }
             PeerAction::Finish(entry) => self.name(rank, entry),
             PeerAction::Seal => self.at_once.push_back(PeerEvent::Sealed(Ok(()))),
             PeerAction::Close(_) => self.at_once.push_back(PeerEvent::Closed),

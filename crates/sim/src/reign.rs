@@ -17,6 +17,7 @@ pub(crate) fn tracker_config(scenario: &Scenario, rank: u32) -> TrackerConfig {
         ranks: scenario.peers + 1,
         colocated: false,
         patience: Duration::from_secs(scenario.patience_s),
+        delete: false,
         purpose: Purpose::Transfer,
         seed: scenario.seed,
     }
@@ -31,6 +32,7 @@ pub(crate) fn peer_config(scenario: &Scenario, rank: u32) -> PeerConfig {
         window_bytes: u64::from(scenario.window) * PIECE_BYTES,
         upload_window_bytes: u64::from(scenario.upload_window) * PIECE_BYTES,
         limits: Limits::default(),
+        delete: false,
         purpose: Purpose::Transfer,
         patience: Duration::from_secs(scenario.patience_s),
     }

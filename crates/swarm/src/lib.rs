@@ -20,7 +20,7 @@ pub mod want;
 
 pub use channel::Channel;
 pub use offer::{Destination, Held, Lock, Offer};
-pub use purpose::{Differences, Purpose};
+pub use purpose::{Differences, Extra, Purpose};
 pub use rank::Rank;
 pub use report::{Counters, Outcome, PeerRow, PeerState, Report, Unequal};
 pub use time::Instant;

@@ -119,6 +119,37 @@ impl TryFrom<u8> for Differences {
     }
 }
 
+/// What stands at a destination and is no entry of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Extra {
+    /// How many files, links and directories.
+    pub count: u64,
+    /// The first of them, for people; not all where there are many.
+    pub names: Vec<String>,
+}
+
+impl Extra {
+    /// Names that are told, and bytes of all of them: they fit one message.
+    const MAX_NAMES: usize = 20;
+    const MAX_BYTES: usize = 16 << 10;
+
+    /// Counts one, by its path below the destination.
+    pub fn note(&mut self, path: &[u8]) {
+        self.count += 1;
+        let name = content::name::escape(path);
+        let bytes: usize = self.names.iter().map(String::len).sum();
+        if self.names.len() < Self::MAX_NAMES && bytes + name.len() <= Self::MAX_BYTES {
+            self.names.push(name);
+        }
+    }
+
+    /// No more than a rank may say: another one may have said anything.
+    pub(crate) fn bounded(mut self) -> Self {
+        self.names.truncate(Self::MAX_NAMES);
+        self
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -77,6 +77,9 @@ pub struct Counters {
     pub bytes_wasted: u64,
     /// Pieces that did not verify.
     pub pieces_corrupt: u64,
+    /// Files, links and directories removed that the catalogue lacks; in a dry run those that would
+    /// be.
+    pub entries_removed: u64,
 }
 
 /// One rank's row of the report.
@@ -142,6 +145,8 @@ pub struct Unequal {
     pub reason: String,
     /// The first names in order of the catalogue, and what differs.
     pub names: Vec<(Name, Differences)>,
-    /// How many more there are.
+    /// The first of what the catalogue lacks, where that was looked for.
+    pub extra: Vec<String>,
+    /// How many more there are of both.
     pub more: u64,
 }

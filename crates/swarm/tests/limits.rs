@@ -8,7 +8,7 @@ use swarm::message::{Between, Envelope, Epoch, FromTracker, Gains, Hello, HelloP
 use swarm::message::{RequestNumber, Start, Stop, ToTracker, WireOffer};
 use swarm::peer::{Limits, Offered, Peer, PeerAction, PeerConfig, PeerEvent};
 use swarm::tracker::{Tracker, TrackerAction, TrackerConfig, TrackerEvent};
-use swarm::{Counters, Held, Instant, Offer, Outcome, Purpose, Rank};
+use swarm::{Counters, Extra, Held, Instant, Offer, Outcome, Purpose, Rank};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -21,6 +21,7 @@ fn peer() -> Peer {
         window_bytes: 1 << 24,
         upload_window_bytes: 1 << 24,
         limits: Limits::default(),
+        delete: false,
         purpose: Purpose::Transfer,
         patience: PATIENCE,
     };
@@ -38,6 +39,7 @@ fn tracker_of(ranks: u32) -> Tracker {
         ranks,
         colocated: false,
         patience: PATIENCE,
+        delete: false,
         purpose: Purpose::Transfer,
         seed: 1,
     };
@@ -240,11 +242,12 @@ fn what_ranks_claim_to_have_counted_never_overflows() {
         bytes_delivered: u64::MAX,
         bytes_wasted: u64::MAX,
         pieces_corrupt: u64::MAX,
+        entries_removed: u64::MAX,
     };
     for rank in [1, 2] {
         let gains = Gains { have_bytes: u64::MAX, ..Gains::default() };
         say(&mut tracker, rank, ToTracker::Update(gains));
-        let stop = Stop { cannot_receive: None, counters, updates: 1 };
+        let stop = Stop { cannot_receive: None, counters, extra: Extra::default(), updates: 1 };
         say(&mut tracker, rank, ToTracker::Stop(stop));
     }
     assert_eq!(tracker.tally().bytes_have, 0, "they want nothing");

@@ -3,16 +3,16 @@
 
 use super::{Closing, Ended, Node};
 use crate::disk::{self, Disk};
-use crate::job::Job;
+use crate::job::{Command, Job};
 use crate::prepare::{Inventory, Place, Preparation, Prepared};
-use crate::store::Store;
+use crate::store::{Bounds, Store};
 use crate::transport::Ticket;
 use content::{Bitfield, Catalogue, EntryIndex};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use swarm::message::Envelope;
 use swarm::peer::{Peer, PeerAction, PeerConfig, PeerEvent};
-use swarm::{Channel, Instant, Outcome, Rank};
+use swarm::{Channel, Instant, Outcome, Purpose, Rank};
 
 /// Results of the workers that are taken in one round, so that they do not keep messages, and the
 /// time, waiting: each may be the cause of the next.
@@ -35,6 +35,7 @@ pub(super) fn new(job: &Job, rank: Rank, ranks: u32, now: Instant) -> Peer {
         window_bytes: WINDOW_BYTES,
         upload_window_bytes: UPLOAD_WINDOW_BYTES,
         limits: job.limits,
+        delete: job.delete,
         purpose: job.purpose,
         patience: job.patience,
     };
@@ -73,15 +74,18 @@ impl Node<'_> {
             let Some(outcome) = self.disk.as_mut().and_then(Disk::next) else { break };
             any = true;
             match outcome {
-                disk::Outcome::Event(event) => {
-                    if event == PeerEvent::Closed {
-                        self.closing = Closing::Closed;
-                    }
-                    self.peer_event(event);
-                }
+                disk::Outcome::Event(event) => self.peer_event(event),
                 disk::Outcome::EventAndNotice(event, notice) => {
                     self.observer.notice(&notice);
                     self.peer_event(event);
+                }
+                disk::Outcome::Closed(removed, notices) => {
+                    notices.into_iter().for_each(|notice| self.observer.notice(&notice));
+                    self.closing = Closing::Closed;
+                    if removed > 0 {
+                        self.peer_event(PeerEvent::ExtraRemoved(removed));
+                    }
+                    self.peer_event(PeerEvent::Closed);
                 }
                 disk::Outcome::Nothing => {}
             }
@@ -164,9 +168,17 @@ impl Node<'_> {
     /// Ends the disk work; a job that was refused, or never began, leaves no trace.
     pub(super) fn close(&mut self, outcome: Outcome) {
         self.closing = Closing::Begun;
+        // Only where nobody lacks anything: else a file may be needed that is thought to be extra.
+        let removes = self.job.delete
+            && outcome == Outcome::Complete
+            && self.job.purpose == Purpose::Transfer
+            && !self.job.wants.is_empty();
         match (&mut self.disk, &self.preparation) {
             (Some(disk), _) if outcome == Outcome::Refused => disk.close(disk::Closing::Abandon),
-            (Some(disk), _) => disk.close(disk::Closing::Keep),
+            (Some(disk), _) => {
+                let bounds = removes.then(|| bounds(&self.job));
+                disk.close(disk::Closing::Keep(bounds));
+            }
             (None, Some(preparation)) => preparation.abandon(),
             (None, None) => unreachable!("only a peer closes"),
         }
@@ -175,6 +187,7 @@ impl Node<'_> {
     fn disk_action(&mut self, action: PeerAction) -> Option<PeerEvent> {
         let disk = self.disk.as_mut().expect("the disk is there from START on");
         match action {
+            PeerAction::ListExtra => disk.list_extra(bounds(&self.job)),
             PeerAction::Inspect(entry) => disk.inspect(entry),
             PeerAction::Survey(entry) => disk.survey(entry),
             PeerAction::Salvage(piece, expected) => disk.salvage(piece, expected),
@@ -210,5 +223,13 @@ impl Node<'_> {
             other => unreachable!("{other:?} is no work for the disk"),
         }
         None
+    }
+}
+
+/// Where what the catalogue lacks is looked for, and what is left alone there.
+fn bounds(job: &Job) -> Bounds {
+    Bounds {
+        only_below_entries: job.command == Command::Cast,
+        spared: job.shares.iter().map(|share| share.path.clone()).collect(),
     }
 }

@@ -15,6 +15,7 @@ pub(super) fn config(job: &Job, rank: Rank, ranks: u32) -> TrackerConfig {
         ranks,
         colocated: job.tracker == TrackerPlace::Colocated,
         patience: job.patience,
+        delete: job.delete,
         purpose: job.purpose,
         seed: u64::from(std::process::id()),
     }

@@ -35,7 +35,7 @@ pub struct Destination {
     id: u128,
     lock: Lock,
     /// The locked file; none where another process has the lock.
-    held: Mutex<Option<File>>,
+    pub(super) held: Mutex<Option<File>>,
     file_system: u64,
     /// The directories that were made on the way, the outermost first.
     made: Mutex<Vec<PathBuf>>,

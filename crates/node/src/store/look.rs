@@ -95,6 +95,10 @@ impl Look {
         shoal.map(|at| resume::partials(at, threads, &AtomicU64::new(0))).unwrap_or_default()
     }
 
+    pub(super) fn root(&self) -> Option<&Root> {
+        self.root.as_ref()
+    }
+
     /// The directory in which a name lies; none where it is missing, or is none.
     fn parent<'a>(&self, name: &'a Name) -> io::Result<Option<Parent<'a>>> {
         let Some(root) = &self.root else { return Ok(None) };

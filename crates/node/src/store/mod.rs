@@ -13,6 +13,7 @@ mod claim;
 mod destination;
 mod digest;
 mod error;
+mod extra;
 mod files;
 mod finish;
 mod link;
@@ -33,6 +34,7 @@ mod tests;
 
 pub use destination::{Destination, DestinationError};
 pub use error::{ReadError, WriteError};
+pub use extra::{Bounds, Extras};
 pub use look::Look;
 pub use resume::Partial;
 pub use salvage::Salvage;

@@ -2,6 +2,7 @@
 
 mod destination;
 mod escape;
+mod extra;
 mod grow;
 mod holes;
 mod link;

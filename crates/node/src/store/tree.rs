@@ -56,7 +56,7 @@ fn open_directory(destination: &Destination, name: &Name) -> Result<OwnedFd, Wri
     Ok(opened.expect("a directory that is created is there"))
 }
 
-fn seal_directory(destination: &Destination, entry: &Entry) -> Result<(), WriteError> {
+pub(super) fn seal_directory(destination: &Destination, entry: &Entry) -> Result<(), WriteError> {
     let fail = |errno| WriteError::new(destination.place(&entry.name), errno);
     let directory = open_directory(destination, &entry.name)?;
     let found = rustix::fs::fstat(&directory).map_err(fail)?;

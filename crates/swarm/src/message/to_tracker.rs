@@ -1,7 +1,7 @@
 //! What a peer says to the tracker.
 
 use super::{Hello, HelloPart, PieceSet};
-use crate::{Channel, Counters, Differences, Outcome, Rank};
+use crate::{Channel, Counters, Differences, Extra, Outcome, Rank};
 use content::{Catalogue, Entry, EntryIndex, Span};
 use serde::{Deserialize, Serialize};
 
@@ -140,6 +140,8 @@ pub struct Stop {
     pub cannot_receive: Option<String>,
     /// What it counted so far.
     pub counters: Counters,
+    /// What its destination has that the catalogue lacks, where a look was told to look for that.
+    pub extra: Extra,
     /// How many updates it sent: they travel on another channel, and the last may come after this.
     pub updates: u32,
 }

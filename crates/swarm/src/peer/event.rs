@@ -3,7 +3,7 @@
 use super::Inspected;
 use crate::message::{Envelope, Hello, Message};
 use crate::tracker::Succession;
-use crate::{Offer, Outcome, Rank};
+use crate::{Extra, Offer, Outcome, Rank};
 use content::{Bitfield, Catalogue, EntryIndex, Hash, HashRange, PieceId, VerifiedLayer};
 use std::sync::Arc;
 
@@ -34,6 +34,10 @@ pub enum PeerEvent {
     Surveyed(EntryIndex, Result<Surveyed, Fault>),
     /// How what stands at the destination compares with an entry.
     Inspected(EntryIndex, Inspected),
+    /// What the destination has that the catalogue lacks.
+    ExtraListed(Extra),
+    /// So much of that was removed; comes before [`Self::Closed`].
+    ExtraRemoved(u64),
     /// Whether a piece was found at the destination, or in a local copy of the source, and written.
     Salvaged(PieceId, Result<Salvaged, Fault>),
     /// A piece of this many bytes came; none where it was withdrawn.
@@ -137,6 +141,9 @@ pub enum PeerAction {
     /// Compare what stands at the destination with the entry, and change nothing; ends with
     /// [`PeerEvent::Inspected`].
     Inspect(EntryIndex),
+    /// List what the destination has that the catalogue lacks; ends with
+    /// [`PeerEvent::ExtraListed`].
+    ListExtra,
     /// Look for a piece with this hash at the destination and write it; ends with
     /// [`PeerEvent::Salvaged`].
     Salvage(PieceId, Hash),

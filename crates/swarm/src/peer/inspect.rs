@@ -5,7 +5,7 @@
 use super::PeerAction;
 use super::session::Session;
 use crate::message::{Gains, ToTracker};
-use crate::{Differences, Instant, Purpose};
+use crate::{Differences, Extra, Instant, Purpose};
 use content::{Bitfield, EntryIndex};
 use std::collections::BTreeMap;
 
@@ -34,6 +34,8 @@ pub(super) struct Inspection {
     /// What a transfer would write, and how much of that is not there.
     to_write: Vec<u32>,
     need_bytes: u64,
+    /// What the catalogue lacks, where that is looked for.
+    extra: Option<Extra>,
 }
 
 impl Inspection {
@@ -59,6 +61,34 @@ impl Session {
             inspection.next = entry + 1;
             actions.push(PeerAction::Inspect(EntryIndex(entry)));
         }
+    }
+
+    /// Begins the look.
+    pub(super) fn inspect(&mut self, actions: &mut Vec<PeerAction>) {
+        if let Some(inspection) = &mut self.inspection {
+            if self.config.delete && !self.entries.wanted().is_empty() {
+                actions.push(PeerAction::ListExtra);
+            } else {
+                inspection.extra = Some(Extra::default());
+            }
+        }
+        self.inspect_more(actions);
+    }
+
+    /// What the catalogue lacks is listed.
+    pub(super) fn on_extra(&mut self, extra: Extra) {
+        if self.config.purpose == Purpose::DryRun {
+            self.counters.entries_removed = extra.count;
+        }
+        if let Some(inspection) = &mut self.inspection {
+            inspection.extra = Some(extra);
+        }
+    }
+
+    /// What the catalogue lacks, as far as that is known.
+    pub(super) fn extra(&self) -> Extra {
+        let known = self.inspection.as_ref().and_then(|inspection| inspection.extra.clone());
+        known.unwrap_or_default()
     }
 
     /// A look came back.
@@ -130,7 +160,7 @@ impl Session {
     pub(super) fn is_inspected(&self) -> bool {
         self.inspection.as_ref().is_some_and(|inspection| {
             let over = inspection.next >= self.entries.wanted().len() || self.entries.is_halted();
-            over && inspection.under_way == 0
+            over && inspection.under_way == 0 && inspection.extra.is_some()
         })
     }
 

@@ -69,6 +69,8 @@ pub struct PeerConfig {
     pub upload_window_bytes: u64,
     /// Its caps.
     pub limits: Limits,
+    /// Whether what the catalogue lacks is looked for, where the job is a look.
+    pub delete: bool,
     /// What the job is for.
     pub purpose: Purpose,
     /// A tracker silent for so long is lost.

@@ -176,7 +176,7 @@ impl Session {
         self.upload.gossip = Gossip::new(&sendable, neighbours, Arc::clone(&self.reach.place));
         self.upload.gossip.begin(&self.serving, actions);
         self.entries.survey_more(actions);
-        self.inspect_more(actions);
+        self.inspect(actions);
     }
 
     /// Time has passed: what waits for a cap may go on.
@@ -190,6 +190,8 @@ impl Session {
     pub(super) fn handle(&mut self, now: Instant, event: PeerEvent, actions: &mut Vec<PeerAction>) {
         match event {
             PeerEvent::Surveyed(entry, Ok(found)) => self.on_surveyed(now, entry, found, actions),
+            PeerEvent::ExtraListed(extra) => self.on_extra(extra),
+            PeerEvent::ExtraRemoved(count) => self.counters.entries_removed = count,
             PeerEvent::Inspected(entry, it) => self.on_inspected(now, entry, &it, actions),
             PeerEvent::Surveyed(entry, Err(fault)) => self.on_fault(entry, fault, actions),
             PeerEvent::Salvaged(piece, result) => self.on_salvaged(now, piece, result, actions),
@@ -418,7 +420,12 @@ impl Session {
     ) {
         self.tell_news(actions);
         let cannot_receive = cannot_receive.map(|why| cut(why, ToTracker::MAX_SENTENCE_LEN));
-        let stop = Stop { cannot_receive, counters: self.counters(), updates: self.updates };
+        let stop = Stop {
+            cannot_receive,
+            counters: self.counters(),
+            extra: self.extra(),
+            updates: self.updates,
+        };
         self.say(ToTracker::Stop(stop), actions);
         self.stopped = true;
     }

@@ -402,6 +402,7 @@ impl Session {
         let stop = self.stopped.then(|| Stop {
             cannot_receive: self.entries.why_not().map(|why| cut(why, ToTracker::MAX_SENTENCE_LEN)),
             counters: self.counters(),
+            extra: self.extra(),
             updates: self.updates,
         });
         let awaits_admission = !self.admitted && !halted && stop.is_none();

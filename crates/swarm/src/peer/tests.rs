@@ -61,6 +61,7 @@ impl Bench {
             window_bytes: 160 * PIECE,
             upload_window_bytes: ahead * PIECE,
             limits,
+            delete: false,
             purpose: Purpose::Transfer,
             patience: PATIENCE,
         };

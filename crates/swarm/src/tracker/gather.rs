@@ -3,9 +3,9 @@
 use super::job::{FileSystem, Job};
 use super::member::Member;
 use super::places::Places;
-use super::{Phase, RollCall, Tracker, TrackerAction, resolve};
+use super::{Phase, RollCall, Tracker, TrackerAction, TrackerConfig, resolve};
 use crate::message::{FromTracker, Start, parts};
-use crate::{Instant, Purpose, Rank};
+use crate::{Instant, Rank};
 use content::{Bitfield, Catalogue, EntryIndex, Kind, Span};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -79,7 +79,7 @@ impl Tracker {
             .filter(|(_, member)| member.is_live())
             .map(|(at, member)| (Rank(at as u32), member))
             .collect();
-        match plan(self.config.purpose, &members) {
+        match plan(self.config, &members) {
             Err(mut reasons) => {
                 let lost = self.members.iter().enumerate().filter(|(_, member)| member.is_lost());
                 let lost: Vec<String> = lost.map(|(rank, _)| rank.to_string()).take(8).collect();
@@ -192,8 +192,11 @@ struct Plan {
     assigned: Vec<Bitfield>,
 }
 
-fn plan(purpose: Purpose, members: &[(Rank, &Member)]) -> Result<Plan, Vec<String>> {
-    resolve::check_purposes(purpose, members)?;
+fn plan(config: TrackerConfig, members: &[(Rank, &Member)]) -> Result<Plan, Vec<String>> {
+    resolve::check_purposes(config.purpose, members)?;
+    if config.delete {
+        resolve::check_nesting(members)?;
+    }
     resolve::check_locks(members)?;
     let catalogue = resolve::catalogue(members)?;
     let wants = resolve::wants(members, &catalogue)?;

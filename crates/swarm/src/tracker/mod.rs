@@ -46,6 +46,8 @@ pub struct TrackerConfig {
     pub colocated: bool,
     /// A rank silent for so long is lost.
     pub patience: Duration,
+    /// Whether what the catalogue lacks is removed from destinations.
+    pub delete: bool,
     /// What the job is for.
     pub purpose: Purpose,
     /// The seed of its choices.

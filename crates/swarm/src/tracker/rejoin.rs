@@ -11,7 +11,7 @@ use super::job::{FileSystem, Job};
 use super::member::{Member, Standing};
 use super::{Phase, RollCall, Tracker, TrackerAction, TrackerConfig, resolve};
 use crate::message::{FromTracker, Recall, Rejoined, Stop, ToTracker};
-use crate::{Counters, Instant, Outcome, Rank};
+use crate::{Counters, Extra, Instant, Outcome, Rank};
 use content::{Bitfield, Catalogue, Entry, Span};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -226,7 +226,12 @@ impl Tracker {
         }
         let member = &mut self.members[from.index()];
         member.finished = true;
-        let stop = Stop { cannot_receive: None, counters: Counters::default(), updates: 0 };
+        let stop = Stop {
+            cannot_receive: None,
+            counters: Counters::default(),
+            extra: Extra::default(),
+            updates: 0,
+        };
         member.stop = Some((now, stop));
         self.join(now, from, actions);
     }

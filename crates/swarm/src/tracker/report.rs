@@ -183,6 +183,7 @@ pub(super) fn make(
         }
         let mut row = row(Rank(rank as u32), members, job, &reasons, &lacks, begun..stopped);
         if let Some(differing) = differing.as_ref().filter(|_| is_unexplained(member, &lacks)) {
+            row.state = PeerState::Incomplete;
             row.reason = Some(differing.why(member, &lacks));
         }
         peers.push(row);
@@ -218,7 +219,8 @@ pub(super) fn make(
 /// Whether a member lacks something only because it is not there, or otherwise.
 fn is_unexplained(member: &Member, lacks: &Bitfield) -> bool {
     let told = cannot_receive(member).is_some() || member.interrupted.is_some();
-    member.is_live() && !lacks.is_empty() && !told
+    let differs = !lacks.is_empty() || unequal::extra(member).count > 0;
+    member.is_live() && differs && !told
 }
 
 /// A sum of what ranks said, which may be anything.

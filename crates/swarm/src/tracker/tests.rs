@@ -4,7 +4,7 @@ mod interrupt;
 
 use super::*;
 use crate::message::{Gains, Hello, HolderPieces, PieceSet, Stop, WireOffer};
-use crate::{Counters, Destination, Lock, PeerState};
+use crate::{Counters, Destination, Extra, Lock, PeerState};
 use content::{Entry, EntryIndex, FileContent, Geometry, Hash, Kind, Metadata, Name};
 use content::{PieceLen, Span, Timestamp};
 
@@ -27,7 +27,12 @@ fn gained(first: u32, count: u32) -> ToTracker {
 }
 
 fn stop(updates: u32) -> ToTracker {
-    ToTracker::Stop(Stop { cannot_receive: None, counters: Counters::default(), updates })
+    ToTracker::Stop(Stop {
+        cannot_receive: None,
+        counters: Counters::default(),
+        extra: Extra::default(),
+        updates,
+    })
 }
 
 /// A dedicated tracker of a job in which rank 1 shares one file, and all others want it.
@@ -51,6 +56,7 @@ impl Bench {
             ranks,
             colocated: false,
             patience: PATIENCE,
+            delete: false,
             purpose: Purpose::Transfer,
             seed: 1,
         };

@@ -5,7 +5,7 @@ use super::job::Job;
 use super::member::Member;
 use super::report::CompleteSets;
 use crate::report::Unequal;
-use crate::{Differences, Outcome, Rank};
+use crate::{Differences, Extra, Outcome, Rank};
 use content::{Bitfield, EntryIndex};
 use std::collections::BTreeMap;
 
@@ -44,7 +44,10 @@ impl<'a> DifferingSets<'a> {
         }
         let unseen = lacks.count().saturating_sub(missing + different);
         let counts = [(missing, "missing"), (different, "different"), (unseen, "not looked at")];
-        let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+        let counts = counts.map(|(count, word)| (u64::from(count), word));
+        let extra = (extra(member).count, "extra");
+        let counts = counts.into_iter().chain([extra]);
+        let counts = counts.filter(|(count, _)| *count > 0);
         counts.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
     }
 
@@ -65,6 +68,12 @@ impl<'a> DifferingSets<'a> {
     }
 }
 
+/// What a member's destination has that the catalogue lacks.
+pub(super) fn extra(member: &Member) -> Extra {
+    let stop = member.stop.as_ref().map(|(_, stop)| stop.extra.clone());
+    stop.unwrap_or_default().bounded()
+}
+
 /// What a member would write of which it says that it could (`--dry-run`).
 pub(super) fn to_write(member: &Member) -> Bitfield {
     let mut differing = Bitfield::new(member.complete.len());
@@ -76,7 +85,8 @@ pub(super) fn to_write(member: &Member) -> Bitfield {
 /// How a look ended, and why it did not end well.
 pub(super) fn judge(members: &[Member], complete: &CompleteSets) -> (Outcome, Vec<String>) {
     let live = || members.iter().filter(|member| member.is_live());
-    let lacking = || live().filter(|member| !complete.lacks(member).is_empty());
+    let lacking =
+        || live().filter(|member| !complete.lacks(member).is_empty() || extra(member).count > 0);
     if let Some(why) = lacking().find_map(|member| member.interrupted.as_ref()) {
         return (Outcome::Failed, vec![format!("{why}; nothing was written")]);
     }
@@ -101,15 +111,18 @@ pub(super) fn lists(
     let mut alike: BTreeMap<_, Vec<Rank>> = BTreeMap::new();
     for (rank, lacks, reason) in rows {
         let (names, more) = differing.first(&members[rank.index()], &lacks);
-        alike.entry((reason, names, more)).or_default().push(rank);
+        let Extra { count, names: extra } = extra(&members[rank.index()]);
+        let more = more.saturating_add(count.saturating_sub(extra.len() as u64));
+        alike.entry((reason, names, extra, more)).or_default().push(rank);
     }
     let named = |(entry, what): (u32, Differences)| {
         (job.catalogue.entry(EntryIndex(entry)).name.clone(), what)
     };
-    let lists = alike.into_iter().map(|((reason, names, more), ranks)| Unequal {
+    let lists = alike.into_iter().map(|((reason, names, extra, more), ranks)| Unequal {
         ranks,
         reason,
         names: names.into_iter().map(named).collect(),
+        extra,
         more,
     });
     let mut lists: Vec<Unequal> = lists.collect();

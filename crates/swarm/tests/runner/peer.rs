@@ -5,6 +5,7 @@
 //!                                   pieces are 16 KiB
 //! offers [NAME] [NAME:PIECES]       all of an entry, or an earlier run's part of it
 //! START wants ENTRIES [pending]     all three messages
+//! extra [PATH]...                   removed COUNT
 //! inspected ENTRY [BYTES] [WHAT]...
 //! surveyed ENTRY nothing|complete|linked|candidate|denied|partial PIECES
 //! salvaged PIECE reused|copied|absent
@@ -25,7 +26,7 @@ use swarm::message::{Ack, Between, Envelope, Epoch, FromTracker, HolderPieces, M
 use swarm::message::{PieceSet, RequestNumber, Start};
 use swarm::peer::{Fault, Limits, Offered, Peer, PeerAction, PeerConfig, PeerEvent};
 use swarm::peer::{Inspected, Salvaged, Stored, Surveyed, TransferId};
-use swarm::{Differences, Held, Instant, Offer, Outcome, Rank};
+use swarm::{Differences, Extra, Held, Instant, Offer, Outcome, Rank};
 
 const KEYS: [&str; 10] =
     ["batch", "window", "files", "follows", "refused", "gained", "has", "gone", "wants", "just"];
@@ -52,6 +53,7 @@ impl PeerBench {
             window_bytes: window * PIECE,
             upload_window_bytes: 64 * PIECE,
             limits: Limits::default(),
+            delete: rest.contains("and-delete"),
             purpose: super::words::purpose(rest),
             patience: Duration::from_secs(30),
         };
@@ -76,6 +78,11 @@ impl PeerBench {
             "START" => return Some(self.start(rest)),
             "surveyed" => self.surveyed(rest)?,
             "inspected" => inspected(rest)?,
+            "extra" => {
+                let names: Vec<String> = rest.split_whitespace().map(str::to_owned).collect();
+                PeerEvent::ExtraListed(Extra { count: names.len() as u64, names })
+            }
+            "removed" => PeerEvent::ExtraRemoved(number(rest)),
             "salvaged" => {
                 let (piece, found) = rest.split_once(' ')?;
                 let found = match found {
@@ -239,6 +246,7 @@ impl PeerBench {
                 format!("begin; to write: {}", runs(wanted.spans()))
             }
             PeerAction::Inspect(entry) => format!("compare file {}", entry.0),
+            PeerAction::ListExtra => "list what the catalogue lacks".into(),
             PeerAction::Survey(entry) => format!("survey file {}", entry.0),
             PeerAction::Salvage(piece, _) => format!("look here for piece {}", piece.0),
             PeerAction::Record(entry, _) => format!("record hashes of file {}", entry.0),

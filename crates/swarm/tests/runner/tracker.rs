@@ -20,7 +20,7 @@ use content::{EntryIndex, Span};
 use std::time::Duration;
 use swarm::message::{Differing, Gains, Hello, Message, PieceSet, Stop, ToTracker, WireOffer};
 use swarm::tracker::{Tracker, TrackerAction, TrackerConfig, TrackerEvent};
-use swarm::{Counters, Destination, Differences, Instant, Lock, Rank, Report};
+use swarm::{Counters, Destination, Differences, Extra, Instant, Lock, Rank, Report};
 
 const KEYS: [&str; 12] = [
     "shares",
@@ -50,6 +50,7 @@ impl TrackerBench {
             ranks: number(ranks.split_whitespace().next().unwrap()),
             colocated: ranks.contains("colocated"),
             patience: Duration::from_secs(30),
+            delete: ranks.contains("and-delete"),
             purpose: super::words::purpose(text),
             seed: 1,
         };
@@ -145,7 +146,12 @@ fn to_tracker(rank: u32, text: &str) -> Option<ToTracker> {
             let (updates, why) = rest.split_once(' ').unwrap_or((rest, ""));
             let cannot_receive = (!why.is_empty()).then(|| why.to_owned());
             let counters = Counters::default();
-            ToTracker::Stop(Stop { cannot_receive, counters, updates: number(updates) })
+            ToTracker::Stop(Stop {
+                cannot_receive,
+                counters,
+                extra: Extra::default(),
+                updates: number(updates),
+            })
         }
         "counters" => {
             let (received, sent) = rest.split_once(' ')?;

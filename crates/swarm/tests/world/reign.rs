@@ -10,7 +10,15 @@ impl World {
     pub(super) fn tracker_config(&self, rank: Rank) -> TrackerConfig {
         let ranks = self.nodes.len() as u32;
         let super::Settings { seed, colocated, patience, .. } = self.settings;
-        TrackerConfig { rank, ranks, colocated, patience, purpose: Purpose::Transfer, seed }
+        TrackerConfig {
+            rank,
+            ranks,
+            colocated,
+            patience,
+            delete: false,
+            purpose: Purpose::Transfer,
+            seed,
+        }
     }
 
     pub(super) fn new_peer(&self, rank: Rank, ranks: u32) -> Peer {
@@ -23,6 +31,7 @@ impl World {
             window_bytes: self.settings.window_pieces * piece,
             upload_window_bytes: self.settings.window_pieces / 2 * piece,
             limits: Limits::default(),
+            delete: false,
             purpose: Purpose::Transfer,
             patience: self.settings.patience,
         };

@@ -28,6 +28,7 @@ pub fn idle() -> Job {
         began: std::time::Instant::now(),
         command: Command::Run,
         purpose: swarm::Purpose::Transfer,
+        delete: false,
         shares: Vec::new(),
         wants: Vec::new(),
         into: None,

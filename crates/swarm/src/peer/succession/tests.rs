@@ -24,6 +24,7 @@ impl Bench {
             window_bytes: 1 << 20,
             upload_window_bytes: 1 << 20,
             limits: Limits::default(),
+            delete: false,
             purpose: Purpose::Transfer,
             patience: PATIENCE,
         };
