@@ -2,8 +2,8 @@
 //! order and any way that it may. It also knows what a peer must never want.
 
 use crate::input::Input;
-use crate::words::{self, RANKS, catalogue, layer};
-use content::{Bitfield, Catalogue, EntryIndex, PieceId};
+use crate::words::{self, RANKS, catalogue, layer_of};
+use content::{Bitfield, Catalogue, EntryIndex, PieceId, Span};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use swarm::message::{Between, Envelope, Epoch, Message};
 use swarm::peer::{
@@ -18,8 +18,8 @@ enum Task {
     Survey(EntryIndex),
     Salvage(PieceId),
     Record(EntryIndex),
-    Store(TransferId),
-    Load(TransferId),
+    Store(TransferId, Vec<PieceId>),
+    Load(TransferId, Span),
     Send(TransferId),
     Finish(EntryIndex),
     Seal,
@@ -32,10 +32,10 @@ pub struct Driver {
     catalogue: Catalogue,
     tasks: Vec<Task>,
     /// Receives that are posted, from each rank in order.
-    posted: BTreeMap<Rank, VecDeque<(TransferId, PieceId)>>,
+    posted: BTreeMap<Rank, VecDeque<(TransferId, Span)>>,
     /// Pieces that were asked of each rank and for which no receive was posted yet.
     asked: BTreeMap<(Rank, PieceId), u32>,
-    /// Pieces that were acknowledged to each rank, and not sent or withdrawn yet.
+    /// Pieces and bundles that were acknowledged to each rank, and not sent or withdrawn yet.
     owed: BTreeMap<Rank, u64>,
     buffers: BTreeSet<TransferId>,
     lost: BTreeSet<Rank>,
@@ -80,20 +80,24 @@ impl Driver {
                 assert!(!std::mem::replace(&mut self.has_begun, true), "START comes once");
                 self.catalogue = (*catalogue).clone();
             }
-            PeerAction::Receive { from, transfer, piece } => self.receive(from, transfer, piece),
+            PeerAction::Receive { from, transfer, pieces } => self.receive(from, transfer, pieces),
             PeerAction::ListExtra => self.tasks.push(Task::ListExtra),
             PeerAction::Inspect(entry) => self.tasks.push(Task::Inspect(entry)),
             PeerAction::Survey(entry) => self.tasks.push(Task::Survey(entry)),
             PeerAction::Salvage(piece, _) => self.tasks.push(Task::Salvage(piece)),
             PeerAction::Record(entry, _) => self.tasks.push(Task::Record(entry)),
-            PeerAction::Store { transfer, .. } => {
+            PeerAction::Store { transfer, pieces, expected } => {
                 assert!(self.buffers.remove(&transfer), "only what came is stored");
-                self.tasks.push(Task::Store(transfer));
+                let expected: Vec<PieceId> = expected.into_iter().map(|(piece, _)| piece).collect();
+                let came = pieces.first..=pieces.last();
+                assert!(!expected.is_empty() && expected.is_sorted());
+                assert!(expected.iter().all(|piece| came.contains(&piece.0)), "it came");
+                self.tasks.push(Task::Store(transfer, expected));
             }
             PeerAction::Discard { transfer } => drop(self.buffers.remove(&transfer)),
-            PeerAction::Load { transfer, piece } => {
-                assert!(piece.0 < self.catalogue.piece_count());
-                self.tasks.push(Task::Load(transfer));
+            PeerAction::Load { transfer, pieces } => {
+                self.travels_as_one(pieces);
+                self.tasks.push(Task::Load(transfer, pieces));
             }
             PeerAction::SendPiece { to, transfer } => {
                 assert!(self.buffers.remove(&transfer), "only what was read is sent");
@@ -130,21 +134,32 @@ impl Driver {
                 }
             }
             Message::Between(Between::Ack(ack)) if !self.lost.contains(&to) => {
-                let count: u64 = ack.follows.iter().map(|span| u64::from(span.count)).sum();
-                *self.owed.entry(to).or_default() += count;
+                let limit = self.catalogue.piece_count();
+                let runs = ack.follows.iter().map(|span| span.checked(limit).expect("it exists"));
+                let count: usize = runs.map(|run| self.catalogue.bundles(run).count()).sum();
+                *self.owed.entry(to).or_default() += count as u64;
             }
             _ => {}
         }
         Envelope { epoch: Epoch::FIRST, message }.encode();
     }
 
-    fn receive(&mut self, from: Rank, transfer: TransferId, piece: PieceId) {
+    fn receive(&mut self, from: Rank, transfer: TransferId, pieces: Span) {
         assert!(from.0 < RANKS && from != self.own, "a receive from rank {from}");
-        let asked = self.asked.get_mut(&(from, piece)).filter(|asked| **asked > 0);
-        *asked.expect("only what was asked for is awaited") -= 1;
-        if !self.lost.contains(&from) {
-            self.posted.entry(from).or_default().push_back((transfer, piece));
+        self.travels_as_one(pieces);
+        for piece in (pieces.first..=pieces.last()).map(PieceId) {
+            let asked = self.asked.get_mut(&(from, piece)).filter(|asked| **asked > 0);
+            *asked.expect("only what was asked for is awaited") -= 1;
         }
+        if !self.lost.contains(&from) {
+            self.posted.entry(from).or_default().push_back((transfer, pieces));
+        }
+    }
+
+    /// A single piece, or a bundle or a part of one.
+    fn travels_as_one(&self, pieces: Span) {
+        let run = pieces.checked(self.catalogue.piece_count()).expect("it exists");
+        assert_eq!(self.catalogue.bundles(run).count(), 1, "{pieces:?}");
     }
 
     /// A piece goes out, or nothing in its place.
@@ -178,10 +193,10 @@ impl Driver {
     }
 
     fn received(&mut self, from: Rank, input: &mut Input<'_>) -> PeerEvent {
-        let (transfer, piece) =
+        let (transfer, pieces) =
             self.posted.get_mut(&from).and_then(VecDeque::pop_front).expect("listed above");
         self.buffers.insert(transfer);
-        let whole = self.catalogue.piece_size(piece);
+        let whole = self.catalogue.bundle_size(pieces) as u32;
         let len = match input.below(8) {
             0 => 0,
             1 => whole - 1,
@@ -218,15 +233,25 @@ impl Driver {
                 PeerEvent::Salvaged(piece, fault.map_or(Ok(all[choice % 3]), Err))
             }
             Task::Record(entry) => PeerEvent::Failed(entry, fault?),
-            Task::Store(transfer) => {
+            Task::Store(transfer, pieces) => {
+                // What befalls a bundle may befall one of its files alone.
+                let alone = pieces[input.below(pieces.len())];
+                let every = input.below(2) == 0;
                 let stored = if choice < 4 { Stored::Corrupt } else { Stored::Written };
-                PeerEvent::Stored(transfer, fault.map_or(Ok(stored), Err))
+                let how = fault.map_or(Ok(stored), Err);
+                let result = |piece| match every || piece == alone {
+                    true => how.clone(),
+                    false => Ok(Stored::Written),
+                };
+                PeerEvent::Stored(transfer, pieces.iter().map(|&p| (p, result(p))).collect())
             }
-            Task::Load(transfer) => {
+            Task::Load(transfer, pieces) => {
                 if choice > 1 {
                     self.buffers.insert(transfer);
+                    return Some(PeerEvent::Loaded(transfer, Ok(())));
                 }
-                PeerEvent::Loaded(transfer, choice > 1)
+                let piece = pieces.first + input.below(pieces.count as usize) as u32;
+                PeerEvent::Loaded(transfer, Err(PieceId(piece)))
             }
             Task::Send(transfer) => PeerEvent::Sent(transfer),
             Task::Finish(entry) => PeerEvent::Finished(entry, fault.map_or(Ok(()), Err)),
@@ -241,7 +266,8 @@ impl Driver {
         match input.below(6) {
             0 => {
                 let content = self.catalogue.entry(entry).file().expect("only files are surveyed");
-                let known = &layer(u64::from(pieces) % 1000).proven;
+                let name = self.catalogue.entry(entry).name.to_string();
+                let known = &layer_of(&name, u64::from(pieces) % 1000).proven;
                 let same = known.geometry() == geometry && content.root == Some(known.root());
                 Surveyed::Complete(same.then(|| known.clone()))
             }

@@ -70,15 +70,16 @@ impl World {
         let shares = words::entries().into_iter().filter(|_| how & 1 == 1);
         let offered = shares.map(|entry| {
             let pieces = entry.file().map(|content| content.geometry.piece_count_wide());
-            let layer = pieces.map(|pieces| words::layer(pieces).proven.clone());
+            let name = entry.name.to_string();
+            let layer = pieces.map(|pieces| words::layer_of(&name, pieces).proven.clone());
             Offered { offer: Offer { entry, held: Held::Whole }, layer }
         });
         self.event(PeerEvent::Offered(offered.collect()));
         if how & 4 == 0 {
             return;
         }
-        let wanted = if how & 1 == 1 { vec![] } else { vec![Span { first: 0, count: 7 }] };
-        let start = Start { entry_count: 7, admitted: how & 16 == 0 };
+        let wanted = if how & 1 == 1 { vec![] } else { vec![Span { first: 0, count: 10 }] };
+        let start = Start { entry_count: 10, admitted: how & 16 == 0 };
         for message in [
             FromTracker::Entries(words::entries()),
             FromTracker::Wanted(wanted),

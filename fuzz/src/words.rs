@@ -16,11 +16,21 @@ use swarm::{Counters, Destination, Differences, Extra, Lock, Outcome, Rank};
 /// Ranks of the job; messages also come from beyond.
 pub const RANKS: u32 = 6;
 /// Pieces of the files of the job; 0 is a directory. One has two ranges of hashes, one is empty.
-const PIECES: [(&str, u64); 5] = [("a", 24), ("b", 1), ("c", 600), ("d", 0), ("e/f", 3)];
+const PIECES: [(&str, u64); 8] = [
+    ("a", 24),
+    ("b", 1),
+    ("c", 600),
+    ("d", 0),
+    ("e/f", 3),
+    // These travel together.
+    ("h/a", 1),
+    ("h/b", 1),
+    ("h/c", 1),
+];
 
 thread_local! {
     /// What is asked for again and again, and takes time to hash.
-    static LAYERS: RefCell<BTreeMap<u64, Rc<Layer>>> = const { RefCell::new(BTreeMap::new()) };
+    static LAYERS: RefCell<BTreeMap<(u64, u8), Rc<Layer>>> = const { RefCell::new(BTreeMap::new()) };
     static ENTRIES: Vec<Entry> = make_entries();
 }
 
@@ -32,24 +42,32 @@ pub struct Layer {
 
 /// The piece hashes of a file of the job.
 pub fn layer(pieces: u64) -> Rc<Layer> {
-    let known = LAYERS.with_borrow(|layers| layers.get(&pieces).cloned());
+    layer_with(pieces, 1)
+}
+
+/// Those of the file with this name: only what travels together has contents of its own.
+pub fn layer_of(name: &str, pieces: u64) -> Rc<Layer> {
+    layer_with(pieces, name.strip_prefix("h/").map_or(1, |own| own.as_bytes()[0]))
+}
+
+fn layer_with(pieces: u64, first: u8) -> Rc<Layer> {
+    let known = LAYERS.with_borrow(|layers| layers.get(&(pieces, first)).cloned());
     known.unwrap_or_else(|| {
-        let whole = make_layer(pieces);
+        let whole = make_layer(pieces, first);
         let layer = Rc::new(Layer { proven: whole.prove(), whole });
-        LAYERS.with_borrow_mut(|layers| layers.insert(pieces, Rc::clone(&layer)));
+        LAYERS.with_borrow_mut(|layers| layers.insert((pieces, first), Rc::clone(&layer)));
         layer
     })
 }
 
-fn make_layer(pieces: u64) -> PieceLayer {
+fn make_layer(pieces: u64, first: u8) -> PieceLayer {
     let geometry = Geometry::new(pieces * u64::from(PieceLen::MIN.bytes()), PieceLen::MIN);
-    let hashes = (0..pieces).map(|at| Hash([(at + 1) as u8; 32])).collect();
+    let hashes = (0..pieces).map(|at| Hash([(at as u8).wrapping_add(first); 32])).collect();
     PieceLayer::new(geometry, hashes).expect("as many as there are pieces")
 }
 
 fn file(name: &str, pieces: u64) -> Entry {
-    let known = &layer(pieces).proven;
-    let content = FileContent::hashed(&layer(pieces).whole);
+    let content = FileContent::hashed(&layer_of(name, pieces).whole);
     entry(name, Kind::File(content))
 }
 
@@ -67,7 +85,7 @@ pub fn entries() -> Vec<Entry> {
 fn make_entries() -> Vec<Entry> {
     let mut entries: Vec<Entry> = PIECES.iter().map(|(name, pieces)| file(name, *pieces)).collect();
     entries.insert(4, entry("e", Kind::Directory));
-    entries.push(entry("g", Kind::Symlink(b"a".to_vec())));
+    entries.insert(6, entry("g", Kind::Symlink(b"a".to_vec())));
     entries
 }
 
@@ -79,7 +97,7 @@ pub fn catalogue() -> Catalogue {
 /// An entry as somebody else may have it.
 fn any_entry(input: &mut Input<'_>) -> Entry {
     let mut known = entries();
-    let mut entry = known.swap_remove(input.below(7));
+    let mut entry = known.swap_remove(input.below(10));
     match input.below(8) {
         0 => entry.kind = Kind::Symlink(vec![b'x'; 1 + input.below(50)]),
         1 => {
@@ -149,7 +167,7 @@ pub fn from_tracker(input: &mut Input<'_>) -> FromTracker {
     match input.below(18) {
         0 => FromTracker::Read { positions: spans(input, 4), last: input.flag() },
         1 => FromTracker::Entries(input.several(3, any_entry)),
-        2 => FromTracker::Wanted(spans(input, 7)),
+        2 => FromTracker::Wanted(spans(input, 10)),
         3 => FromTracker::Start(Start { entry_count: input.number(8), admitted: input.flag() }),
         4 => FromTracker::Admission(if input.flag() { Ok(()) } else { Err(sentence(input)) }),
         5..=7 => FromTracker::Holders {
@@ -197,7 +215,7 @@ pub fn between(input: &mut Input<'_>) -> Between {
             pieces: pieces(input),
             gained: spans(input, ALL),
         },
-        1 => Between::AskHashes { entry: EntryIndex(input.number(7)), range: input.number(3) },
+        1 => Between::AskHashes { entry: EntryIndex(input.number(10)), range: input.number(3) },
         2 => Between::Cancel(RequestNumber(input.number(20))),
         3 | 4 => Between::Ack(Ack {
             request: RequestNumber(input.number(20)),
@@ -215,7 +233,7 @@ pub fn between(input: &mut Input<'_>) -> Between {
 }
 
 fn hashes(input: &mut Input<'_>) -> Between {
-    let (entry, index) = (EntryIndex(input.number(7)), input.number(3));
+    let (entry, index) = (EntryIndex(input.number(10)), input.number(3));
     let known = match entry.0 {
         0 => Some(layer(24)),
         2 => Some(layer(600)),
@@ -288,7 +306,7 @@ pub fn to_tracker(input: &mut Input<'_>) -> ToTracker {
         5 => ToTracker::Surveyed { need_bytes: input.wide() },
         6 | 7 => ToTracker::Ask {
             question: input.number(9),
-            first: EntryIndex(input.number(7)),
+            first: EntryIndex(input.number(10)),
             count: input.number(8),
         },
         8 => ToTracker::Shun(rank(input)),

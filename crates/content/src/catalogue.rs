@@ -4,7 +4,8 @@
 //! [`PieceId`] alone. A piece has one number in the whole job: what a rank holds is one bitfield,
 //! and the picker sees one row of pieces whether the job is one huge file or many small ones.
 
-use crate::{Bitfield, Entry, Geometry, Name, PieceIndex};
+use crate::bundle::Bundles;
+use crate::{Bitfield, Entry, Geometry, Name, PieceIndex, Span};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -34,6 +35,7 @@ pub struct Catalogue {
     entries: Vec<Entry>,
     /// For each entry the number of its first piece; one more element for the end.
     first_piece: Vec<u32>,
+    bundles: Bundles,
 }
 
 impl Catalogue {
@@ -64,7 +66,8 @@ impl Catalogue {
             }
         }
         first_piece.push(next as u32);
-        Ok(Self { entries, first_piece })
+        let bundles = Bundles::of(&entries, next as u32);
+        Ok(Self { entries, first_piece, bundles })
     }
 
     /// All entries in order of their numbers.
@@ -158,6 +161,52 @@ impl Catalogue {
     pub fn piece_size(&self, piece: PieceId) -> u32 {
         let (entry, index) = self.locate(piece);
         self.geometry(entry).size(index)
+    }
+
+    /// Cuts a run of pieces into what travels as one: a slice of one file, or a bundle of small
+    /// files that are neighbours, up to 1 MiB. The row of pieces is cut alike on every rank; a run
+    /// that begins or ends within a bundle has a part of it.
+    ///
+    /// # Panics
+    ///
+    /// Panics where the run ends beyond the last piece.
+    pub fn bundles(&self, run: Range<u32>) -> impl Iterator<Item = Span> + '_ {
+        assert!(run.end <= self.piece_count(), "a run of another catalogue");
+        self.bundles.cut(run)
+    }
+
+    /// Joins what travels as one into runs that [`Self::bundles`] cuts in the same way.
+    pub fn join_bundles(&self, bundles: impl IntoIterator<Item = Span>) -> Vec<Span> {
+        self.bundles.join(bundles)
+    }
+
+    /// Whether a piece travels with the one before it, where both travel.
+    ///
+    /// # Panics
+    ///
+    /// Panics where there is no such piece.
+    pub fn travels_with_last(&self, piece: PieceId) -> bool {
+        self.bundles.is_joined(piece.0)
+    }
+
+    /// How many pieces the bundle with the most has; 1 where no small files are neighbours.
+    pub fn most_in_bundle(&self) -> u32 {
+        self.bundles.most()
+    }
+
+    /// How many bytes the longest piece or bundle has; 0 where there is none.
+    pub fn longest_bundle(&self) -> u64 {
+        self.bundles.longest()
+    }
+
+    /// How many bytes the pieces of a bundle have together.
+    ///
+    /// # Panics
+    ///
+    /// Panics where it ends beyond the last piece.
+    pub fn bundle_size(&self, bundle: Span) -> u64 {
+        let pieces = bundle.first..bundle.first + bundle.count;
+        pieces.map(|piece| u64::from(self.piece_size(PieceId(piece)))).sum()
     }
 
     /// How many bytes the pieces of a set have together.

@@ -4,6 +4,7 @@
 //! randomness. Whoever calls it brings the bytes.
 
 pub mod bitfield;
+mod bundle;
 pub mod catalogue;
 pub mod entry;
 pub mod geometry;

@@ -6,9 +6,10 @@ use crate::recent::Recent;
 use crate::store::{Bounds, Extras, ReadError, Salvage, Store, Survey, WriteError};
 use crate::workers::Workers;
 use content::merkle::piece_hash;
-use content::{Catalogue, EntryIndex, Hash, HashRange, PieceId};
+use content::{Catalogue, EntryIndex, Hash, HashRange, PieceId, Span};
 use crossbeam_channel::Receiver;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
 use swarm::peer::{Fault, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
@@ -17,12 +18,14 @@ use swarm::peer::{Fault, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
 pub(crate) enum Done {
     /// Something that the peer waits for.
     Event(PeerEvent),
+    /// Several of them.
+    Events(Vec<PeerEvent>),
     /// All is over; with what was removed, and what could not be kept as it was, for people.
     Closed(Option<Extras>, Option<String>),
-    /// A piece was read to be sent; or why not.
-    Loaded(TransferId, PieceId, Result<Buffer, String>),
-    /// A piece that came was verified and written, or not; with its bytes.
-    Stored(TransferId, PieceId, Result<Stored, Fault>, Buffer),
+    /// What is to be sent was read; or which piece was not, and why.
+    Loaded(TransferId, Span, Result<Buffer, (PieceId, String)>),
+    /// Pieces of what came were verified and written, or not; with the bytes of all.
+    Stored(TransferId, Span, Vec<(PieceId, Result<Stored, Fault>)>, Buffer),
     /// Hashes were kept beside a partial; or why not.
     Recorded(EntryIndex, Result<(), Fault>),
     /// What the catalogue lacks was listed.
@@ -47,11 +50,11 @@ pub(crate) struct Disk {
     catalogue: Arc<Catalogue>,
     workers: Workers<Done>,
     pool: Pool,
-    /// Pieces that came and wait to be stored.
+    /// What came and waits to be stored.
     came: BTreeMap<TransferId, Buffer>,
-    /// Pieces that were read and wait to be sent.
+    /// What was read and waits to be sent.
     loaded: BTreeMap<TransferId, SharedBuffer>,
-    /// Pieces that need not be read.
+    /// What need not be read.
     recent: Recent,
     /// Entries of which the user knows that they cannot be read.
     unreadable: BTreeSet<EntryIndex>,
@@ -59,9 +62,18 @@ pub(crate) struct Disk {
     recording: BTreeMap<EntryIndex, usize>,
     /// Entries that are to get their name when their hashes are recorded.
     finishing: BTreeSet<EntryIndex>,
+    /// Entries that are to be surveyed: a task has several.
+    surveys: Vec<EntryIndex>,
+    /// Results that the peer was not told yet.
+    events: VecDeque<PeerEvent>,
     /// The end of all disk work waits for what is under way.
     closing: Option<Closing>,
 }
+
+/// Small files that are surveyed in one task: handing over costs more than a look at one.
+const SURVEYS_A_TASK: usize = 16;
+/// A longer file is surveyed in a task of its own: what stands there is hashed.
+const SURVEYED_ALONE_BYTES: u64 = 1 << 20;
 
 /// How the disk work is to end.
 #[derive(Debug, Clone)]
@@ -86,6 +98,8 @@ impl Disk {
             unreadable: BTreeSet::new(),
             recording: BTreeMap::new(),
             finishing: BTreeSet::new(),
+            surveys: Vec::new(),
+            events: VecDeque::new(),
             closing: None,
         }
     }
@@ -97,12 +111,12 @@ impl Disk {
 
     /// Whether the workers have anything to do.
     pub(crate) fn is_busy(&self) -> bool {
-        self.workers.is_busy()
+        self.workers.is_busy() || !self.surveys.is_empty() || !self.events.is_empty()
     }
 
-    /// A buffer for a piece that is on its way.
-    pub(crate) fn buffer(&self, piece: PieceId) -> Buffer {
-        self.pool.take(self.catalogue.piece_size(piece) as usize)
+    /// A buffer for what is on its way.
+    pub(crate) fn buffer(&self, pieces: Span) -> Buffer {
+        self.pool.take(self.catalogue.bundle_size(pieces) as usize)
     }
 
     /// Keeps what came until the peer says what is to become of it.
@@ -116,9 +130,9 @@ impl Disk {
         self.loaded.remove(&transfer);
     }
 
-    /// Takes a piece that was read.
+    /// Takes what was read.
     pub(crate) fn take_loaded(&mut self, transfer: TransferId) -> SharedBuffer {
-        self.loaded.remove(&transfer).expect("a piece is sent after it was read")
+        self.loaded.remove(&transfer).expect("it is sent after it was read")
     }
 
     pub(crate) fn list_extra(&mut self, bounds: Bounds) {
@@ -130,8 +144,24 @@ impl Disk {
         self.event(move |store| PeerEvent::Inspected(entry, store.inspect(entry)));
     }
 
+    /// Looks what stands there of an entry, once [`Self::hand_over`] is called.
     pub(crate) fn survey(&mut self, entry: EntryIndex) {
-        self.event(move |store| PeerEvent::Surveyed(entry, survey(store, entry)));
+        if self.catalogue.entry(entry).len() > SURVEYED_ALONE_BYTES {
+            return self.event(move |store| PeerEvent::Surveyed(entry, survey(store, entry)));
+        }
+        self.surveys.push(entry);
+    }
+
+    /// Hands over what was gathered since the last time.
+    pub(crate) fn hand_over(&mut self) {
+        for entries in self.surveys.chunks(SURVEYS_A_TASK) {
+            let (store, entries) = (Arc::clone(&self.store), entries.to_vec());
+            self.workers.run(move || {
+                let surveyed = |entry| PeerEvent::Surveyed(entry, survey(&store, entry));
+                Done::Events(entries.into_iter().map(surveyed).collect())
+            });
+        }
+        self.surveys.clear();
     }
 
     pub(crate) fn salvage(&mut self, piece: PieceId, expected: Hash) {
@@ -154,45 +184,61 @@ impl Disk {
         });
     }
 
-    /// Verifies a piece while it is in cache, and writes it.
-    pub(crate) fn store(&mut self, transfer: TransferId, piece: PieceId, expected: Hash) {
-        let buffer = self.came.remove(&transfer).expect("a piece is stored after it came");
+    /// Verifies pieces of what came while they are in cache, each on its own, and writes them.
+    pub(crate) fn store(
+        &mut self,
+        transfer: TransferId,
+        pieces: Span,
+        expected: Vec<(PieceId, Hash)>,
+    ) {
+        let buffer = self.came.remove(&transfer).expect("it is stored after it came");
         let (store, catalogue) = (Arc::clone(&self.store), Arc::clone(&self.catalogue));
         self.workers.run(move || {
-            let (entry, _) = catalogue.locate(piece);
-            let stored = if piece_hash(catalogue.geometry(entry), &buffer) == expected {
-                store.write(piece, &buffer).map(|()| Stored::Written).map_err(|error| fault(&error))
-            } else {
-                Ok(Stored::Corrupt)
-            };
-            Done::Stored(transfer, piece, stored, buffer)
+            let mut stored = Vec::with_capacity(expected.len());
+            let mut expected = expected.into_iter().peekable();
+            for (piece, range) in places(&catalogue, pieces) {
+                if let Some((_, hash)) = expected.next_if(|(awaited, _)| *awaited == piece) {
+                    let bytes = &buffer[range];
+                    stored.push((piece, verify_and_write(&store, &catalogue, piece, hash, bytes)));
+                }
+            }
+            Done::Stored(transfer, pieces, stored, buffer)
         });
     }
 
-    /// Reads a piece to be sent, unless it is in memory; then the event is there at once.
-    pub(crate) fn load(&mut self, transfer: TransferId, piece: PieceId) -> Option<PeerEvent> {
-        if let Some(buffer) = self.recent.find(piece) {
+    /// Reads what is to be sent, unless it is in memory; then the event is there at once.
+    pub(crate) fn load(&mut self, transfer: TransferId, pieces: Span) -> Option<PeerEvent> {
+        if let Some(buffer) = self.recent.find(pieces) {
             self.loaded.insert(transfer, buffer);
-            return Some(PeerEvent::Loaded(transfer, true));
+            return Some(PeerEvent::Loaded(transfer, Ok(())));
         }
-        let mut buffer = self.buffer(piece);
-        let store = Arc::clone(&self.store);
+        let mut buffer = self.buffer(pieces);
+        let (store, catalogue) = (Arc::clone(&self.store), Arc::clone(&self.catalogue));
         self.workers.run(move || {
-            let read = store.read(piece, &mut buffer).map(|()| buffer);
-            Done::Loaded(transfer, piece, read.map_err(|error: ReadError| error.to_string()))
+            let mut places = places(&catalogue, pieces);
+            let read = places.try_for_each(|(piece, range)| {
+                let read = store.read(piece, &mut buffer[range]);
+                read.map_err(|error: ReadError| (piece, error.to_string()))
+            });
+            Done::Loaded(transfer, pieces, read.map(|()| buffer))
         });
         None
     }
 
-    /// Gives an entry its name once its hashes are recorded.
-    pub(crate) fn finish(&mut self, entry: EntryIndex) {
+    /// Gives an entry its name once its hashes are recorded; where it has it already, the event is
+    /// there at once.
+    pub(crate) fn finish(&mut self, entry: EntryIndex) -> Option<PeerEvent> {
         if self.recording.contains_key(&entry) {
             self.finishing.insert(entry);
-            return;
+            return None;
+        }
+        if self.store.is_finished(entry) {
+            return Some(PeerEvent::Finished(entry, Ok(())));
         }
         self.event(move |store| {
             PeerEvent::Finished(entry, store.finish(entry).map_err(|error| fault(&error)))
         });
+        None
     }
 
     pub(crate) fn seal(&mut self) {
@@ -207,7 +253,7 @@ impl Disk {
     }
 
     fn close_when_idle(&mut self) {
-        if self.workers.is_busy() {
+        if self.is_busy() {
             return;
         }
         let Some(how) = self.closing.take() else { return };
@@ -235,6 +281,9 @@ impl Disk {
 
     /// The next result, if one is there.
     pub(crate) fn next(&mut self) -> Option<Outcome> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(Outcome::Event(event));
+        }
         match self.workers.next() {
             Some(done) => Some(self.settle(done)),
             None => {
@@ -248,20 +297,25 @@ impl Disk {
     fn settle(&mut self, done: Done) -> Outcome {
         match done {
             Done::Event(event) => Outcome::Event(event),
-            Done::Stored(transfer, piece, stored, buffer) => {
-                if stored == Ok(Stored::Written) {
-                    self.recent.keep(piece, buffer);
+            Done::Events(events) => {
+                self.events.extend(events);
+                self.events.pop_front().map_or(Outcome::Nothing, Outcome::Event)
+            }
+            Done::Stored(transfer, pieces, stored, buffer) => {
+                let written = stored.iter().filter(|(_, how)| *how == Ok(Stored::Written));
+                if written.count() == pieces.count as usize {
+                    self.recent.keep(pieces, buffer);
                 }
                 Outcome::Event(PeerEvent::Stored(transfer, stored))
             }
-            Done::Loaded(transfer, piece, Ok(buffer)) => {
+            Done::Loaded(transfer, pieces, Ok(buffer)) => {
                 let buffer = Arc::new(buffer);
-                self.recent.know(piece, &buffer);
+                self.recent.know(pieces, &buffer);
                 self.loaded.insert(transfer, buffer);
-                Outcome::Event(PeerEvent::Loaded(transfer, true))
+                Outcome::Event(PeerEvent::Loaded(transfer, Ok(())))
             }
-            Done::Loaded(transfer, piece, Err(why)) => {
-                let event = PeerEvent::Loaded(transfer, false);
+            Done::Loaded(transfer, _, Err((piece, why))) => {
+                let event = PeerEvent::Loaded(transfer, Err(piece));
                 // Many pieces of it may be under way.
                 match self.unreadable.insert(self.catalogue.locate(piece).0) {
                     true => Outcome::EventAndNotice(event, why),
@@ -287,7 +341,8 @@ impl Disk {
                 if *left == 0 {
                     self.recording.remove(&entry);
                     if self.finishing.remove(&entry) {
-                        self.finish(entry);
+                        let finished = self.finish(entry);
+                        self.events.extend(finished);
                     }
                 }
                 match recorded {
@@ -303,6 +358,30 @@ impl Disk {
 fn left_alone(extras: &Extras) -> Option<String> {
     let failures = &extras.failures;
     (!failures.is_empty()).then(|| format!("left alone by --delete: {}", failures.join("; ")))
+}
+
+/// Where each piece lies in what travels as one.
+fn places(catalogue: &Catalogue, pieces: Span) -> impl Iterator<Item = (PieceId, Range<usize>)> {
+    let mut end = 0;
+    (pieces.first..=pieces.last()).map(move |piece| {
+        let start = end;
+        end += catalogue.piece_size(PieceId(piece)) as usize;
+        (PieceId(piece), start..end)
+    })
+}
+
+fn verify_and_write(
+    store: &Store,
+    catalogue: &Catalogue,
+    piece: PieceId,
+    expected: Hash,
+    bytes: &[u8],
+) -> Result<Stored, Fault> {
+    let (entry, _) = catalogue.locate(piece);
+    if piece_hash(catalogue.geometry(entry), bytes) != expected {
+        return Ok(Stored::Corrupt);
+    }
+    store.write(piece, bytes).map(|()| Stored::Written).map_err(|error| fault(&error))
 }
 
 fn survey(store: &Store, entry: EntryIndex) -> Result<Surveyed, Fault> {

@@ -144,6 +144,7 @@ impl<'a> Node<'a> {
             busy |= self.take_preparation();
             self.hear_interrupt();
             self.keep_time();
+            self.disk.iter_mut().for_each(Disk::hand_over);
             idle.moved(std::mem::take(&mut self.moved_bytes));
             if busy || !self.own.is_empty() {
                 idle.reset();

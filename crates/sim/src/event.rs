@@ -1,6 +1,7 @@
 //! What can happen, to a machine or to what is on its way.
 
 use crate::network::Flight;
+use content::PieceId;
 use swarm::message::Envelope;
 use swarm::peer::{PeerEvent, TransferId};
 
@@ -11,8 +12,8 @@ pub(crate) enum Happening {
     Message(Box<Letter>),
     /// The first byte of a piece is at a port, or its last at its end.
     Flight(Box<Flight>),
-    /// A piece was verified, and perhaps written.
-    Verified { rank: u32, transfer: TransferId, piece: u32, good: bool },
+    /// What came was verified, and perhaps written.
+    Verified { rank: u32, transfer: TransferId, pieces: Vec<PieceId>, good: bool },
     /// A piece has left.
     Sent { from: u32, to: u32, transfer: TransferId },
     /// Something for a peer alone.
@@ -44,8 +45,9 @@ impl Happening {
         match self {
             Self::Message(letter) => [1, pair(letter.from, letter.to), letter.digest()],
             Self::Flight(flight) => [2, pair(flight.from, flight.to), flight.transfer.0],
-            Self::Verified { rank, transfer, piece, good } => {
-                [3 + u64::from(*good), pair(*rank, *piece), transfer.0]
+            Self::Verified { rank, transfer, pieces, good } => {
+                let first = pieces.first().map_or(0, |piece| piece.0);
+                [3 + u64::from(*good), pair(*rank, first), transfer.0]
             }
             Self::Sent { from, to, transfer } => [5, pair(*from, *to), transfer.0],
             Self::Own(rank, _) => [6, u64::from(*rank), 0],

@@ -4,7 +4,7 @@ use crate::event::{Happening, Letter};
 use crate::network::{Cargo, Flight, Micros};
 use crate::node::Life;
 use crate::world::{LONGEST_TICK, TICK, World};
-use content::{Catalogue, EntryIndex};
+use content::{Catalogue, EntryIndex, PieceId, Span};
 use std::sync::Arc;
 use std::time::Duration;
 use swarm::message::{Envelope, Message};
@@ -181,22 +181,22 @@ impl World<'_> {
                 self.send(rank, to.0, Envelope { epoch, message });
             }
             PeerAction::Receive { from, transfer, .. } => self.post(rank, from.0, transfer),
-            PeerAction::Load { transfer, piece } => self.load(rank, transfer, piece.0),
+            PeerAction::Load { transfer, pieces } => self.load(rank, transfer, pieces),
             PeerAction::SendPiece { to, transfer } => {
                 let node = &mut self.nodes[rank as usize];
-                let piece = node.loads.remove(&transfer).expect("a piece is read before it goes");
+                let pieces = node.loads.remove(&transfer).expect("it is read before it goes");
                 let good = self.random.below(100) >= node.corrupt_percent;
-                node.pieces_sent += 1;
-                self.fly(rank, to.0, transfer, Cargo::Piece { piece, good });
+                node.pieces_sent += u64::from(pieces.count);
+                self.fly(rank, to.0, transfer, Cargo::Pieces { pieces, good });
             }
             PeerAction::Withdraw { to, transfer } => {
                 self.fly(rank, to.0, transfer, Cargo::Nothing);
             }
-            PeerAction::Store { transfer, piece, .. } => {
+            PeerAction::Store { transfer, expected, .. } => {
                 let good = !self.nodes[rank as usize].bad.remove(&transfer);
-                let at = self.now + self.disk_time(rank);
-                let piece = piece.0;
-                self.future.plan(at, Happening::Verified { rank, transfer, piece, good });
+                let pieces: Vec<PieceId> = expected.into_iter().map(|(piece, _)| piece).collect();
+                let at = self.now + self.disk_time(rank) * pieces.len() as u64;
+                self.future.plan(at, Happening::Verified { rank, transfer, pieces, good });
             }
             PeerAction::Discard { transfer } => {
                 let node = &mut self.nodes[rank as usize];
@@ -245,28 +245,34 @@ impl World<'_> {
     }
 
     /// Reads run ahead of the link, so they take no time.
-    fn load(&mut self, rank: u32, transfer: TransferId, piece: u32) {
+    fn load(&mut self, rank: u32, transfer: TransferId, pieces: Span) {
         let node = &mut self.nodes[rank as usize];
-        node.loads.insert(transfer, piece);
-        let (holds, readable) = (node.disk.held().get(piece), node.disk.is_readable(piece));
+        node.loads.insert(transfer, pieces);
+        let numbers = pieces.first..=pieces.last();
+        let missing = numbers.clone().find(|&piece| !node.disk.held().get(piece));
+        let unreadable = numbers.clone().find(|&piece| !node.disk.is_readable(piece));
         let busy = node.loads.len() as u32 + node.sending;
         self.peaks.sending = self.peaks.sending.max(busy);
-        if !holds {
+        if let Some(piece) = missing {
             self.broken(format!("rank {rank} is to serve piece {piece}, which it has not got"));
         }
         if busy > self.limits.sending {
-            self.broken(format!("rank {rank} has {busy} pieces read or on their way"));
+            self.broken(format!("rank {rank} has {busy} pieces or bundles read or on their way"));
         }
-        self.at_once.push_back(PeerEvent::Loaded(transfer, readable));
+        let read = unreadable.map_or(Ok(()), |piece| Err(PieceId(piece)));
+        self.at_once.push_back(PeerEvent::Loaded(transfer, read));
     }
 
     fn fly(&mut self, from: u32, to: u32, transfer: TransferId, cargo: Cargo) {
         let (next, flight) = self.network.send(self.now, from, to, transfer, cargo);
-        if let Cargo::Piece { piece, .. } = cargo
+        if let Cargo::Pieces { pieces, .. } = cargo
             && from <= self.scenario.seeders
-            && self.seeded.insert(piece)
         {
-            self.last_seeded = flight.leaves;
+            for piece in pieces.first..=pieces.last() {
+                if self.seeded.insert(piece) {
+                    self.last_seeded = flight.leaves;
+                }
+            }
         }
         if cargo != Cargo::Nothing {
             self.nodes[from as usize].sending += 1;
@@ -306,33 +312,46 @@ impl World<'_> {
     }
 
     fn received(&mut self, rank: u32, transfer: TransferId, cargo: Cargo) -> PeerEvent {
-        let Cargo::Piece { piece, good } = cargo else { return PeerEvent::Received(transfer, 0) };
+        let Cargo::Pieces { pieces, good } = cargo else { return PeerEvent::Received(transfer, 0) };
         let node = &mut self.nodes[rank as usize];
         if !good {
             node.bad.insert(transfer);
-        } else if !node.disk.comes(piece) {
-            self.duplicates += 1;
         }
-        PeerEvent::Received(transfer, crate::scenario::PIECE_BYTES as u32)
+        // Of what is bad the first piece is.
+        for piece in (pieces.first..=pieces.last()).skip(usize::from(!good)) {
+            self.duplicates += u64::from(!node.disk.comes(piece));
+        }
+        PeerEvent::Received(transfer, pieces.count * crate::scenario::PIECE_BYTES as u32)
     }
 
-    /// A piece that came was hashed, and written where it is good and there is room.
-    pub(crate) fn verified(&mut self, rank: u32, transfer: TransferId, piece: u32, good: bool) {
-        let node = &mut self.nodes[rank as usize];
-        node.receiving -= 1;
-        let result = match (good, node.full) {
-            (false, _) => Ok(Stored::Corrupt),
-            (true, true) => Err(Fault::Disk("no space left on device".into())),
-            (true, false) => Ok(Stored::Written),
-        };
-        if result == Ok(Stored::Written) {
-            if !node.disk.write(piece) {
-                self.broken(format!("rank {rank} writes piece {piece} twice"));
+    /// What came was hashed, and written where there is room; of what is bad the first piece does
+    /// not verify.
+    pub(crate) fn verified(
+        &mut self,
+        rank: u32,
+        transfer: TransferId,
+        pieces: Vec<PieceId>,
+        mut good: bool,
+    ) {
+        self.nodes[rank as usize].receiving -= 1;
+        let mut results = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let node = &mut self.nodes[rank as usize];
+            let result = match (std::mem::replace(&mut good, true), node.full) {
+                (false, _) => Ok(Stored::Corrupt),
+                (true, true) => Err(Fault::Disk("no space left on device".into())),
+                (true, false) => Ok(Stored::Written),
+            };
+            if result == Ok(Stored::Written) {
+                if !node.disk.write(piece.0) {
+                    self.broken(format!("rank {rank} writes piece {} twice", piece.0));
+                }
+                self.pieces_have += 1;
+                self.moves();
             }
-            self.pieces_have += 1;
-            self.moves();
+            results.push((piece, result));
         }
-        self.peer_event(rank, PeerEvent::Stored(transfer, result));
+        self.peer_event(rank, PeerEvent::Stored(transfer, results));
     }
 
     /// A piece has left. A rank that hangs takes nothing in, so its piece stays in its sender's

@@ -16,6 +16,7 @@
 //! passes the host's port at the rate of the rank that it is from or for.
 
 use crate::scenario::Scenario;
+use content::Span;
 use swarm::peer::TransferId;
 
 /// Virtual time, in microseconds.
@@ -24,7 +25,7 @@ pub(crate) type Micros = u64;
 /// How many times faster memory is than a link.
 const MEMORY_SPEEDUP: u64 = 10;
 
-/// A piece on its way.
+/// A piece, or a bundle of pieces, on its way.
 #[derive(Debug)]
 pub(crate) struct Flight {
     pub(crate) from: u32,
@@ -45,13 +46,23 @@ impl Flight {
     }
 }
 
-/// What travels in the place of a piece.
+/// What travels as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cargo {
-    /// The bytes of a piece.
-    Piece { piece: u32, good: bool },
+    /// The bytes of a piece, or of a bundle, one after the other.
+    Pieces { pieces: Span, good: bool },
     /// Nothing: it was withdrawn.
     Nothing,
+}
+
+impl Cargo {
+    /// How many pieces it has.
+    fn count(self) -> u64 {
+        match self {
+            Self::Pieces { pieces, .. } => u64::from(pieces.count),
+            Self::Nothing => 0,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,13 +158,11 @@ impl Network {
         &self.entered
     }
 
-    /// The times of a piece out of a rank's link and into it.
+    /// The times of a cargo out of a rank's link and into it.
     fn times(&self, rank: u32, cargo: Cargo) -> (Micros, Micros) {
         let ((up, down), slowness) = (self.times[rank as usize], self.slowness[rank as usize]);
-        match cargo {
-            Cargo::Piece { .. } => (up * slowness, down * slowness),
-            Cargo::Nothing => (0, 0),
-        }
+        let longer = slowness * cargo.count();
+        (up * longer, down * longer)
     }
 
     /// A rank sends: the flight, and when its first byte is at its next port.
@@ -169,8 +178,8 @@ impl Network {
         let (sender, receiver) = (self.host[from as usize], self.host[to as usize]);
         let latency = self.message_time(from, to);
         let near = sender == receiver;
-        let memory = self.round * self.slowness(from) / MEMORY_SPEEDUP;
-        let busy = if near && cargo != Cargo::Nothing { memory } else { busy };
+        let memory = self.round * self.slowness(from) * cargo.count() / MEMORY_SPEEDUP;
+        let busy = if near { memory } else { busy };
         let port =
             if near { &mut self.memory[from as usize] } else { &mut self.up[sender as usize] };
         let begins = port.serve(now, busy);
@@ -191,15 +200,11 @@ impl Network {
     pub(crate) fn advance(&mut self, now: Micros, flight: &mut Flight) -> Option<Micros> {
         let (source, target) = (self.rack[flight.from as usize], self.rack[flight.to as usize]);
         let (_, own) = self.times(flight.to, flight.cargo);
-        let shared = match flight.cargo {
-            Cargo::Piece { .. } => self.round / self.uplink,
-            Cargo::Nothing => 0,
-        };
+        let shared = self.round * flight.cargo.count() / self.uplink;
         let (port, busy, next) = match flight.stage {
             Stage::RackUp => (&mut self.rack_up[source as usize], shared, Stage::RackDown),
             Stage::RackDown => {
-                self.entered[target as usize] +=
-                    u64::from(matches!(flight.cargo, Cargo::Piece { .. }));
+                self.entered[target as usize] += flight.cargo.count();
                 (&mut self.rack_down[target as usize], shared, Stage::Receiver)
             }
             Stage::Receiver => {
@@ -223,7 +228,7 @@ mod tests {
     fn arrivals(network: &mut Network, sends: &[(u32, u32)]) -> Vec<Micros> {
         let mut open: Vec<(Micros, usize, Flight)> = Vec::new();
         for (at, &(from, to)) in sends.iter().enumerate() {
-            let cargo = Cargo::Piece { piece: 0, good: true };
+            let cargo = Cargo::Pieces { pieces: Span { first: 0, count: 1 }, good: true };
             let (next, flight) = network.send(0, from, to, TransferId(0), cargo);
             open.push((next, at, flight));
         }

@@ -3,6 +3,7 @@
 use crate::disk::Disk;
 use crate::event::Happening;
 use crate::network::{Cargo, Micros};
+use content::Span;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use swarm::peer::{Peer, TransferId};
 use swarm::tracker::Tracker;
@@ -38,8 +39,8 @@ pub(crate) struct Node {
     pub(crate) late: Micros,
     /// What waits until it goes on.
     pub(crate) deferred: Vec<Happening>,
-    /// Pieces read to be sent.
-    pub(crate) loads: BTreeMap<TransferId, u32>,
+    /// What was read to be sent.
+    pub(crate) loads: BTreeMap<TransferId, Span>,
     /// Transfers whose bytes are corrupt.
     pub(crate) bad: BTreeSet<TransferId>,
     /// Posted receives and early pieces, by sender.

@@ -15,7 +15,8 @@ pub fn random_plan(seed: u64) -> Scenario {
     let pieces = random.one_of(&[1, 2, 7, 30, 64, 100, 150]) + random.below(10) as u32;
     let mut scenario = Scenario::new(peers, pieces);
     scenario.seed = seed;
-    scenario.files = random.one_of(&[1, 1, 2, 5]).min(pieces);
+    // Where each piece is a file, sixteen of them travel together.
+    scenario.files = random.one_of(&[1, 1, 2, 5, pieces]).min(pieces);
     scenario.seeders = random.one_of(&[1, 1, 1, 2, 3]).min(peers - 1);
     if random.below(3) == 0 {
         scenario.hosts = random.within(1, u64::from(peers)) as u32;

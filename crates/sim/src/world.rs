@@ -220,8 +220,8 @@ impl<'a> World<'a> {
         match what {
             Happening::Message(letter) => self.letter_arrives(*letter),
             Happening::Flight(flight) => self.flight_goes_on(flight),
-            Happening::Verified { rank, transfer, piece, good } => {
-                self.verified(rank, transfer, piece, good);
+            Happening::Verified { rank, transfer, pieces, good } => {
+                self.verified(rank, transfer, pieces, good);
             }
             Happening::Sent { from, to, transfer } => self.sent(from, to, transfer),
             Happening::Own(rank, event) => self.peer_event(rank, *event),

@@ -192,21 +192,22 @@ impl Node<'_> {
             PeerAction::Survey(entry) => disk.survey(entry),
             PeerAction::Salvage(piece, expected) => disk.salvage(piece, expected),
             PeerAction::Record(entry, range) => disk.record(entry, range),
-            PeerAction::Receive { from, transfer, piece } => {
-                let buffer = disk.buffer(piece);
+            PeerAction::Receive { from, transfer, pieces } => {
+                let buffer = disk.buffer(pieces);
                 tracing::debug!(
-                    "{} {from} -> {}: piece {} is awaited",
+                    "{} {from} -> {}: {} from piece {} on are awaited",
                     Channel::Piece,
                     self.rank,
-                    piece.0
+                    pieces.count,
+                    pieces.first
                 );
                 self.transport.receive_piece(from, Ticket(transfer.0), buffer);
             }
-            PeerAction::Store { transfer, piece, expected } => {
-                disk.store(transfer, piece, expected);
+            PeerAction::Store { transfer, pieces, expected } => {
+                disk.store(transfer, pieces, expected);
             }
             PeerAction::Discard { transfer } => disk.discard(transfer),
-            PeerAction::Load { transfer, piece } => return disk.load(transfer, piece),
+            PeerAction::Load { transfer, pieces } => return disk.load(transfer, pieces),
             PeerAction::SendPiece { to, transfer } => {
                 let piece = disk.take_loaded(transfer);
                 tracing::debug!("{} {} -> {to}: {} bytes", Channel::Piece, self.rank, piece.len());
@@ -218,7 +219,7 @@ impl Node<'_> {
                 tracing::debug!("{} {} -> {to}: withdrawn", Channel::Piece, self.rank);
                 self.transport.send_piece(to, Ticket(transfer.0), None);
             }
-            PeerAction::Finish(entry) => disk.finish(entry),
+            PeerAction::Finish(entry) => return disk.finish(entry),
             PeerAction::Seal => disk.seal(),
             other => unreachable!("{other:?} is no work for the disk"),
         }

@@ -28,6 +28,7 @@ mod state;
 mod survey;
 mod tree;
 mod walk;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -305,7 +306,8 @@ impl Store {
         if whole && same { Ok(()) } else { Err(ReadError::Changed { path: path.to_owned() }) }
     }
 
-    /// Writes a piece that was verified. A run of zeros becomes a hole.
+    /// Writes a piece that was verified. A run of zeros becomes a hole. A small file has its name
+    /// then.
     ///
     /// # Errors
     ///
@@ -318,7 +320,14 @@ impl Store {
         let (entry, index) = self.catalogue.locate(piece);
         let geometry = self.catalogue.geometry(entry);
         assert_eq!(bytes.len(), geometry.size(index) as usize, "the bytes of another piece");
-        let file = self.grow(entry, &mut lock(&self.states.get(entry)))?;
+        let state = self.states.get(entry);
+        let file = {
+            let state = &mut *lock(&state);
+            if self.is_written_at_once(entry, state) {
+                return self.write_whole(entry, state, bytes);
+            }
+            self.grow(entry, state)?
+        };
         let written = self.writer.write(&file, bytes, geometry.offset(index));
         written.map_err(|error| self.write_error(entry, error))
     }

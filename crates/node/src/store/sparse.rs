@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Zeros become a hole in units of this, a multiple of every file system's block: shorter runs are
 /// not worth a call.
-const BLOCK_LEN: usize = 64 * 1024;
+pub(super) const BLOCK_LEN: usize = 64 * 1024;
 
 /// Whether a region certainly lies in a hole. Moves the file's offset, which nothing here uses.
 pub(super) fn is_hole(file: &File, offset: u64, len: u64) -> bool {

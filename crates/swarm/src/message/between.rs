@@ -16,7 +16,8 @@ pub enum Between {
     Request {
         /// The request's number.
         number: RequestNumber,
-        /// Runs of pieces, in the order in which they are wanted.
+        /// Runs of pieces, in the order in which they are wanted; what of a run may travel together
+        /// does.
         pieces: Vec<Span>,
         /// What the asker gained since it last told this holder.
         gained: Vec<Span>,
@@ -59,9 +60,10 @@ pub enum Between {
     },
 }
 
-/// The answer to a request. Each piece that follows is one PIECE, in this order, after those of
-/// earlier acknowledgements. A piece that neither follows nor is refused is given back: the holder
-/// has it, but others may send it sooner.
+/// The answer to a request. What follows comes in this order, after what earlier acknowledgements
+/// promised: one PIECE for each piece, or bundle of small files, of each run, as
+/// [`content::Catalogue::bundles`] cuts it. A piece that neither follows nor is refused is given
+/// back: the holder has it, but others may send it sooner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ack {
     /// The request that it answers.

@@ -65,8 +65,14 @@ impl Session {
             let mut first = true;
             let catalogue = &self.catalogue;
             let (at, pieces) = (known.place(), self.holders.pieces(known));
-            let (picked, cut) = self.picker.choose(at, pieces, quota, |piece| {
-                let bytes = u64::from(catalogue.piece_size(PieceId(piece)));
+            let alone = &self.download.alone;
+            let joined = |piece: u32| {
+                catalogue.travels_with_last(PieceId(piece))
+                    && (alone.is_empty()
+                        || !alone.contains(&PieceId(piece)) && !alone.contains(&PieceId(piece - 1)))
+            };
+            let (picked, cut) = self.picker.choose(at, pieces, quota, joined, |bundle| {
+                let bytes = catalogue.bundle_size(bundle);
                 // A window smaller than a piece still takes one.
                 let fits = bytes <= paid && (bytes <= room || (nothing_used && first));
                 first = false;
@@ -91,7 +97,7 @@ impl Session {
         }
     }
 
-    /// How many pieces to ask of a holder.
+    /// How many pieces and bundles to ask of a holder.
     fn quota(&self, useful: usize, backlog: u32) -> usize {
         let window = (self.window.bytes() / self.longest_piece) as usize;
         let spare = (window / 4).saturating_sub(backlog as usize) / useful.max(1);
@@ -123,11 +129,18 @@ impl Session {
         }
     }
 
-    fn request(&mut self, now: Instant, to: Rank, pieces: Vec<u32>, actions: &mut Vec<PeerAction>) {
+    fn request(
+        &mut self,
+        now: Instant,
+        to: Rank,
+        bundles: Vec<Span>,
+        actions: &mut Vec<PeerAction>,
+    ) {
         let number = RequestNumber(self.download.next_request);
         self.download.next_request += 1;
-        let spans = Span::join(pieces.iter().copied());
-        let asked: Vec<PieceId> = pieces.into_iter().map(PieceId).collect();
+        let asked = bundles.iter().flat_map(|bundle| bundle.first..=bundle.last());
+        let asked: Vec<PieceId> = asked.map(PieceId).collect();
+        let spans = self.catalogue.join_bundles(bundles);
         let bytes = self.bytes_of(&asked);
         self.pace.spend(bytes);
         self.download.used_bytes += bytes;

@@ -5,9 +5,10 @@ use super::session::Session;
 use super::{Fault, PeerAction, Stored, TransferId};
 use crate::message::{Ack, Nearness, RequestNumber, ToTracker};
 use crate::{Instant, Rank};
-use content::{Catalogue, EntryIndex, HashRange, PieceId, Span};
+use content::{Catalogue, EntryIndex, Hash, HashRange, PieceId, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Requests and transfers under way.
 #[derive(Debug, Default)]
@@ -19,6 +20,9 @@ pub(super) struct Download {
     pub(super) waiting: Vec<(RequestNumber, usize)>,
     /// Pieces that a live request or transfer is about.
     pub(super) fetching: BTreeSet<PieceId>,
+    /// Pieces of bundles that were withdrawn: one of them cannot be had there, and who asks for
+    /// each on its own finds out which.
+    pub(super) alone: BTreeSet<PieceId>,
     /// Bytes asked for, on their way, or not yet written.
     pub(super) used_bytes: u64,
     pub(super) next_request: u32,
@@ -43,24 +47,32 @@ pub(super) struct Request {
     pub(super) progress: Instant,
 }
 
-/// A piece that was acknowledged.
+/// What was acknowledged and travels as one: a piece or a bundle.
 #[derive(Debug)]
 pub(super) struct Transfer {
     pub(super) request: RequestNumber,
     pub(super) holder: Rank,
-    pub(super) piece: PieceId,
+    pub(super) pieces: Span,
     pub(super) bytes: u64,
+    /// The pieces that are awaited from it, or being written; the others were meanwhile taken
+    /// elsewhere.
+    pub(super) claimed: Vec<PieceId>,
     pub(super) state: TransferState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TransferState {
-    /// On its way, and wanted.
+    /// On its way.
     Coming,
-    /// On its way; the piece was meanwhile taken elsewhere.
-    Late,
     /// Being verified and written.
     Storing,
+}
+
+impl Transfer {
+    /// Its pieces, one after the other.
+    fn pieces(&self) -> impl Iterator<Item = PieceId> + use<> {
+        (self.pieces.first..=self.pieces.last()).map(PieceId)
+    }
 }
 
 impl Download {
@@ -113,13 +125,20 @@ impl Session {
             self.picker.promise(piece);
         }
         let mut open: BTreeSet<PieceId> = asked.iter().chain(&superseded).copied().collect();
-        let follows = Span::all_checked(&ack.follows, limit).flatten().map(PieceId);
+        let catalogue = Arc::clone(&self.catalogue);
+        let follows = Span::all_checked(&ack.follows, limit);
+        let follows = follows.flat_map(|run| catalogue.bundles(run));
         // What was not asked for, or is told twice, is nothing to wait for.
-        let follows: Vec<PieceId> = follows.filter(|piece| open.remove(piece)).collect();
-        for &piece in &follows {
-            let late = cancelled || superseded.contains(&piece);
-            let state = if late { TransferState::Late } else { TransferState::Coming };
-            self.expect(ack.request, from, piece, state, actions);
+        let mut is_open = |pieces: &Span| {
+            let mut numbers = (pieces.first..=pieces.last()).map(PieceId);
+            numbers.clone().all(|piece| open.contains(&piece))
+                && numbers.all(|piece| open.remove(&piece))
+        };
+        let follows: Vec<Span> = follows.filter(|pieces| is_open(pieces)).collect();
+        for &pieces in &follows {
+            let claimed = (pieces.first..=pieces.last()).map(PieceId);
+            let claimed = claimed.filter(|piece| !cancelled && !superseded.contains(piece));
+            self.expect(ack.request, from, pieces, claimed.collect(), actions);
         }
         let request = self.download.requests.get_mut(&ack.request).expect("still there");
         request.open = follows.len();
@@ -141,25 +160,24 @@ impl Session {
         self.close_when_answered(ack.request);
     }
 
-    /// Posts the receive of an acknowledged piece.
+    /// Posts the receive of what was acknowledged.
     fn expect(
         &mut self,
         request: RequestNumber,
         from: Rank,
-        piece: PieceId,
-        state: TransferState,
+        pieces: Span,
+        claimed: Vec<PieceId>,
         actions: &mut Vec<PeerAction>,
     ) {
         let transfer = TransferId(self.download.next_transfer);
         self.download.next_transfer += 2;
-        let bytes = u64::from(self.catalogue.piece_size(piece));
-        if state == TransferState::Late {
-            // A cancelled request gave its room back; what comes nevertheless takes it again.
-            self.download.used_bytes += bytes;
-        }
-        let record = Transfer { request, holder: from, piece, bytes, state };
+        let bytes = self.catalogue.bundle_size(pieces);
+        // A cancelled request gave its room back; what comes nevertheless takes it again.
+        self.download.used_bytes += bytes - self.bytes_of(&claimed);
+        let state = TransferState::Coming;
+        let record = Transfer { request, holder: from, pieces, bytes, claimed, state };
         self.download.transfers.insert(transfer, record);
-        actions.push(PeerAction::Receive { from, transfer, piece });
+        actions.push(PeerAction::Receive { from, transfer, pieces });
     }
 
     /// A piece may be fetched again, from whomever.
@@ -194,7 +212,7 @@ impl Session {
         self.close_when_answered(record.request);
     }
 
-    /// A posted receive got its piece, or zero bytes for one that was withdrawn.
+    /// A posted receive got what it waited for, or zero bytes where that was withdrawn.
     pub(super) fn on_received(
         &mut self,
         now: Instant,
@@ -205,37 +223,54 @@ impl Session {
         let Some(record) = self.download.transfers.get_mut(&transfer) else {
             return actions.push(PeerAction::Discard { transfer });
         };
-        let (piece, holder, late) =
-            (record.piece, record.holder, record.state == TransferState::Late);
-        let whole = u64::from(len) == record.bytes;
+        let (pieces, holder, number) = (record.pieces, record.holder, record.request);
+        let (numbers, bytes) = (record.pieces(), record.bytes);
+        let claimed = std::mem::take(&mut record.claimed);
+        let whole = u64::from(len) == bytes;
         self.counters.bytes_received += u64::from(len);
         self.window.moved(u64::from(len));
-        let mut retracted = false;
-        if let Some(request) = self.download.requests.get_mut(&record.request) {
-            request.progress = now;
-            retracted = request.retracted;
-        }
+        let request = self.download.requests.get_mut(&number);
+        request.into_iter().for_each(|request| request.progress = now);
         self.holders.sent(holder, now);
-        if whole && self.still_wanted(piece) && (!late || self.take_over(piece)) {
-            let expected = self
-                .hashes
-                .expected(&self.catalogue, piece)
-                .expect("asked for with its hash known");
-            let record = self.download.transfers.get_mut(&transfer).expect("looked up above");
-            record.state = TransferState::Storing;
-            return actions.push(PeerAction::Store { transfer, piece, expected });
-        }
-        self.counters.bytes_wasted += u64::from(len);
-        actions.push(PeerAction::Discard { transfer });
-        if !late {
-            if len == 0 && !retracted {
-                self.holders.unlearn(holder, piece.0, &mut self.picker);
-            } else if len > 0 && !whole {
-                self.punish(holder, actions);
+        let mut expected: Vec<(PieceId, Hash)> = Vec::new();
+        for piece in numbers.filter(|_| whole) {
+            let awaited = claimed.binary_search(&piece).is_ok();
+            if self.still_wanted(piece) && (awaited || self.take_over(piece)) {
+                let hash = self.hashes.expected(&self.catalogue, piece);
+                expected.push((piece, hash.expect("asked for with its hash known")));
             }
+        }
+        let useful: Vec<PieceId> = expected.iter().map(|&(piece, _)| piece).collect();
+        let wasted = u64::from(len) - self.bytes_of(&useful);
+        self.counters.bytes_wasted += wasted;
+        if !claimed.is_empty() && len == 0 {
+            self.on_withdrawn(number, holder, &claimed);
+        } else if !claimed.is_empty() && !whole {
+            self.punish(holder, actions);
+        }
+        for piece in claimed.into_iter().filter(|piece| useful.binary_search(piece).is_err()) {
             self.release(piece);
         }
-        self.end_transfer(transfer);
+        if useful.is_empty() {
+            actions.push(PeerAction::Discard { transfer });
+            return self.end_transfer(transfer);
+        }
+        let record = self.download.transfers.get_mut(&transfer).expect("looked up above");
+        record.state = TransferState::Storing;
+        record.claimed = useful;
+        actions.push(PeerAction::Store { transfer, pieces, expected });
+    }
+
+    /// A holder sends nothing in the place of these pieces. A single piece it has no more. Of a
+    /// bundle it may lack one alone: it will say which when it is asked for each.
+    fn on_withdrawn(&mut self, request: RequestNumber, holder: Rank, pieces: &[PieceId]) {
+        if self.download.requests.get(&request).is_some_and(|request| request.retracted) {
+            return;
+        }
+        match pieces {
+            [piece] => self.holders.unlearn(holder, piece.0, &mut self.picker),
+            pieces => self.download.alone.extend(pieces),
+        }
     }
 
     /// Makes what came late the one claim to its piece: whoever else was asked for it meanwhile
@@ -246,12 +281,11 @@ impl Session {
             self.download.fetching.insert(piece);
             return true;
         }
-        let mut transfers = self.download.transfers.values_mut();
-        let other = transfers.find(|t| t.piece == piece && t.state != TransferState::Late);
-        if let Some(other) = other {
+        for other in self.download.transfers.values_mut() {
+            let Ok(at) = other.claimed.binary_search(&piece) else { continue };
             let coming = other.state == TransferState::Coming;
             if coming {
-                other.state = TransferState::Late;
+                other.claimed.remove(at);
             }
             return coming;
         }
@@ -270,34 +304,41 @@ impl Session {
         self.entries.wants(self.catalogue.locate(piece).0) && !self.entries.is_written(piece)
     }
 
-    /// A piece that came was verified and written, or not.
+    /// Each piece that was to be stored was verified and written, or not.
     pub(super) fn on_stored(
         &mut self,
         now: Instant,
         transfer: TransferId,
-        result: Result<Stored, Fault>,
+        results: Vec<(PieceId, Result<Stored, Fault>)>,
         actions: &mut Vec<PeerAction>,
     ) {
         let record =
             self.download.transfers.get(&transfer).expect("stored once, after it was received");
-        let (piece, holder, bytes) = (record.piece, record.holder, record.bytes);
-        match result {
-            Ok(Stored::Written) => {
-                self.download.fetching.remove(&piece);
-                self.counters.bytes_delivered += bytes;
-                self.wrote(now, piece, actions);
+        let holder = record.holder;
+        let mut corrupt = false;
+        for (piece, result) in results {
+            let bytes = u64::from(self.catalogue.piece_size(piece));
+            match result {
+                Ok(Stored::Written) => {
+                    self.download.fetching.remove(&piece);
+                    self.counters.bytes_delivered += bytes;
+                    self.wrote(now, piece, actions);
+                }
+                Ok(Stored::Corrupt) => {
+                    self.counters.pieces_corrupt += 1;
+                    self.counters.bytes_wasted += bytes;
+                    self.release(piece);
+                    corrupt = true;
+                }
+                Err(fault) => {
+                    self.download.fetching.remove(&piece);
+                    self.counters.bytes_wasted += bytes;
+                    self.on_fault(self.catalogue.locate(piece).0, fault, actions);
+                }
             }
-            Ok(Stored::Corrupt) => {
-                self.counters.pieces_corrupt += 1;
-                self.counters.bytes_wasted += bytes;
-                self.release(piece);
-                self.punish(holder, actions);
-            }
-            Err(fault) => {
-                self.download.fetching.remove(&piece);
-                self.counters.bytes_wasted += bytes;
-                self.on_fault(self.catalogue.locate(piece).0, fault, actions);
-            }
+        }
+        if corrupt {
+            self.punish(holder, actions);
         }
         self.end_transfer(transfer);
     }

@@ -4,11 +4,11 @@ use super::Inspected;
 use crate::message::{Envelope, Hello, Message};
 use crate::tracker::Succession;
 use crate::{Extra, Offer, Outcome, Rank};
-use content::{Bitfield, Catalogue, EntryIndex, Hash, HashRange, PieceId, VerifiedLayer};
+use content::{Bitfield, Catalogue, EntryIndex, Hash, HashRange, PieceId, Span, VerifiedLayer};
 use std::sync::Arc;
 
-/// Names a piece on its way in or out, from the first action about it to the last event. Unique in
-/// one peer.
+/// Names what travels as one, a piece or a bundle, on its way in or out: from the first action
+/// about it to the last event. Unique in one peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransferId(pub u64);
 
@@ -40,13 +40,13 @@ pub enum PeerEvent {
     ExtraRemoved(u64),
     /// Whether a piece was found at the destination, or in a local copy of the source, and written.
     Salvaged(PieceId, Result<Salvaged, Fault>),
-    /// A piece of this many bytes came; none where it was withdrawn.
+    /// So many bytes came; none where all was withdrawn.
     Received(TransferId, u32),
-    /// A piece that came was verified and written, or not.
-    Stored(TransferId, Result<Stored, Fault>),
-    /// A piece to be sent was read (`true`), or cannot be any more.
-    Loaded(TransferId, bool),
-    /// A piece left.
+    /// Each piece that was to be stored was verified and written, or not.
+    Stored(TransferId, Vec<(PieceId, Result<Stored, Fault>)>),
+    /// What is to be sent was read, but for a piece that cannot be any more.
+    Loaded(TransferId, Result<(), PieceId>),
+    /// It left.
     Sent(TransferId),
     /// An entry has its name.
     Finished(EntryIndex, Result<(), Fault>),
@@ -149,44 +149,45 @@ pub enum PeerAction {
     Salvage(PieceId, Hash),
     /// Keep proven piece hashes beside the partial, for a resume.
     Record(EntryIndex, HashRange),
-    /// Post a receive for the next piece from a rank; ends with [`PeerEvent::Received`].
+    /// Post a receive for the next PIECE from a rank; ends with [`PeerEvent::Received`].
     Receive {
         /// Who sends it.
         from: Rank,
         /// Its name from now on.
         transfer: TransferId,
-        /// Which piece.
-        piece: PieceId,
+        /// Which pieces it has, one after the other.
+        pieces: Span,
     },
-    /// Verify what came and write it; ends with [`PeerEvent::Stored`].
+    /// Verify pieces of what came, each on its own, and write them; ends with
+    /// [`PeerEvent::Stored`].
     Store {
         /// What came.
         transfer: TransferId,
-        /// Which piece it must be.
-        piece: PieceId,
-        /// The hash that it must have.
-        expected: Hash,
+        /// Which pieces it has.
+        pieces: Span,
+        /// Those that are to be written, and the hashes that they must have.
+        expected: Vec<(PieceId, Hash)>,
     },
     /// Drop the buffer of a transfer.
     Discard {
         /// Which.
         transfer: TransferId,
     },
-    /// Read a piece to be sent; ends with [`PeerEvent::Loaded`].
+    /// Read what is to be sent; ends with [`PeerEvent::Loaded`].
     Load {
         /// Its name from now on.
         transfer: TransferId,
-        /// Which piece.
-        piece: PieceId,
+        /// Which pieces, one after the other.
+        pieces: Span,
     },
-    /// Send a loaded piece; ends with [`PeerEvent::Sent`].
+    /// Send what was loaded; ends with [`PeerEvent::Sent`].
     SendPiece {
         /// To whom.
         to: Rank,
         /// Which.
         transfer: TransferId,
     },
-    /// Send zero bytes in the place of a piece that was acknowledged. No event follows.
+    /// Send zero bytes in the place of what was acknowledged. No event follows.
     Withdraw {
         /// To whom.
         to: Rank,

@@ -32,9 +32,9 @@ impl Session {
         let mut open = BTreeMap::new();
         for transfer in self.download.transfers.values() {
             *open.entry(transfer.request).or_insert(0) += 1;
-            if transfer.state != TransferState::Late {
-                fetched.push(transfer.piece);
-            }
+            assert!(transfer.claimed.is_sorted(), "what is awaited is searched");
+            assert!(!(transfer.state == TransferState::Storing && transfer.claimed.is_empty()));
+            fetched.extend(&transfer.claimed);
         }
         let (mut requests, mut unacknowledged) = (BTreeMap::new(), BTreeMap::new());
         for (number, request) in &self.download.requests {

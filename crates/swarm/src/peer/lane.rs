@@ -1,9 +1,9 @@
-//! What is acknowledged to one asker and has not been sent: pieces in the order of the
+//! What is acknowledged to one asker and has not been sent: pieces and bundles in the order of the
 //! acknowledgements.
 
 use super::TransferId;
 use crate::message::RequestNumber;
-use content::PieceId;
+use content::Span;
 use std::collections::VecDeque;
 
 /// What is acknowledged to one asker and has not been sent.
@@ -15,7 +15,8 @@ pub(super) struct Lane {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) request: RequestNumber,
-    pub(super) piece: PieceId,
+    /// What travels as one.
+    pub(super) pieces: Span,
     pub(super) transfer: TransferId,
     pub(super) state: SlotState,
 }
@@ -41,9 +42,9 @@ impl Lane {
         count
     }
 
-    /// The pieces that are not read yet.
-    pub(super) fn idle(&self) -> impl Iterator<Item = PieceId> {
+    /// What is not read yet.
+    pub(super) fn idle(&self) -> impl Iterator<Item = Span> {
         let idle = self.slots.iter().filter(|slot| slot.state == SlotState::Idle);
-        idle.map(|slot| slot.piece)
+        idle.map(|slot| slot.pieces)
     }
 }

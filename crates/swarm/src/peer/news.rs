@@ -30,8 +30,10 @@ pub(super) struct News {
     complete: Bitfield,
     differing: Vec<(u32, Differences)>,
     since: Option<Instant>,
-    /// Pieces in a batch.
+    /// Pieces and bundles in a batch.
     batch: usize,
+    /// Of those, how many were gained.
+    gained: usize,
     /// The batch is over: tell now.
     due: bool,
 }
@@ -46,6 +48,7 @@ impl News {
             differing: Vec::new(),
             since: None,
             batch,
+            gained: 0,
             due: false,
         }
     }
@@ -55,15 +58,18 @@ impl News {
         &self.complete
     }
 
-    pub(super) fn piece(&mut self, now: Instant, piece: u32) {
+    /// A piece was gained; `opens`: it travels with none that was gained before.
+    pub(super) fn piece(&mut self, now: Instant, piece: u32, opens: bool) {
         self.pieces.push(piece);
-        self.due |= self.pieces.len() >= self.batch;
+        self.gained += usize::from(opens);
+        self.due |= self.gained >= self.batch;
         self.since.get_or_insert(now);
     }
 
     /// Pieces are no longer served. What was gained of them and not told never will be.
     pub(super) fn lost(&mut self, now: Instant, pieces: &Bitfield) {
         self.pieces.retain(|&piece| !pieces.get(piece));
+        self.gained = self.gained.min(self.pieces.len());
         self.lost.extend(pieces.iter());
         self.since.get_or_insert(now);
     }
@@ -94,7 +100,7 @@ impl News {
 
     /// All news as updates; none where there are none.
     pub(super) fn take(&mut self, have_bytes: u64) -> Vec<ToTracker> {
-        self.due = false;
+        (self.due, self.gained) = (false, 0);
         if self.since.take().is_none() {
             return Vec::new();
         }

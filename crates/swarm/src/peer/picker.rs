@@ -8,7 +8,7 @@
 use super::reach::Reach;
 use crate::message::Nearness;
 use crate::random::Random;
-use content::Bitfield;
+use content::{Bitfield, Span};
 
 /// Pieces with this many known holders, or more, are equally common.
 const COMMON: usize = 7;
@@ -257,41 +257,56 @@ impl Picker {
         }
     }
 
-    /// Chooses up to `count` pieces that a holder has, rarest first, as long as `fits` takes them;
-    /// says whether `fits` refused one.
+    /// Chooses up to `count` pieces that a holder has, rarest first, each with those that it
+    /// travels with, as long as `fits` takes them; says whether `fits` refused any. `joined` says
+    /// whether a piece travels with the one before it.
     pub(super) fn choose(
         &self,
         place: usize,
         holder: &Bitfield,
         count: usize,
-        mut fits: impl FnMut(u32) -> bool,
-    ) -> (Vec<u32>, bool) {
-        let mut picked = Vec::new();
+        joined: impl Fn(u32) -> bool,
+        mut fits: impl FnMut(Span) -> bool,
+    ) -> (Vec<Span>, bool) {
+        let askable = |p: u32| self.reach.is_empty() || self.askable(p) & 1 << place != 0;
+        let also = |p: u32| self.is_pickable(p) && holder.get(p) && askable(p);
+        let mut picked: Vec<Span> = Vec::new();
         let mut refused = false;
         'levels: for level in 1..=COMMON {
             let of_level = |row: usize| self.rows[row].0[level];
             let ahead = holder.iter_with(self.cursor..self.pieces, of_level);
             let behind = holder.iter_with(0..self.cursor, of_level);
             for piece in ahead.chain(behind) {
-                if !self.reach.is_empty() && self.askable(piece) & 1 << place == 0 {
+                if !askable(piece) {
+                    continue;
+                }
+                let (mut first, mut last) = (piece, piece);
+                while joined(first) && also(first - 1) {
+                    first -= 1;
+                }
+                while last + 1 < self.pieces && joined(last + 1) && also(last + 1) {
+                    last += 1;
+                }
+                let bundle = Span { first, count: last - first + 1 };
+                if bundle.count > 1 && picked.contains(&bundle) {
                     continue;
                 }
                 if picked.len() == count {
                     break 'levels;
                 }
-                if !fits(piece) {
+                if !fits(bundle) {
                     refused = true;
                     break 'levels;
                 }
-                picked.push(piece);
+                picked.push(bundle);
             }
         }
         (picked, refused)
     }
 
     /// Takes what was chosen: it can no longer be, and the next choice begins elsewhere.
-    pub(super) fn take(&mut self, chosen: &[u32]) {
-        for &piece in chosen {
+    pub(super) fn take(&mut self, chosen: &[Span]) {
+        for piece in chosen.iter().flat_map(|bundle| bundle.first..=bundle.last()) {
             self.remove(piece);
         }
         self.cursor = self.random.below(self.pieces as usize) as u32;
@@ -333,9 +348,9 @@ mod tests {
     }
 
     fn pick(picker: &mut Picker, holder: &Bitfield, count: usize) -> Vec<u32> {
-        let (chosen, _) = picker.choose(0, holder, count, |_| true);
+        let (chosen, _) = picker.choose(0, holder, count, |_| false, |_| true);
         picker.take(&chosen);
-        chosen
+        chosen.into_iter().map(|bundle| bundle.first).collect()
     }
 
     fn picker(pieces: u32, cursor: u32) -> Picker {
@@ -416,8 +431,9 @@ mod tests {
             room -= 1;
             room >= 0
         };
-        assert_eq!(picker.choose(0, &all(4), 4, fits), (vec![0, 1], true));
-        picker.take(&[0, 1]);
+        let one = |first| Span { first, count: 1 };
+        assert_eq!(picker.choose(0, &all(4), 4, |_| false, fits), (vec![one(0), one(1)], true));
+        picker.take(&[one(0), one(1)]);
         assert_eq!(picker.pickable().count(), 2, "what did not fit can be chosen later");
     }
 

@@ -2,6 +2,7 @@
 
 use crate::Rank;
 use crate::message::RequestNumber;
+use content::Span;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Requests of one asker that wait at once. A peer of ours has one, and one more that its cancel
@@ -14,7 +15,8 @@ const MAX_WAITING: usize = 8;
 pub(super) struct Waiting {
     pub(super) from: Rank,
     pub(super) number: RequestNumber,
-    pub(super) pieces: Vec<u32>,
+    /// What travels as one, each.
+    pub(super) bundles: Vec<Span>,
 }
 
 /// All requests that wait.
@@ -41,10 +43,10 @@ impl Queue {
         self.waiting.iter().map(|waiting| waiting.from)
     }
 
-    /// Pieces that others than a rank wait for.
-    pub(super) fn pieces_beside(&self, rank: Rank) -> usize {
+    /// Pieces and bundles that others than a rank wait for.
+    pub(super) fn bundles_beside(&self, rank: Rank) -> usize {
         let others = self.waiting.iter().filter(|waiting| waiting.from != rank);
-        others.map(|waiting| waiting.pieces.len()).sum()
+        others.map(|waiting| waiting.bundles.len()).sum()
     }
 
     /// A request waits from now on.

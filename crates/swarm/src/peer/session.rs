@@ -53,13 +53,14 @@ pub(super) struct Session {
     pub(super) news: News,
     pub(super) questions: Questions,
     pub(super) counters: Counters,
-    /// Pieces in a batch: as many as were asked for, but so few that two batches fit the window.
+    /// Pieces and bundles in a batch: as many as were asked for, but so few that two batches fit
+    /// the window.
     pub(super) batch: usize,
     /// What this rank's cap lets it ask for.
     pub(super) pace: Pace,
     /// Bytes asked for, on their way, or not yet written, at most.
     pub(super) window: Window,
-    /// The bytes of the longest piece.
+    /// The bytes of the longest piece or bundle.
     pub(super) longest_piece: u64,
     /// Whether writing may begin: the tracker knows that there is room.
     pub(super) admitted: bool,
@@ -114,13 +115,11 @@ impl Session {
             let (entry, index) = catalogue.locate(PieceId(cursor as u32));
             hashes.begin_at((entry, HashRange::covering(index)));
         }
-        let longest = catalogue.entries().iter().filter_map(|entry| entry.file());
-        let longest = longest.map(|content| {
-            u64::from(content.geometry.piece_len().bytes()).min(content.geometry.len())
-        });
-        let longest_piece = longest.max().unwrap_or(1).max(1);
+        let longest_piece = catalogue.longest_bundle().max(1);
         let fitting = config.window_bytes / 2 / longest_piece;
-        let batch = u64::from(config.batch).min(fitting).clamp(1, MAX_BATCH as u64) as usize;
+        // However many files its bundles have, a request is answered in one message.
+        let most = (MAX_BATCH as u64) / u64::from(catalogue.most_in_bundle());
+        let batch = u64::from(config.batch).min(fitting).clamp(1, most) as usize;
         let limits = config.limits;
         let batch = Pace::batch(limits.download, batch, longest_piece);
         let request_bytes = longest_piece * batch as u64;
@@ -196,12 +195,13 @@ impl Session {
             PeerEvent::Surveyed(entry, Err(fault)) => self.on_fault(entry, fault, actions),
             PeerEvent::Salvaged(piece, result) => self.on_salvaged(now, piece, result, actions),
             PeerEvent::Received(transfer, len) => self.on_received(now, transfer, len, actions),
-            PeerEvent::Stored(transfer, result) => self.on_stored(now, transfer, result, actions),
-            PeerEvent::Loaded(transfer, readable) => {
-                if !readable && let Some(piece) = self.upload.piece_of(transfer) {
+            PeerEvent::Stored(transfer, results) => self.on_stored(now, transfer, results, actions),
+            PeerEvent::Loaded(transfer, read) => {
+                let awaited = self.upload.pieces_of(transfer);
+                if let (Err(piece), Some(_)) = (read, awaited) {
                     self.unserve(now, piece, actions);
                 }
-                self.upload.loaded(transfer, readable, &self.serving, actions);
+                self.upload.loaded(transfer, read.is_ok(), &self.serving, actions);
             }
             PeerEvent::Sent(transfer) => self.upload.sent(transfer, &self.serving, actions),
             PeerEvent::Finished(entry, result) => self.on_finished(now, entry, result, actions),
@@ -314,7 +314,10 @@ impl Session {
             let owned = self.reach.owns(piece.0) && !self.is_zeros(piece);
             self.upload.gossip.gained(piece.0, rare, brought, owned);
             self.reach.gained(now);
-            self.news.piece(now, piece.0);
+            let opens = piece.0 == 0
+                || !self.catalogue.travels_with_last(piece)
+                || !self.serving.get(piece.0 - 1);
+            self.news.piece(now, piece.0, opens);
         }
     }
 

@@ -53,7 +53,8 @@ impl Session {
     fn has_alternative(&self, number: RequestNumber, request: &Request) -> bool {
         let coming = self.download.transfers.values();
         let coming = coming.filter(|t| t.request == number && t.state == TransferState::Coming);
-        let mut pieces = request.asked.iter().copied().chain(coming.map(|transfer| transfer.piece));
+        let coming = coming.flat_map(|transfer| transfer.claimed.iter().copied());
+        let mut pieces = request.asked.iter().copied().chain(coming);
         pieces.any(|piece| {
             self.holders.iter().any(|(rank, holder)| {
                 rank != request.holder
@@ -76,8 +77,7 @@ impl Session {
         let mut freed = asked;
         for transfer in self.download.transfers.values_mut() {
             if transfer.request == number && transfer.state == TransferState::Coming {
-                transfer.state = TransferState::Late;
-                freed.push(transfer.piece);
+                freed.append(&mut transfer.claimed);
             }
         }
         freed.into_iter().for_each(|piece| self.release(piece));
@@ -95,14 +95,12 @@ impl Session {
     /// A holder is gone: nothing that it owes will come.
     pub(super) fn drop_holder(&mut self, rank: Rank) {
         self.holders.lose(rank, &mut self.picker);
-        let transfers = self.download.transfers.iter();
-        let owed = transfers.filter(|(_, t)| t.holder == rank && t.state != TransferState::Storing);
-        let owed: Vec<(TransferId, PieceId, bool)> =
-            owed.map(|(&id, t)| (id, t.piece, t.state == TransferState::Coming)).collect();
-        for (transfer, piece, coming) in owed {
-            if coming {
-                self.release(piece);
-            }
+        let transfers = self.download.transfers.iter_mut();
+        let owed = transfers.filter(|(_, t)| t.holder == rank && t.state == TransferState::Coming);
+        let owed: Vec<(TransferId, Vec<PieceId>)> =
+            owed.map(|(&id, t)| (id, std::mem::take(&mut t.claimed))).collect();
+        for (transfer, claimed) in owed {
+            claimed.into_iter().for_each(|piece| self.release(piece));
             self.end_transfer(transfer);
         }
         let unanswered = self.download.requests.iter();

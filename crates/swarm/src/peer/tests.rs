@@ -154,7 +154,9 @@ impl Bench {
 
     fn take_receive(&mut self) -> Option<(TransferId, PieceId)> {
         self.take(|action| match action {
-            PeerAction::Receive { transfer, piece, .. } => Some((*transfer, *piece)),
+            PeerAction::Receive { transfer, pieces, .. } => {
+                Some((*transfer, PieceId(pieces.first)))
+            }
             _ => None,
         })
     }
@@ -189,7 +191,19 @@ impl Bench {
     /// A posted receive gets its piece, which is written.
     fn piece_comes(&mut self, transfer: TransferId) {
         self.event(PeerEvent::Received(transfer, PIECE as u32));
-        self.event(PeerEvent::Stored(transfer, Ok(Stored::Written)));
+        self.stored(transfer, Stored::Written);
+    }
+
+    /// All that was to be stored of a transfer was stored so.
+    fn stored(&mut self, transfer: TransferId, how: Stored) {
+        let expected = self.take(|action| match action {
+            PeerAction::Store { transfer: of, expected, .. } if *of == transfer => {
+                Some(expected.clone())
+            }
+            _ => None,
+        });
+        let pieces = expected.expect("it came").into_iter().map(|(piece, _)| (piece, Ok(how)));
+        self.event(PeerEvent::Stored(transfer, pieces.collect()));
     }
 
     /// Reads what is to be read, and gives what leaves: to whom, and which piece where it is not
@@ -199,7 +213,7 @@ impl Bench {
             PeerAction::Load { transfer, .. } => Some(*transfer),
             _ => None,
         }) {
-            self.event(PeerEvent::Loaded(transfer, true));
+            self.event(PeerEvent::Loaded(transfer, Ok(())));
         }
         let mut sent = Vec::new();
         while let Some(one) = self.take(|action| match action {
@@ -340,7 +354,7 @@ fn every_acknowledged_piece_is_answered_once_in_that_order() {
         .from(5, Between::Request { number: RequestNumber(1), pieces: span(8, 2), gained: vec![] });
     let mut loads = Vec::new();
     while let Some(load) = bench.take(|action| match action {
-        PeerAction::Load { transfer, piece } => Some((*transfer, *piece)),
+        PeerAction::Load { transfer, pieces } => Some((*transfer, PieceId(pieces.first))),
         _ => None,
     }) {
         loads.push(load);
@@ -348,7 +362,7 @@ fn every_acknowledged_piece_is_answered_once_in_that_order() {
     // They are read in any order, and one was withdrawn.
     bench.from(5, Between::Cancel(RequestNumber(0)));
     for &(transfer, _) in loads.iter().rev() {
-        bench.event(PeerEvent::Loaded(transfer, true));
+        bench.event(PeerEvent::Loaded(transfer, Ok(())));
     }
     let piece_of = |transfer| loads.iter().find(|load| load.0 == transfer).map(|load| load.1.0);
     let sent: Vec<_> = bench.sent().iter().map(|(_, sent)| sent.and_then(piece_of)).collect();
@@ -390,7 +404,7 @@ fn a_holder_whose_pieces_do_not_verify_is_given_up_after_three() {
     for _ in 0..3 {
         let (transfer, _) = bench.take_receive().unwrap();
         bench.event(PeerEvent::Received(transfer, PIECE as u32));
-        bench.event(PeerEvent::Stored(transfer, Ok(Stored::Corrupt)));
+        bench.stored(transfer, Stored::Corrupt);
     }
     let shunned = bench.take_said(|said| match said {
         ToTracker::Shun(rank) => Some(*rank),
@@ -415,7 +429,7 @@ fn a_call_to_settle_is_answered_when_what_was_under_way_is_written() {
     };
     bench.event(PeerEvent::Received(transfer, PIECE as u32));
     assert_eq!(bench.take_said(settled), None);
-    bench.event(PeerEvent::Stored(transfer, Ok(Stored::Written)));
+    bench.stored(transfer, Stored::Written);
     assert_eq!(bench.take_update().unwrap().pieces, span(0, 1), "and after the update");
     assert_eq!(bench.take_said(settled), Some(4));
 }

@@ -2,8 +2,8 @@
 //!
 //! A bounded number of askers is served at once, a piece to each in turn, so that the first pieces
 //! of a file spread before the last asker is served. What a request is acknowledged for follows in
-//! exactly that order, one PIECE each: its bytes, or nothing where it was withdrawn. Reads run
-//! ahead within a window of bytes.
+//! exactly that order, one PIECE for each piece or bundle: its bytes, or nothing where it was
+//! withdrawn. Reads run ahead within a window of bytes.
 
 use super::gossip::Gossip;
 use super::lane::{Lane, Slot, SlotState};
@@ -14,7 +14,7 @@ use super::window::Window;
 use super::{PeerAction, TransferId};
 use crate::message::{Ack, Between, Message, Nearness, RequestNumber};
 use crate::{Instant, Rank};
-use content::{Bitfield, Catalogue, PieceId, Span};
+use content::{Bitfield, Catalogue, Span};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,8 +129,13 @@ impl Upload {
         actions: &mut Vec<PeerAction>,
     ) {
         let limit = self.catalogue.piece_count();
-        let pieces = Span::all_checked(pieces, limit).flatten().take(MAX_BATCH).collect();
-        let waiting = Waiting { from, number, pieces };
+        let bundles = Span::all_checked(pieces, limit).flat_map(|run| self.catalogue.bundles(run));
+        let mut left = MAX_BATCH as u32;
+        let bundles = bundles.map_while(|bundle| {
+            left = left.checked_sub(bundle.count)?;
+            Some(bundle)
+        });
+        let waiting = Waiting { from, number, bundles: bundles.collect() };
         if self.closed || self.waiting.is_full_for(from) {
             return self.refuse(&waiting, actions);
         }
@@ -148,17 +153,17 @@ impl Upload {
     ) {
         if let Some(mut waiting) = self.waiting.take(|w| w.from == from && w.number == number) {
             // All of it is given back.
-            waiting.pieces.clear();
+            waiting.bundles.clear();
             self.acknowledge(&waiting, serving, actions);
         }
         self.withdraw_slots(|to, slot| to == from && slot.request == number, actions);
         self.advance(serving, actions);
     }
 
-    /// Which piece a read is about; none where nobody waits for it any more.
-    pub(super) fn piece_of(&self, transfer: TransferId) -> Option<PieceId> {
+    /// Which pieces a read is about; none where nobody waits for them any more.
+    pub(super) fn pieces_of(&self, transfer: TransferId) -> Option<Span> {
         let lane = self.lanes.get(&self.outgoing.to(transfer)?)?;
-        lane.slots.iter().find(|slot| slot.transfer == transfer).map(|slot| slot.piece)
+        lane.slots.iter().find(|slot| slot.transfer == transfer).map(|slot| slot.pieces)
     }
 
     /// A piece was read, or could not be.
@@ -216,7 +221,8 @@ impl Upload {
         serving: &Bitfield,
         actions: &mut Vec<PeerAction>,
     ) {
-        self.withdraw_slots(|_, slot| pieces.get(slot.piece.0), actions);
+        let any = |slot: &Slot| (slot.pieces.first..=slot.pieces.last()).any(|p| pieces.get(p));
+        self.withdraw_slots(|_, slot| any(slot), actions);
         self.advance(serving, actions);
     }
 
@@ -289,14 +295,14 @@ impl Upload {
         let prompt = self.lanes.iter().filter(|(to, _)| !self.outgoing.is_late(**to));
         let idle = prompt.flat_map(|(_, lane)| lane.idle());
         self.outgoing.prompt_bytes(self.window.bytes())
-            + idle.map(|piece| u64::from(self.catalogue.piece_size(piece))).sum::<u64>()
+            + idle.map(|pieces| self.catalogue.bundle_size(pieces)).sum::<u64>()
     }
 
-    /// Pieces that are to be sent to others than a rank.
+    /// Pieces and bundles that are to be sent to others than a rank.
     fn backlog_beside(&self, rank: Rank) -> u32 {
         let lanes = self.lanes.iter().filter(|(to, _)| **to != rank);
         let acked: usize = lanes.map(|(_, lane)| lane.slots.len()).sum();
-        (acked + self.waiting.pieces_beside(rank) + self.outgoing.sending_count()) as u32
+        (acked + self.waiting.bundles_beside(rank) + self.outgoing.sending_count()) as u32
     }
 
     /// Tells neighbours of gains.
@@ -311,11 +317,11 @@ impl Upload {
         }
     }
 
-    /// The pieces of a request, and those of them that were sent to another, which are given back:
+    /// The pieces of a bundle, and those of them that were sent to another, which are given back:
     /// the asker will find them there.
-    fn split_early(&self, waiting: &Waiting) -> (Vec<u32>, Vec<u32>) {
-        let pieces = waiting.pieces.iter().copied();
-        pieces.partition(|&piece| !self.gossip.is_early(waiting.from, piece))
+    fn split_early(&self, asker: Rank, bundle: Span) -> (Vec<u32>, Vec<u32>) {
+        let pieces = bundle.first..=bundle.last();
+        pieces.partition(|&piece| !self.gossip.is_early(asker, piece))
     }
 
     fn acknowledge(
@@ -324,22 +330,33 @@ impl Upload {
         serving: &Bitfield,
         actions: &mut Vec<PeerAction>,
     ) {
-        let (pieces, early) = self.split_early(waiting);
-        let (mut follows, refused): (Vec<u32>, Vec<u32>) =
-            pieces.into_iter().partition(|&piece| serving.get(piece));
+        let (mut follows, mut refused, mut early) = (Vec::new(), Vec::new(), Vec::new());
+        for &bundle in &waiting.bundles {
+            let (pieces, sent) = self.split_early(waiting.from, bundle);
+            let (own, others): (Vec<u32>, Vec<u32>) =
+                pieces.into_iter().partition(|&piece| serving.get(piece));
+            follows.extend(Span::join(own));
+            refused.extend(others);
+            early.extend(sent);
+        }
         follows.truncate(self.promised_soon(&follows));
         self.answer(waiting, follows, refused, &early, actions);
     }
 
     fn refuse(&mut self, waiting: &Waiting, actions: &mut Vec<PeerAction>) {
-        let (refused, early) = self.split_early(waiting);
+        let (mut refused, mut early) = (Vec::new(), Vec::new());
+        for &bundle in &waiting.bundles {
+            let (pieces, sent) = self.split_early(waiting.from, bundle);
+            refused.extend(pieces);
+            early.extend(sent);
+        }
         self.answer(waiting, Vec::new(), refused, &early, actions);
     }
 
     fn answer(
         &mut self,
         waiting: &Waiting,
-        follows: Vec<u32>,
+        follows: Vec<Span>,
         refused: Vec<u32>,
         early: &[u32],
         actions: &mut Vec<PeerAction>,
@@ -347,25 +364,20 @@ impl Upload {
         if !follows.is_empty() && !self.lanes.contains_key(&waiting.from) {
             self.turns.push_back(waiting.from);
         }
-        for &piece in &follows {
+        for &pieces in &follows {
             let transfer = TransferId(self.next_transfer);
             self.next_transfer += 2;
-            let slot = Slot {
-                request: waiting.number,
-                piece: PieceId(piece),
-                transfer,
-                state: SlotState::Idle,
-            };
+            let slot = Slot { request: waiting.number, pieces, transfer, state: SlotState::Idle };
             self.lanes.entry(waiting.from).or_default().slots.push_back(slot);
         }
         let sent = self.gossip.sent_news_for(waiting.from, early);
-        for &piece in &follows {
+        for piece in follows.iter().flat_map(|pieces| pieces.first..=pieces.last()) {
             self.gossip.goes(waiting.from, piece);
         }
         let backlog = self.backlog_beside(waiting.from);
         let ack = Ack {
             request: waiting.number,
-            follows: Span::join(follows),
+            follows: self.catalogue.join_bundles(follows),
             refused: Span::join(refused),
             gained: self.gossip.news_for(waiting.from),
             sent,
@@ -377,23 +389,23 @@ impl Upload {
         });
     }
 
-    /// How many of these pieces follow soon enough under this rank's cap; one always. The others
+    /// How many of these follow soon enough under this rank's cap; one always. The others
     /// are given back: whoever asked may have them sooner elsewhere.
-    fn promised_soon(&self, pieces: &[u32]) -> usize {
+    fn promised_soon(&self, bundles: &[Span]) -> usize {
         if !self.pace.is_limited() {
-            return pieces.len();
+            return bundles.len();
         }
-        let size = |piece: PieceId| u64::from(self.catalogue.piece_size(piece));
+        let size = |pieces: Span| self.catalogue.bundle_size(pieces);
         let idle = self.lanes.values().flat_map(Lane::idle).map(size);
         let mut room = self.pace.promises(idle.sum());
-        let fits = |piece: &&u32| match room.checked_sub(size(PieceId(**piece))) {
+        let fits = |pieces: &&Span| match room.checked_sub(size(**pieces)) {
             Some(rest) => {
                 room = rest;
                 true
             }
             None => false,
         };
-        pieces.iter().take_while(fits).count().max(1)
+        bundles.iter().take_while(fits).count().max(1)
     }
 
     /// Begins to read the next piece, a lane in turn; says whether it did.
@@ -406,7 +418,7 @@ impl Upload {
             else {
                 continue;
             };
-            let bytes = u64::from(self.catalogue.piece_size(slot.piece));
+            let bytes = self.catalogue.bundle_size(slot.pieces);
             // One asker may not fill the window: it may be hung.
             let for_it = self.outgoing.bytes_for(rank);
             let lane_full = for_it > 0 && for_it + bytes > self.window.bytes() / 2;
@@ -423,7 +435,7 @@ impl Upload {
             self.pace.spend(bytes);
             slot.state = SlotState::Loading;
             self.outgoing.load(slot.transfer, rank, bytes);
-            actions.push(PeerAction::Load { transfer: slot.transfer, piece: slot.piece });
+            actions.push(PeerAction::Load { transfer: slot.transfer, pieces: slot.pieces });
             return true;
         }
         false

@@ -136,6 +136,10 @@ fn draw_files(dice: &mut Dice, small: bool) -> Vec<Entry> {
         files.push(file("c", 2));
     }
     if dice.one_in(3) {
+        // They travel together, sixteen at a time.
+        files.extend((0..dice.below(50)).map(|at| file(&format!("s/{at:02}"), 1)));
+    }
+    if dice.one_in(3) {
         files.push(directory("d"));
     }
     files

@@ -10,7 +10,8 @@
 //! surveyed ENTRY nothing|complete|linked|candidate|denied|partial PIECES
 //! salvaged PIECE reused|copied|absent
 //! received PIECE from RANK [BYTES]  stored PIECE from RANK written|corrupt|full
-//! loaded PIECE [unreadable]         sent PIECE to RANK
+//!                                   stored PIECE from RANK corrupt PIECE: of a bundle, that alone
+//! loaded PIECE [unreadable [PIECE]] sent PIECE to RANK; a bundle goes by its first piece
 //! finished ENTRY                    sealed, closed
 //! lost RANK                         the transport knows
 //! reign RANK                        another rank tracks
@@ -19,7 +20,7 @@
 //! ```
 
 use super::words::{PIECE, catalogue, layer, number, runs, sent, set, spans, value};
-use content::{Catalogue, EntryIndex, PieceId, PieceLayer};
+use content::{Catalogue, EntryIndex, PieceId, PieceLayer, Span};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use swarm::message::{Ack, Between, Envelope, Epoch, FromTracker, HolderPieces, Message};
@@ -38,6 +39,9 @@ pub struct PeerBench {
     /// Transfers by what the story calls them: the piece and the other rank.
     transfers: BTreeMap<(u32, u32), TransferId>,
     pieces: BTreeMap<TransferId, (u32, u32)>,
+    /// How many pieces travel as one, and which of them are to be written.
+    counts: BTreeMap<TransferId, u32>,
+    to_store: BTreeMap<TransferId, Vec<PieceId>>,
 }
 
 impl PeerBench {
@@ -63,6 +67,8 @@ impl PeerBench {
             catalogue: catalogue(value(rest, "files", &KEYS).unwrap_or("")),
             transfers: BTreeMap::new(),
             pieces: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            to_store: BTreeMap::new(),
         }
     }
 
@@ -174,14 +180,24 @@ impl PeerBench {
         let rank: u32 = if word == "loaded" { u32::MAX } else { number(words.nth(1)?) };
         let transfer = *self.transfers.get(&(piece, rank))?;
         let how = words.next();
+        let which = words.next().map(|piece| PieceId(number(piece)));
+        let bundle = Span { first: piece, count: self.counts[&transfer] };
         Some(match (word, how) {
-            ("received", how) => PeerEvent::Received(transfer, how.map_or(PIECE as u32, number)),
-            ("stored", Some("written")) => PeerEvent::Stored(transfer, Ok(Stored::Written)),
-            ("stored", Some("corrupt")) => PeerEvent::Stored(transfer, Ok(Stored::Corrupt)),
-            ("stored", Some("full")) => {
-                PeerEvent::Stored(transfer, Err(Fault::Disk("the disk is full".into())))
+            ("received", how) => {
+                let len = self.catalogue.bundle_size(bundle) as u32;
+                PeerEvent::Received(transfer, how.map_or(len, number))
             }
-            ("loaded", how) => PeerEvent::Loaded(transfer, how.is_none()),
+            ("stored", Some(how)) => {
+                let result = |piece| match how {
+                    "corrupt" if which.is_none_or(|which| which == piece) => Ok(Stored::Corrupt),
+                    "full" => Err(Fault::Disk("the disk is full".into())),
+                    _ => Ok(Stored::Written),
+                };
+                let pieces = self.to_store.get(&transfer)?.iter();
+                PeerEvent::Stored(transfer, pieces.map(|&p| (p, result(p))).collect())
+            }
+            ("loaded", None) => PeerEvent::Loaded(transfer, Ok(())),
+            ("loaded", _) => PeerEvent::Loaded(transfer, Err(which.unwrap_or(PieceId(piece)))),
             ("sent", _) => PeerEvent::Sent(transfer),
             _ => return None,
         })
@@ -250,23 +266,39 @@ impl PeerBench {
             PeerAction::Survey(entry) => format!("survey file {}", entry.0),
             PeerAction::Salvage(piece, _) => format!("look here for piece {}", piece.0),
             PeerAction::Record(entry, _) => format!("record hashes of file {}", entry.0),
-            PeerAction::Receive { from, transfer, piece } => {
-                self.name(transfer, piece, from);
-                format!("await piece {} from {from}", piece.0)
+            PeerAction::Receive { from, transfer, pieces } => {
+                self.counts.insert(transfer, pieces.count);
+                self.name(transfer, PieceId(pieces.first), from);
+                format!("await {} from {from}", called(pieces))
             }
-            PeerAction::Store { piece, .. } => format!("verify and write piece {}", piece.0),
+            PeerAction::Store { transfer, pieces, expected } => {
+                let to_store: Vec<PieceId> = expected.into_iter().map(|(piece, _)| piece).collect();
+                let numbers = Span::join(to_store.iter().map(|piece| piece.0));
+                let some = match numbers[..] {
+                    [all] if all == pieces => String::new(),
+                    _ => format!(" of {}", called(pieces)),
+                };
+                let what = match numbers[..] {
+                    [one] => called(one),
+                    _ => format!("pieces {}", runs(numbers)),
+                };
+                self.to_store.insert(transfer, to_store);
+                format!("verify and write {what}{some}")
+            }
             PeerAction::Discard { transfer } => {
                 format!("drop piece {}", pieces(self, transfer).0)
             }
-            PeerAction::Load { transfer, piece } => {
+            PeerAction::Load { transfer, pieces } => {
                 // For whom it is read shows when it is sent.
-                self.name(transfer, piece, Rank(u32::MAX));
-                format!("read piece {}", piece.0)
+                self.counts.insert(transfer, pieces.count);
+                self.name(transfer, PieceId(pieces.first), Rank(u32::MAX));
+                format!("read {}", called(pieces))
             }
             PeerAction::SendPiece { to, transfer } => {
-                let (piece, _) = pieces(self, transfer);
-                self.name(transfer, PieceId(piece), to);
-                format!("PIECE to {to}: piece {piece}")
+                let (first, _) = pieces(self, transfer);
+                self.name(transfer, PieceId(first), to);
+                let bundle = Span { first, count: self.counts[&transfer] };
+                format!("PIECE to {to}: {}", called(bundle))
             }
             PeerAction::Withdraw { to, .. } => format!("PIECE to {to}: nothing (withdrawn)"),
             PeerAction::Finish(entry) => format!("give file {} its name", entry.0),
@@ -340,4 +372,12 @@ fn answer(text: &str) -> Option<FromTracker> {
         }
     }
     Some(FromTracker::Holders { question, holders, gone, last: true })
+}
+
+/// What a story calls a piece or a bundle.
+fn called(pieces: Span) -> String {
+    match pieces.count {
+        1 => format!("piece {}", pieces.first),
+        _ => format!("pieces {}", runs([pieces])),
+    }
 }

@@ -17,7 +17,7 @@ pub use node::Node;
 #[allow(unused_imports)]
 pub use orders::{Orders, file, version};
 
-use content::{Bitfield, PieceId};
+use content::{Bitfield, PieceId, Span};
 use orders::Layers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -94,7 +94,7 @@ enum Event {
 
 /// A piece on its way, whether it is good, and its sender's name for it; none where it was
 /// withdrawn.
-type PieceOnItsWay = Option<(PieceId, bool, TransferId)>;
+type PieceOnItsWay = Option<(Span, bool, TransferId)>;
 
 /// More than any job of these tests needs.
 const MAX_EVENTS: u64 = 5_000_000;
@@ -405,10 +405,10 @@ impl World {
         let piece = self.pieces.get_mut(&(from, to)).and_then(VecDeque::pop_front);
         let len = match piece.expect("one piece an event") {
             None => 0,
-            Some((piece, good, sent)) => {
-                assert_eq!(piece, awaited, "pieces come in order of the acknowledgements");
+            Some((pieces, good, sent)) => {
+                assert_eq!(pieces, awaited, "pieces come in order of the acknowledgements");
                 node.came.insert(transfer, good);
-                let len = node.catalogue().piece_size(piece);
+                let len = node.catalogue().bundle_size(pieces) as u32;
                 if self.settings.rendezvous {
                     self.later(Event::Peer(from, PeerEvent::Sent(sent)));
                 }

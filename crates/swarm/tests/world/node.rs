@@ -3,7 +3,7 @@
 
 use super::orders::{Orders, Refuses, Standing, is_zeros};
 use super::{Event, World};
-use content::{Bitfield, Catalogue, EntryIndex, Name, PieceId, VerifiedLayer};
+use content::{Bitfield, Catalogue, EntryIndex, Name, PieceId, Span, VerifiedLayer};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use swarm::message::Envelope;
@@ -38,11 +38,11 @@ pub struct Node {
     pub tracker: Option<Tracker>,
     pub disk: Disk,
     /// Receives posted for each rank, in order.
-    pub receives: BTreeMap<Rank, VecDeque<(TransferId, PieceId)>>,
+    pub receives: BTreeMap<Rank, VecDeque<(TransferId, Span)>>,
     /// Pieces that came and were neither stored nor discarded, and whether they are good.
     pub came: BTreeMap<TransferId, bool>,
     /// Pieces that were read and neither sent nor discarded.
-    pub loads: BTreeMap<TransferId, PieceId>,
+    pub loads: BTreeMap<TransferId, Span>,
     pub alive: bool,
     /// Whether it ever slept.
     pub slept: bool,
@@ -158,12 +158,21 @@ impl Node {
         Ok(if stands { Salvaged::Reused } else { Salvaged::Copied })
     }
 
-    fn store(&mut self, transfer: TransferId, piece: PieceId) -> Result<Stored, Fault> {
-        if !self.came.remove(&transfer).expect("received before it is stored") {
-            return Ok(Stored::Corrupt);
-        }
-        self.write(piece)?;
-        Ok(Stored::Written)
+    /// Stores pieces of what came; where that is bad, its first piece does not verify.
+    fn store(
+        &mut self,
+        transfer: TransferId,
+        pieces: impl Iterator<Item = PieceId>,
+    ) -> Vec<(PieceId, Result<Stored, Fault>)> {
+        let mut good = self.came.remove(&transfer).expect("received before it is stored");
+        let mut store = |piece| {
+            if !std::mem::replace(&mut good, true) {
+                return Ok(Stored::Corrupt);
+            }
+            self.write(piece)?;
+            Ok(Stored::Written)
+        };
+        pieces.map(|piece| (piece, store(piece))).collect()
     }
 
     fn write(&mut self, piece: PieceId) -> Result<(), Fault> {
@@ -176,12 +185,16 @@ impl Node {
         Ok(())
     }
 
-    fn load(&mut self, transfer: TransferId, piece: PieceId) -> bool {
-        assert!(!is_zeros_in(&self.catalogue(), piece), "somebody asks for zeros");
-        let held = self.disk.written.contains(&piece);
-        self.loads.insert(transfer, piece);
+    fn load(&mut self, transfer: TransferId, pieces: Span) -> Result<(), PieceId> {
+        self.loads.insert(transfer, pieces);
         self.disk.reads += 1;
-        (held || self.offers(piece) || self.has_unsurveyed(piece)) && self.is_readable()
+        let mut pieces = (pieces.first..=pieces.last()).map(PieceId);
+        let can_read = |piece| {
+            assert!(!is_zeros_in(&self.catalogue(), piece), "somebody asks for zeros");
+            let held = self.disk.written.contains(&piece);
+            (held || self.offers(piece) || self.has_unsurveyed(piece)) && self.is_readable()
+        };
+        pieces.find(|&piece| !can_read(piece)).map_or(Ok(()), Err)
     }
 
     /// Whether a piece lies in a part of an earlier run, which is offered before it is surveyed.
@@ -237,8 +250,8 @@ impl World {
                 node.disk.catalogue = Some(catalogue);
                 node.disk.assigned = wanted;
             }
-            PeerAction::Receive { from, transfer, piece } => {
-                node.receives.entry(from).or_default().push_back((transfer, piece));
+            PeerAction::Receive { from, transfer, pieces } => {
+                node.receives.entry(from).or_default().push_back((transfer, pieces));
             }
             PeerAction::SendPiece { to, transfer } => self.send_piece(rank, to, transfer),
             PeerAction::Withdraw { to, .. } => {
@@ -278,9 +291,9 @@ impl World {
 
     fn send_piece(&mut self, rank: Rank, to: Rank, transfer: TransferId) {
         let node = &mut self.nodes[rank.index()];
-        let piece = node.loads.remove(&transfer).expect("loaded before it is sent");
+        let pieces = node.loads.remove(&transfer).expect("loaded before it is sent");
         let good = !node.orders.corrupts;
-        self.pieces.entry((rank, to)).or_default().push_back(Some((piece, good, transfer)));
+        self.pieces.entry((rank, to)).or_default().push_back(Some((pieces, good, transfer)));
         self.later(Event::Arrive { from: rank, to, channel: Channel::Piece });
         if !self.settings.rendezvous {
             self.later(Event::Peer(rank, PeerEvent::Sent(transfer)));
@@ -297,11 +310,12 @@ fn is_zeros_in(catalogue: &Catalogue, piece: PieceId) -> bool {
 fn disk_action(node: &mut Node, action: PeerAction) -> Option<PeerEvent> {
     Some(match action {
         PeerAction::Salvage(piece, _) => PeerEvent::Salvaged(piece, node.salvage(piece)),
-        PeerAction::Store { transfer, piece, .. } => {
-            PeerEvent::Stored(transfer, node.store(transfer, piece))
+        PeerAction::Store { transfer, expected, .. } => {
+            let pieces = expected.into_iter().map(|(piece, _)| piece);
+            PeerEvent::Stored(transfer, node.store(transfer, pieces))
         }
-        PeerAction::Load { transfer, piece } => {
-            PeerEvent::Loaded(transfer, node.load(transfer, piece))
+        PeerAction::Load { transfer, pieces } => {
+            PeerEvent::Loaded(transfer, node.load(transfer, pieces))
         }
         PeerAction::Finish(entry) => PeerEvent::Finished(entry, node.finish(entry)),
         PeerAction::Seal => {
