@@ -38,6 +38,7 @@ pub struct Args {
 pub enum Subcommand {
     /// Every rank offers what it shares and fetches what it wants
     #[command(after_long_help = concat!(
+        include_str!("help/kept.txt"), "\n",
         include_str!("help/placeholders.txt"), "\n",
         include_str!("help/plan.txt"), "\n",
         include_str!("help/status.txt")
@@ -45,6 +46,7 @@ pub enum Subcommand {
     Run(Box<RunArgs>),
     /// Make DEST_DIR/<name of SRC> (file or tree) on every rank
     #[command(after_long_help = concat!(
+        include_str!("help/kept.txt"), "\n",
         include_str!("help/placeholders.txt"), "\n",
         include_str!("help/status.txt")
     ))]

@@ -1,9 +1,10 @@
 //! Trees as they are: hard links, equal contents, what changed since the last time.
 
-use e2e::{Cluster, MIB, assert_same_file, no_leftovers};
+use e2e::{Cluster, MIB, assert_same_file, no_leftovers, skip};
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 const RUN: [&str; 5] = ["run", "--share", "rank{rank}/share", "--into", "rank{rank}/into"];
 
@@ -60,6 +61,38 @@ fn a_copy_of_its_own_becomes_a_link_once_the_source_has_one() {
     let report = cluster.launch(3, RUN).run().complete();
     assert_eq!(inode(&a), inode(&b));
     assert_eq!(report.bytes_received(), 0);
+}
+
+#[test]
+fn a_link_that_cannot_be_made_is_a_file_and_the_user_is_told_once_in_the_end() {
+    /// No link to an immutable file can be made, not by root either.
+    struct Immutable(std::path::PathBuf);
+    impl Drop for Immutable {
+        fn drop(&mut self) {
+            let _ = Command::new("chattr").arg("-i").arg(&self.0).status();
+        }
+    }
+    let cluster = Cluster::new();
+    let first = cluster.file("rank1/share/first", 1, 300_000);
+    for name in ["link1", "link2", "link3", "link4"] {
+        fs::hard_link(&first, cluster.path("rank1/share").join(name)).unwrap();
+    }
+    let want = [&RUN[..], &["--want", "first"]].concat();
+    cluster.launch(3, want).run().complete();
+    let immutable = Immutable(cluster.destination(2).join("first"));
+    let made = Command::new("chattr").arg("+i").arg(&immutable.0).stderr(Stdio::null()).status();
+    if !made.is_ok_and(|status| status.success()) {
+        return skip("chattr +i needs root, and a file system that knows it");
+    }
+    let finished = cluster.launch(3, RUN).run();
+    let report = finished.complete();
+    assert_eq!(report.bytes_received(), 0, "the content is here");
+    drop(immutable);
+    let names = ["first", "link1", "link2", "link3", "link4"].map(|name| (name, &first));
+    finished.complete_at(&cluster, &[2], &names);
+    assert_eq!(cluster.destination(2).join("first").metadata().unwrap().nlink(), 1);
+    let said = "hard links are files of their own here";
+    assert_eq!(finished.stderr.matches(said).count(), 1, "{finished}");
 }
 
 #[test]

@@ -72,6 +72,8 @@ struct Node<'a> {
     /// Whether a rank was lost before the end.
     lost: bool,
     closing: Closing,
+    /// What the user is to know in the end of what could not be kept as it was.
+    unkept: Vec<String>,
     advice: Advice,
     next_tick: Instant,
     next_progress: Instant,
@@ -109,6 +111,7 @@ impl<'a> Node<'a> {
             sending: BTreeSet::new(),
             ended: None,
             lost: false,
+            unkept: Vec::new(),
             closing: if is_peer { Closing::Open } else { Closing::Closed },
             advice: Advice::default(),
             next_tick: Instant::ZERO,

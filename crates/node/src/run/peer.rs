@@ -51,14 +51,12 @@ impl Node<'_> {
             Prepared::Hello(hello) => PeerEvent::Hello(hello),
             Prepared::Trouble(sentence) => PeerEvent::Trouble(sentence),
             Prepared::Abandoned => {
-                self.closing = Closing::Closed;
+                self.closed();
                 PeerEvent::Closed
             }
             Prepared::Offered(mut inventory) => {
                 tracing::info!(entries = inventory.offered.len(), "what is shared here is known");
-                for notice in inventory.notices.drain(..) {
-                    self.observer.notice(&notice);
-                }
+                self.unkept = std::mem::take(&mut inventory.notices);
                 let offered = std::mem::take(&mut inventory.offered);
                 self.inventory = Some(inventory);
                 PeerEvent::Offered(offered)
@@ -80,8 +78,8 @@ impl Node<'_> {
                     self.peer_event(event);
                 }
                 disk::Outcome::Closed(removed, notices) => {
-                    notices.into_iter().for_each(|notice| self.observer.notice(&notice));
-                    self.closing = Closing::Closed;
+                    self.unkept.extend(notices);
+                    self.closed();
                     if removed > 0 {
                         self.peer_event(PeerEvent::ExtraRemoved(removed));
                     }
@@ -91,6 +89,14 @@ impl Node<'_> {
             }
         }
         any
+    }
+
+    /// All disk work is over: says what could not be kept as it was.
+    fn closed(&mut self) {
+        self.closing = Closing::Closed;
+        for notice in std::mem::take(&mut self.unkept) {
+            self.observer.notice(&notice);
+        }
     }
 
     pub(super) fn peer_event(&mut self, event: PeerEvent) {

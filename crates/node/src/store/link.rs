@@ -10,42 +10,6 @@ use content::{Entry, EntryIndex, Name, Tie};
 use rustix::fs::{AtFlags, FileType, Stat};
 use std::os::fd::AsFd;
 
-/// Hard links that could not be made and became files of their own: how many, and the first names.
-#[derive(Debug, Default)]
-pub(super) struct Unlinked {
-    count: usize,
-    first: Vec<Name>,
-}
-
-impl Unlinked {
-    /// A sentence names at most so many.
-    const MAX_NAMED: usize = 3;
-
-    fn add(&mut self, name: &Name) {
-        self.count += 1;
-        if self.first.len() < Self::MAX_NAMED {
-            self.first.push(name.clone());
-        }
-    }
-
-    /// A sentence for the user, where there is anything to say.
-    pub(super) fn sentence(&self) -> Option<String> {
-        let named: Vec<String> = self.first.iter().map(|name| format!("'{name}'")).collect();
-        let more = match self.count - named.len() {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let what = match self.count {
-            1 => "hard link is a file of its own",
-            _ => "hard links are files of their own",
-        };
-        let (count, named) = (self.count, named.join(", "));
-        (count > 0).then(|| {
-            format!("{count} {what} here, for they could not be made as links: {named}{more}")
-        })
-    }
-}
-
 impl Store {
     /// Makes a wanted hard link, where the file that it is another name of is complete here; finds
     /// it where it is made already. `None`: it must become a file of its own.
@@ -88,7 +52,7 @@ impl Store {
         // Somebody may have put something else there: it is not what was verified.
         if !made || !is_same(shoal, temporary.as_bytes(), stamp) {
             let _ = remove();
-            lock(&self.unlinked).add(&entry.name);
+            lock(&self.unlinked).add(|| entry.name.to_string());
             return Ok(false);
         }
         let installed = destination.root.install(shoal, &temporary, &entry.name);

@@ -26,6 +26,7 @@ mod sparse;
 mod stamp;
 mod state;
 mod survey;
+mod tally;
 mod tree;
 mod walk;
 mod whole;
@@ -47,7 +48,6 @@ use content::{
     Bitfield, Catalogue, Entry, EntryIndex, FileContent, HashRange, Name, PieceId, Twins,
 };
 use files::{Files, Key};
-use link::Unlinked;
 use partial::{Part, PartName};
 use rustix::fs::OFlags;
 use sparse::SparseWriter;
@@ -58,6 +58,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tally::Tally;
 
 /// Everything that a rank holds and writes in one job. Many threads may use it at once, no two of
 /// them for the same piece, and no two to survey or finish the same entry.
@@ -71,7 +72,7 @@ pub struct Store {
     /// What is made from what.
     twins: Twins,
     /// Hard links that became files of their own.
-    unlinked: Mutex<Unlinked>,
+    unlinked: Mutex<Tally>,
     destination: Option<Destination>,
     /// The destination of a store that only looks.
     look: Option<Look>,
@@ -366,7 +367,10 @@ impl Store {
 
     /// What the user should know in the end of what could not be kept as it was, in full sentences.
     pub fn unkept(&self) -> Option<String> {
-        lock(&self.unlinked).sentence()
+        lock(&self.unlinked).sentence(
+            "hard link is a file of its own here, for it could not be made as a link",
+            "hard links are files of their own here, for they could not be made as links",
+        )
     }
 
     /// The job was refused after START, before anything was written: leaves no trace of it.

@@ -23,7 +23,7 @@ use crate::Share;
 pub struct Shared {
     /// The entries in order of their names; no name twice.
     pub entries: Vec<SharedEntry>,
-    /// What the user should know, in full sentences.
+    /// What the user should know in the end of what cannot be kept as it is, in full sentences.
     pub notices: Vec<String>,
 }
 

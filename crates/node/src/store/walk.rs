@@ -4,6 +4,7 @@
 use super::error::show;
 use super::share::ShareError;
 use super::stamp::Stamp;
+use super::tally::Tally;
 use crate::{Naming, Share};
 use content::{Metadata, Name};
 use std::collections::BTreeMap;
@@ -41,11 +42,12 @@ pub(super) enum FoundKind {
 pub(super) fn walk(shares: &[Share], except: Option<&Path>) -> Result<Walked, ShareError> {
     let except =
         except.and_then(|path| path.metadata().ok()).map(|found| (found.dev(), found.ino()));
-    let mut walk = Walk { except, ..Walk::default() };
+    let user = rustix::process::geteuid().as_raw();
+    let mut walk = Walk { except, user, ..Walk::default() };
     for share in shares {
         walk.share(share)?;
     }
-    let notices = walk.notice().into_iter().collect();
+    let notices = walk.notices().collect();
     Ok(Walked { found: walk.found, notices })
 }
 
@@ -64,16 +66,16 @@ pub(super) fn without_slashes(path: &Path) -> &Path {
 #[derive(Default)]
 struct Walk {
     found: BTreeMap<Name, Found>,
-    special_count: usize,
-    first_special: Vec<PathBuf>,
+    /// What is no file, directory or link.
+    special: Tally,
+    /// What belongs to others than this rank's user.
+    foreign: Tally,
+    user: u32,
     /// Device and inode of a directory that is passed over.
     except: Option<(u64, u64)>,
 }
 
 impl Walk {
-    /// A notice names at most so many of the files that it counts.
-    const MAX_NAMED: usize = 3;
-
     fn share(&mut self, share: &Share) -> Result<(), ShareError> {
         let path = without_slashes(&share.path);
         let metadata = path.metadata().map_err(|source| {
@@ -140,12 +142,12 @@ impl Walk {
             let target = fs::read_link(&path).map_err(|source| unreadable(&path, source))?;
             FoundKind::Symlink(target.into_os_string().into_vec())
         } else {
-            self.special_count += 1;
-            if self.first_special.len() < Self::MAX_NAMED {
-                self.first_special.push(path);
-            }
+            self.special.add(|| show(&path).to_string());
             return Ok(());
         };
+        if metadata.uid() != self.user {
+            self.foreign.add(|| show(&path).to_string());
+        }
         let name =
             Name::new(name).map_err(|source| ShareError::BadName { path: path.clone(), source })?;
         let (stamp, kept) = (Stamp::of(metadata), kept(metadata));
@@ -167,21 +169,16 @@ impl Walk {
         Ok(())
     }
 
-    fn notice(&self) -> Option<String> {
-        let named: Vec<String> =
-            self.first_special.iter().map(|path| format!("'{}'", show(path))).collect();
-        let more = match self.special_count - named.len() {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let noun = if self.special_count == 1 { "file is" } else { "files are" };
-        (self.special_count > 0).then(|| {
-            format!(
-                "{} special {noun} not shared (sockets, pipes, devices): {}{more}",
-                self.special_count,
-                named.join(", "),
-            )
-        })
+    fn notices(&self) -> impl Iterator<Item = String> {
+        let special = self.special.sentence(
+            "special file is not shared (sockets, pipes, devices)",
+            "special files are not shared (sockets, pipes, devices)",
+        );
+        let foreign = self.foreign.sentence(
+            "name shared here belongs to another user; owners are not kept",
+            "names shared here belong to other users; owners are not kept",
+        );
+        special.into_iter().chain(foreign)
     }
 }
 

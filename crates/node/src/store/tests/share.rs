@@ -133,6 +133,22 @@ fn what_is_no_file_directory_or_link_is_counted_in_one_notice() {
 }
 
 #[test]
+fn what_belongs_to_others_is_counted_for_its_owner_is_not_kept() {
+    let home = tempfile::tempdir().unwrap();
+    for number in 0..5 {
+        let path = home.path().join(format!("file{number}"));
+        fs::write(&path, "x").unwrap();
+        if number > 0 && std::os::unix::fs::chown(&path, Some(12_345), None).is_err() {
+            return println!("SKIPPED: only root may give files away");
+        }
+    }
+    let notices = share_inside(home.path()).notices;
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert!(notices[0].starts_with("4 names shared here belong to other users"), "{notices:?}");
+    assert!(notices[0].ends_with("and 1 more"), "{notices:?}");
+}
+
+#[test]
 fn two_shares_may_have_directories_in_common_but_no_other_names() {
     let home = tempfile::tempdir().unwrap();
     let make = |side: &str, file: &str| {
