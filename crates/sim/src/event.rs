@@ -9,7 +9,7 @@ use swarm::peer::{PeerEvent, TransferId};
 #[derive(Debug)]
 pub(crate) enum Happening {
     /// A message is there.
-    Message(Box<Letter>),
+    Message { to: u32, letter: Box<Letter> },
     /// The first byte of a piece is at a port, or its last at its end.
     Flight(Box<Flight>),
     /// What came was verified, and perhaps written.
@@ -34,7 +34,6 @@ pub(crate) enum Happening {
 #[derive(Debug)]
 pub(crate) struct Letter {
     pub(crate) from: u32,
-    pub(crate) to: u32,
     pub(crate) envelope: Envelope,
 }
 
@@ -43,7 +42,7 @@ impl Happening {
     pub(crate) fn digest(&self) -> [u64; 3] {
         let pair = |from: u32, to: u32| u64::from(from) << 32 | u64::from(to);
         match self {
-            Self::Message(letter) => [1, pair(letter.from, letter.to), letter.digest()],
+            Self::Message { to, letter } => [1, pair(letter.from, *to), letter.digest()],
             Self::Flight(flight) => [2, pair(flight.from, flight.to), flight.transfer.0],
             Self::Verified { rank, transfer, pieces, good } => {
                 let first = pieces.first().map_or(0, |piece| piece.0);

@@ -54,7 +54,7 @@ impl Figures {
         let started = world.started.unwrap_or(world.now);
         let rounds = |at: u64| (at - started) as f64 / scenario.round_us as f64;
         let ranked = || world.nodes.iter().enumerate().skip(1);
-        let ends = || ranked().filter_map(|(rank, node)| Some((node.completed?, rank)));
+        let ends = || ranked().filter_map(|(rank, node)| Some((node.desk.completed?, rank)));
         let last = ends().max_by_key(|&(at, rank)| (at, std::cmp::Reverse(rank)));
         let harmful = |kind| {
             !matches!(kind, FaultKind::Corrupt(_) | FaultKind::Lose | FaultKind::LoseFile(_))
@@ -68,11 +68,11 @@ impl Figures {
         let median = all.get(all.len() / 2);
         let last_sound = ends().filter(|&(_, rank)| sound(rank)).map(|(at, _)| at).max();
         let seeders = ranked().take(scenario.seeders as usize);
-        let from_seeders: u64 = seeders.map(|(_, node)| node.pieces_sent).sum();
+        let from_seeders: u64 = seeders.map(|(_, node)| node.desk.pieces_sent).sum();
         let pieces = f64::from(scenario.pieces);
         let bound = scenario.bound();
         let makespan = last.map_or(0.0, |(at, _)| rounds(at));
-        let whole = ranked().filter(|(_, node)| node.disk.is_complete()).count() as u32;
+        let whole = ranked().filter(|(_, node)| node.desk.disk.is_complete()).count() as u32;
         Self {
             makespan,
             bound,

@@ -70,22 +70,26 @@ impl World<'_> {
         }
         self.tracker_messages += u64::from(!matches!(envelope.message, Message::Between(_)));
         let mut at = self.now + self.network.message_time(from, to);
-        let late = self.nodes[from as usize].late.max(self.nodes[to as usize].late);
-        if late > 0 || !self.last_letter.is_empty() {
-            let channel = envelope.message.channel() as u8;
-            let last = self.last_letter.entry((from, to, channel)).or_default();
-            at = (at + self.random.below(late + 1)).max(*last);
-            *last = at;
+        if self.is_any_late {
+            let late = |rank: u32| self.nodes[rank as usize].desk.late;
+            let late = late(from).max(late(to));
+            if late > 0 || !self.last_letter.is_empty() {
+                let channel = envelope.message.channel() as u8;
+                let last = self.last_letter.entry((from, to, channel)).or_default();
+                at = (at + self.random.below(late + 1)).max(*last);
+                *last = at;
+            }
         }
         self.queue(to);
-        self.future.plan(at, Happening::Message(Box::new(Letter { from, to, envelope })));
+        self.future
+            .plan(at, Happening::Message { to, letter: Box::new(Letter { from, envelope }) });
     }
 
     /// One more message waits for a rank.
     fn queue(&mut self, to: u32) {
         let node = &mut self.nodes[to as usize];
         node.letters += 1;
-        let letters = node.letters;
+        let letters = u64::from(node.letters);
         // Who tracked has all that was said to it to read when it wakes.
         let tracks = node.tracker.is_some() || to == 0;
         if !tracks && node.life == Life::Live {
@@ -97,11 +101,10 @@ impl World<'_> {
         }
     }
 
-    pub(crate) fn letter_arrives(&mut self, letter: Letter) {
-        self.nodes[letter.to as usize].letters -= 1;
-        let from = Rank(letter.from);
-        self.depose(letter.to, &letter.envelope);
-        let Letter { to, envelope, .. } = letter;
+    pub(crate) fn letter_arrives(&mut self, to: u32, Letter { from, envelope }: Letter) {
+        self.nodes[to as usize].letters -= 1;
+        let from = Rank(from);
+        self.depose(to, &envelope);
         match envelope.message {
             Message::ToTracker(message) if self.tracks(to) => {
                 self.tracker_event(to, TrackerEvent::Message { from, message });
@@ -142,7 +145,7 @@ impl World<'_> {
     fn expect_tick(&mut self, rank: u32) {
         let node = &mut self.nodes[rank as usize];
         node.last_event = self.now;
-        node.tick.gap = TICK;
+        node.tick.gap = TICK as u32;
         if node.tick.number == 0 || node.tick.at > self.now + TICK {
             self.plan_tick(rank, self.now + TICK);
         }
@@ -167,8 +170,8 @@ impl World<'_> {
             return self.plan_tick(rank, quiet);
         }
         node.tick.last = self.now;
-        let gap = node.tick.gap;
-        node.tick.gap = (gap * 2).min(LONGEST_TICK);
+        let gap = Micros::from(node.tick.gap);
+        node.tick.gap = (gap * 2).min(LONGEST_TICK) as u32;
         self.plan_tick(rank, self.now + gap);
         self.peer_event(rank, PeerEvent::Tick);
     }
@@ -184,26 +187,26 @@ impl World<'_> {
             PeerAction::Load { transfer, pieces } => self.load(rank, transfer, pieces),
             PeerAction::SendPiece { to, transfer } => {
                 let node = &mut self.nodes[rank as usize];
-                let pieces = node.loads.remove(&transfer).expect("it is read before it goes");
-                let good = self.random.below(100) >= node.corrupt_percent;
-                node.pieces_sent += u64::from(pieces.count);
+                let pieces = node.desk.loads.remove(&transfer).expect("it is read before it goes");
+                let good = self.random.below(100) >= node.desk.corrupt_percent;
+                node.desk.pieces_sent += u64::from(pieces.count);
                 self.fly(rank, to.0, transfer, Cargo::Pieces { pieces, good });
             }
             PeerAction::Withdraw { to, transfer } => {
                 self.fly(rank, to.0, transfer, Cargo::Nothing);
             }
             PeerAction::Store { transfer, expected, .. } => {
-                let good = !self.nodes[rank as usize].bad.remove(&transfer);
+                let good = !self.nodes[rank as usize].desk.bad.remove(&transfer);
                 let pieces: Vec<PieceId> = expected.into_iter().map(|(piece, _)| piece).collect();
                 let at = self.now + self.disk_time(rank) * pieces.len() as u64;
                 self.future.plan(at, Happening::Verified { rank, transfer, pieces, good });
             }
             PeerAction::Discard { transfer } => {
                 let node = &mut self.nodes[rank as usize];
-                if node.loads.remove(&transfer).is_none() {
-                    node.receiving -= 1;
+                if node.desk.loads.remove(&transfer).is_none() {
+                    node.desk.receiving -= 1;
                 }
-                node.bad.remove(&transfer);
+                node.desk.bad.remove(&transfer);
             }
             PeerAction::Begin { catalogue, .. } => self.begin(rank, catalogue),
             PeerAction::Survey(entry) => {
@@ -236,7 +239,7 @@ impl World<'_> {
 
     fn begin(&mut self, rank: u32, catalogue: Arc<Catalogue>) {
         let is_seeder = rank <= self.scenario.seeders;
-        self.nodes[rank as usize].disk.begin(catalogue, is_seeder);
+        self.nodes[rank as usize].desk.disk.begin(catalogue, is_seeder);
         self.peers_done += u32::from(is_seeder);
     }
 
@@ -247,11 +250,11 @@ impl World<'_> {
     /// Reads run ahead of the link, so they take no time.
     fn load(&mut self, rank: u32, transfer: TransferId, pieces: Span) {
         let node = &mut self.nodes[rank as usize];
-        node.loads.insert(transfer, pieces);
+        node.desk.loads.insert(transfer, pieces);
         let numbers = pieces.first..=pieces.last();
-        let missing = numbers.clone().find(|&piece| !node.disk.held().get(piece));
-        let unreadable = numbers.clone().find(|&piece| !node.disk.is_readable(piece));
-        let busy = node.loads.len() as u32 + node.sending;
+        let missing = numbers.clone().find(|&piece| !node.desk.disk.held().get(piece));
+        let unreadable = numbers.clone().find(|&piece| !node.desk.disk.is_readable(piece));
+        let busy = node.desk.loads.len() as u32 + node.desk.sending;
         self.peaks.sending = self.peaks.sending.max(busy);
         if let Some(piece) = missing {
             self.broken(format!("rank {rank} is to serve piece {piece}, which it has not got"));
@@ -275,7 +278,7 @@ impl World<'_> {
             }
         }
         if cargo != Cargo::Nothing {
-            self.nodes[from as usize].sending += 1;
+            self.nodes[from as usize].desk.sending += 1;
             self.future.plan(flight.leaves, Happening::Sent { from, to, transfer });
         }
         self.future.plan(next, Happening::Flight(Box::new(flight)));
@@ -283,7 +286,7 @@ impl World<'_> {
 
     /// A piece is at a port, or there. What a rank had not sent when it died never comes.
     pub(crate) fn flight_goes_on(&mut self, mut flight: Box<Flight>) {
-        let died = self.nodes[flight.from as usize].died;
+        let died = self.nodes[flight.from as usize].desk.died;
         if died.is_some_and(|died| died < flight.leaves) {
             return;
         }
@@ -291,7 +294,7 @@ impl World<'_> {
             return self.future.plan(next, Happening::Flight(flight));
         }
         let (from, to, cargo) = (flight.from, flight.to, flight.cargo);
-        if let Some(transfer) = self.nodes[to as usize].arrive(from, cargo) {
+        if let Some(transfer) = self.nodes[to as usize].desk.arrive(from, cargo) {
             let event = self.received(to, transfer, cargo);
             self.peer_event(to, event);
         }
@@ -299,10 +302,10 @@ impl World<'_> {
 
     fn post(&mut self, rank: u32, from: u32, transfer: TransferId) {
         let node = &mut self.nodes[rank as usize];
-        node.receiving += 1;
-        let receiving = node.receiving;
+        node.desk.receiving += 1;
+        let receiving = node.desk.receiving;
         self.peaks.receiving = self.peaks.receiving.max(receiving);
-        if let Some(cargo) = node.post(from, transfer) {
+        if let Some(cargo) = node.desk.post(from, transfer) {
             let event = self.received(rank, transfer, cargo);
             self.at_once.push_back(event);
         }
@@ -315,11 +318,11 @@ impl World<'_> {
         let Cargo::Pieces { pieces, good } = cargo else { return PeerEvent::Received(transfer, 0) };
         let node = &mut self.nodes[rank as usize];
         if !good {
-            node.bad.insert(transfer);
+            node.desk.bad.insert(transfer);
         }
         // Of what is bad the first piece is.
         for piece in (pieces.first..=pieces.last()).skip(usize::from(!good)) {
-            self.duplicates += u64::from(!node.disk.comes(piece));
+            self.duplicates += u64::from(!node.desk.disk.comes(piece));
         }
         PeerEvent::Received(transfer, pieces.count * crate::scenario::PIECE_BYTES as u32)
     }
@@ -333,17 +336,17 @@ impl World<'_> {
         pieces: Vec<PieceId>,
         mut good: bool,
     ) {
-        self.nodes[rank as usize].receiving -= 1;
+        self.nodes[rank as usize].desk.receiving -= 1;
         let mut results = Vec::with_capacity(pieces.len());
         for piece in pieces {
             let node = &mut self.nodes[rank as usize];
-            let result = match (std::mem::replace(&mut good, true), node.full) {
+            let result = match (std::mem::replace(&mut good, true), node.desk.full) {
                 (false, _) => Ok(Stored::Corrupt),
                 (true, true) => Err(Fault::Disk("no space left on device".into())),
                 (true, false) => Ok(Stored::Written),
             };
             if result == Ok(Stored::Written) {
-                if !node.disk.write(piece.0) {
+                if !node.desk.disk.write(piece.0) {
                     self.broken(format!("rank {rank} writes piece {} twice", piece.0));
                 }
                 self.pieces_have += 1;
@@ -359,12 +362,12 @@ impl World<'_> {
     pub(crate) fn sent(&mut self, from: u32, to: u32, transfer: TransferId) {
         match self.nodes[to as usize].life {
             Life::Live | Life::Exited => {
-                self.nodes[from as usize].sending -= 1;
+                self.nodes[from as usize].desk.sending -= 1;
                 self.peer_event(from, PeerEvent::Sent(transfer));
             }
             Life::Hung => {
                 let again = Happening::Sent { from, to, transfer };
-                self.nodes[to as usize].deferred.push(again);
+                self.nodes[to as usize].desk.deferred.push(again);
             }
             Life::Dead => {}
         }
@@ -373,13 +376,13 @@ impl World<'_> {
     fn name(&mut self, rank: u32, entry: EntryIndex) {
         self.moves();
         let node = &mut self.nodes[rank as usize];
-        if !node.disk.may_name(entry) {
+        if !node.desk.disk.may_name(entry) {
             let what = format!("rank {rank} gives file {} a name before it is whole", entry.0);
             return self.broken(what);
         }
-        node.disk.name(entry);
-        if node.disk.is_complete() {
-            node.completed = Some(self.now);
+        node.desk.disk.name(entry);
+        if node.desk.disk.is_complete() {
+            node.desk.completed = Some(self.now);
             self.peers_done += 1;
         }
         self.at_once.push_back(PeerEvent::Finished(entry, Ok(())));

@@ -28,19 +28,22 @@ impl World<'_> {
                 }
             }
             FaultKind::Slow(factor) => self.network.slow_down(rank, factor),
-            FaultKind::Corrupt(percent) => node.corrupt_percent = percent,
-            FaultKind::Full => node.full = true,
-            FaultKind::Lose => node.disk.lose_all(),
-            FaultKind::LoseFile(file) => node.disk.lose(EntryIndex(file as u32 - 1)),
-            FaultKind::Late(rounds) => node.late = rounds * round,
+            FaultKind::Corrupt(percent) => node.desk.corrupt_percent = percent,
+            FaultKind::Full => node.desk.full = true,
+            FaultKind::Lose => node.desk.disk.lose_all(),
+            FaultKind::LoseFile(file) => node.desk.disk.lose(EntryIndex(file as u32 - 1)),
+            FaultKind::Late(rounds) => {
+                node.desk.late = rounds * round;
+                self.is_any_late = true;
+            }
         }
     }
 
     fn die(&mut self, rank: u32, is_told: bool) {
         let node = &mut self.nodes[rank as usize];
         node.life = Life::Dead;
-        node.died = Some(self.now);
-        node.deferred = Vec::new();
+        node.desk.died = Some(self.now);
+        node.desk.deferred = Vec::new();
         self.count(rank);
         if !is_told {
             return;
@@ -58,7 +61,7 @@ impl World<'_> {
             return;
         }
         node.life = Life::Live;
-        let waited = std::mem::take(&mut node.deferred);
+        let waited = std::mem::take(&mut node.desk.deferred);
         waited.into_iter().for_each(|what| self.future.plan(self.now, what));
         self.moves();
         self.count(rank);
@@ -71,8 +74,8 @@ impl World<'_> {
     /// more; gives the rest.
     pub(crate) fn defer(&mut self, what: Happening) -> Option<Happening> {
         let rank = match &what {
-            Happening::Message(letter) => letter.to,
-            Happening::Verified { rank, .. }
+            Happening::Message { to: rank, .. }
+            | Happening::Verified { rank, .. }
             | Happening::TrackerTick(rank)
             | Happening::Own(rank, _)
             | Happening::Sent { from: rank, .. }
@@ -83,7 +86,7 @@ impl World<'_> {
         match self.nodes[rank as usize].life {
             Life::Live => Some(what),
             Life::Hung => {
-                self.nodes[rank as usize].deferred.push(what);
+                self.nodes[rank as usize].desk.deferred.push(what);
                 None
             }
             Life::Dead | Life::Exited => None,

@@ -19,17 +19,28 @@ pub(crate) enum Life {
     Exited,
 }
 
-/// A rank. Rank 0, the tracker's, has no peer. The machines are boxed: what is looked at with every
-/// message to any rank lies close together then.
+/// A rank. Rank 0, the tracker's, has no peer. What is looked at with every message to any rank lies
+/// close together, in one line of the cache a rank; the machines and the rest are boxed.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Node {
     pub(crate) peer: Option<Box<Peer>>,
     /// Where this rank tracks: from the beginning, or since it took over.
     pub(crate) tracker: Option<Box<Tracker>>,
+    pub(crate) desk: Box<Desk>,
+    pub(crate) last_event: Micros,
+    pub(crate) tick: Tick,
+    /// Control messages that are on their way to it, or wait while it hangs.
+    pub(crate) letters: u32,
+    pub(crate) life: Life,
     /// Whether it is counted among the ranks that may still do something.
     pub(crate) open: bool,
+}
+
+/// What lies at a rank and is on its way to it, and what ails it.
+#[derive(Debug, Default)]
+pub(crate) struct Desk {
     pub(crate) disk: Disk,
-    pub(crate) life: Life,
     pub(crate) died: Option<Micros>,
     /// Its disk is full.
     pub(crate) full: bool,
@@ -49,10 +60,6 @@ pub(crate) struct Node {
     pub(crate) receiving: u32,
     /// Pieces that are on their way from it.
     pub(crate) sending: u32,
-    /// Control messages that are on their way to it, or wait while it hangs.
-    pub(crate) letters: u64,
-    pub(crate) last_event: Micros,
-    pub(crate) tick: Tick,
     /// When all it wanted had its name.
     pub(crate) completed: Option<Micros>,
     pub(crate) pieces_sent: u64,
@@ -61,10 +68,10 @@ pub(crate) struct Node {
 /// When time passes next for a rank.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Tick {
-    pub(crate) number: u32,
     pub(crate) at: Micros,
-    pub(crate) gap: Micros,
     pub(crate) last: Micros,
+    pub(crate) number: u32,
+    pub(crate) gap: u32,
 }
 
 /// The pieces from one sender: receives meet them in order. One of the two rows is empty.
@@ -85,27 +92,17 @@ impl Node {
         Self {
             peer: peer.map(Box::new),
             tracker: None,
-            open: true,
-            disk: Disk::default(),
-            life: Life::Live,
-            died: None,
-            full: false,
-            corrupt_percent: 0,
-            late: 0,
-            deferred: Vec::new(),
-            loads: BTreeMap::new(),
-            bad: BTreeSet::new(),
-            wires: BTreeMap::new(),
-            receiving: 0,
-            sending: 0,
-            letters: 0,
+            desk: Box::default(),
             last_event: 0,
             tick: Tick::default(),
-            completed: None,
-            pieces_sent: 0,
+            letters: 0,
+            life: Life::Live,
+            open: true,
         }
     }
+}
 
+impl Desk {
     /// A receive is posted: what it meets, if that is there already.
     pub(crate) fn post(&mut self, from: u32, transfer: TransferId) -> Option<Cargo> {
         let wire = self.wires.entry(from).or_default();

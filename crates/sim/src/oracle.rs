@@ -41,7 +41,7 @@ pub(crate) fn stuck(nodes: &[Node], reported: bool) -> String {
     let told: Vec<String> = open
         .take(8)
         .map(|(rank, node)| {
-            let (held, posted) = (node.disk.held(), node.receiving);
+            let (held, posted) = (node.desk.disk.held(), node.desk.receiving);
             format!("rank {rank} has {} of {} pieces, awaits {posted}", held.count(), held.len())
         })
         .collect();
@@ -119,14 +119,14 @@ fn reporters(ended: &Ended<'_>, report: &Report) -> Option<String> {
 
 /// A live rank that lacks what another has. Who sends corrupt pieces is soon asked for none.
 fn missing(ranks: &[Rank<'_>]) -> Option<String> {
-    let live = || ranks.iter().filter(|rank| rank.is_live() && rank.node.disk.has_begun());
-    let mut there = Bitfield::new(live().next()?.node.disk.held().len());
-    for rank in live().filter(|rank| rank.node.corrupt_percent == 0) {
-        there.union_with(&rank.node.disk.readable());
+    let live = || ranks.iter().filter(|rank| rank.is_live() && rank.node.desk.disk.has_begun());
+    let mut there = Bitfield::new(live().next()?.node.desk.disk.held().len());
+    for rank in live().filter(|rank| rank.node.desk.corrupt_percent == 0) {
+        there.union_with(&rank.node.desk.disk.readable());
     }
-    for rank in live().filter(|rank| !rank.node.full) {
+    for rank in live().filter(|rank| !rank.node.desk.full) {
         let mut lacks = there.clone();
-        lacks.subtract(rank.node.disk.held());
+        lacks.subtract(rank.node.desk.disk.held());
         if !lacks.is_empty() {
             return Some(format!("rank {} lacks {lacks:?}, which others hold", rank.number));
         }
@@ -136,7 +136,7 @@ fn missing(ranks: &[Rank<'_>]) -> Option<String> {
 
 /// A rank that is called complete and is not, or the other way round.
 fn lies(rank: &Rank<'_>) -> Option<String> {
-    let whole = rank.node.disk.is_complete();
+    let whole = rank.node.desk.disk.is_complete();
     let number = rank.number;
     match rank.state {
         PeerState::Complete if !whole => {
@@ -158,13 +158,13 @@ fn lost(ended: &Ended<'_>, rank: &Rank<'_>) -> Option<String> {
     if rank.state == PeerState::Lost {
         return (!excused()).then(|| format!("rank {number} is called lost, and nothing ailed it"));
     }
-    let died = rank.node.died.zip(ended.stopped).is_some_and(|(died, stopped)| died < stopped);
+    let died = rank.node.desk.died.zip(ended.stopped).is_some_and(|(died, stopped)| died < stopped);
     died.then(|| format!("rank {number} died, and is not called lost"))
 }
 
 /// An outcome that is not what became of the ranks.
 fn wrong_outcome(ended: &Ended<'_>, ranks: &[Rank<'_>], report: &Report) -> Option<String> {
-    let all = ranks.iter().all(|rank| rank.node.disk.is_complete());
+    let all = ranks.iter().all(|rank| rank.node.desk.disk.is_complete());
     // The tracker's row, too, where it was lost.
     let lost = report.peers.iter().any(|row| row.state == PeerState::Lost);
     let word = report.outcome.word();

@@ -120,7 +120,7 @@ impl World<'_> {
         if node.peer.is_none() && node.tracker.as_deref().is_some_and(deposed) {
             node.tracker = None;
             node.peer = Some(Box::new(Peer::new(peer_config(self.scenario, rank), now)));
-            node.tick.gap = TICK;
+            node.tick.gap = TICK as u32;
             self.plan_tick(rank, self.now);
         }
     }

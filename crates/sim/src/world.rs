@@ -74,6 +74,8 @@ pub(crate) struct World<'a> {
     /// Ranks that may still do something.
     pub(crate) open: u32,
     pub(crate) limits: limits::Limits,
+    /// Whether messages of any rank are, or were, late.
+    pub(crate) is_any_late: bool,
     /// When the last message of a pair and channel arrives, where messages may be late.
     pub(crate) last_letter: BTreeMap<(u32, u32, u8), Micros>,
     pub(crate) until_check: u32,
@@ -132,6 +134,7 @@ impl<'a> World<'a> {
             stopped: None,
             open: ranks,
             limits: limits::Limits::of(scenario),
+            is_any_late: false,
             last_letter: BTreeMap::new(),
             until_check: scenario.check_every,
             until_tracker_check: scenario.check_every,
@@ -218,7 +221,7 @@ impl<'a> World<'a> {
         }
         let Some(what) = self.defer(what) else { return };
         match what {
-            Happening::Message(letter) => self.letter_arrives(*letter),
+            Happening::Message { to, letter } => self.letter_arrives(to, *letter),
             Happening::Flight(flight) => self.flight_goes_on(flight),
             Happening::Verified { rank, transfer, pieces, good } => {
                 self.verified(rank, transfer, pieces, good);

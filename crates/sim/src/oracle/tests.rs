@@ -41,7 +41,7 @@ fn a_job_that_nothing_ails_gives_no_finding() {
 fn a_live_rank_that_lacks_what_others_hold_is_found() {
     at_the_end(
         |world| {
-            world.nodes[3].disk.forget(7);
+            world.nodes[3].desk.disk.forget(7);
             set_state(world, 3, PeerState::Incomplete);
         },
         "rank 3 lacks",
@@ -50,7 +50,7 @@ fn a_live_rank_that_lacks_what_others_hold_is_found() {
 
 #[test]
 fn a_report_that_lies_is_found() {
-    at_the_end(|world| world.nodes[4].disk.unname(), "rank 4 is called complete, and is not");
+    at_the_end(|world| world.nodes[4].desk.disk.unname(), "rank 4 is called complete, and is not");
     at_the_end(
         |world| set_state(world, 2, PeerState::Incomplete),
         "rank 2 is complete, and is not called so",
@@ -59,7 +59,7 @@ fn a_report_that_lies_is_found() {
         |world| set_state(world, 2, PeerState::Lost),
         "is called lost, and nothing ailed it",
     );
-    at_the_end(|world| world.nodes[2].died = Some(0), "rank 2 died, and is not called lost");
+    at_the_end(|world| world.nodes[2].desk.died = Some(0), "rank 2 died, and is not called lost");
     at_the_end(
         |world| world.report.as_mut().unwrap().outcome = Outcome::Failed,
         "the outcome is failed, and nothing is missing",
@@ -92,10 +92,10 @@ fn a_piece_served_or_named_by_a_rank_that_has_not_got_it_is_found() {
     let forgets = |rank: usize| {
         move |world: &mut World<'_>| {
             // After START, when the disk has begun; nothing has been sent yet.
-            while world.started.is_none() || !world.nodes[rank].disk.has_begun() {
+            while world.started.is_none() || !world.nodes[rank].desk.disk.has_begun() {
                 world.step();
             }
-            world.nodes[rank].disk.forget(7);
+            world.nodes[rank].desk.disk.forget(7);
         }
     };
     from_the_beginning(forgets(1), "is to serve piece 7, which it has not got");
