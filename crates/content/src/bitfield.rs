@@ -240,24 +240,7 @@ impl Bitfield {
     /// Panics where the range ends above [`Self::len`].
     pub fn iter_in(&self, range: Range<u32>) -> impl Iterator<Item = u32> + '_ {
         assert!(range.end <= self.len, "{range:?} of {}", self.len);
-        masks(range).flat_map(|(index, mask)| ones(index, self.words[index] & mask))
-    }
-
-    /// The numbers of a range that are in this set and in another one that is not kept as such:
-    /// `word` gives its bits for the numbers from 64 times the index on. In ascending order, 64
-    /// candidates a step.
-    ///
-    /// # Panics
-    ///
-    /// Panics where the range ends above [`Self::len`].
-    pub fn iter_with(
-        &self,
-        range: Range<u32>,
-        word: impl Fn(usize) -> u64,
-    ) -> impl Iterator<Item = u32> {
-        assert!(range.end <= self.len, "{range:?} of {}", self.len);
-        masks(range)
-            .flat_map(move |(index, mask)| ones(index, self.words[index] & word(index) & mask))
+        numbers_in(range, |index| self.words[index])
     }
 
     /// The numbers of a range as runs, in ascending order.
@@ -304,6 +287,12 @@ impl Iterator for Spans<'_> {
         self.next = end;
         Some(Span::from(first..end))
     }
+}
+
+/// The numbers of a range that are in a set which is not kept as such: `word` gives its bits for
+/// the numbers from 64 times the index on. In ascending order, 64 candidates a step.
+pub fn numbers_in(range: Range<u32>, word: impl Fn(usize) -> u64) -> impl Iterator<Item = u32> {
+    masks(range).flat_map(move |(index, mask)| ones(index, word(index) & mask))
 }
 
 /// The words that a range touches, with the bits of each that belong to it.
@@ -409,7 +398,7 @@ mod tests {
             let mut less = x.clone();
             less.subtract(&y);
             prop_assert_eq!(less.iter().collect::<BTreeSet<_>>(), &a - &b);
-            let common: BTreeSet<u32> = x.iter_with(0..150, |word| y.words[word]).collect();
+            let common: BTreeSet<u32> = numbers_in(0..150, |word| x.words[word] & y.words[word]).collect();
             prop_assert_eq!(&common, &(&a & &b));
             prop_assert_eq!(x.intersects(&y), !common.is_empty());
         }

@@ -12,7 +12,7 @@ pub mod merkle;
 pub mod name;
 pub mod twin;
 
-pub use bitfield::{Bitfield, Span};
+pub use bitfield::{Bitfield, Span, numbers_in};
 pub use catalogue::{Catalogue, CatalogueError, EntryIndex, PieceId};
 pub use entry::{Entry, FileContent, Kind, Metadata, Timestamp};
 pub use geometry::{Geometry, LEAF_LEN, PieceIndex, PieceLen, PieceLenError};

@@ -34,9 +34,9 @@ impl Session {
     }
 
     fn ask_hashes(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
-        let (catalogue, holders) = (&self.catalogue, &self.holders);
+        let (catalogue, holders, picker) = (&self.catalogue, &self.holders, &self.picker);
         let knowing = |(entry, range), before| {
-            holders.knowing(pieces_of_range(catalogue, entry, range), before)
+            holders.knowing(pieces_of_range(catalogue, entry, range), before, picker)
         };
         for ((entry, range), to) in self.hashes.ask(now, knowing) {
             let message = Message::Between(Between::AskHashes { entry, range });
@@ -64,14 +64,14 @@ impl Session {
             let quota = self.quota(useful, self.holders.backlog_at(known.place()));
             let mut first = true;
             let catalogue = &self.catalogue;
-            let (at, pieces) = (known.place(), self.holders.pieces(known));
+            let at = known.place();
             let alone = &self.download.alone;
             let joined = |piece: u32| {
                 catalogue.travels_with_last(PieceId(piece))
                     && (alone.is_empty()
                         || !alone.contains(&PieceId(piece)) && !alone.contains(&PieceId(piece - 1)))
             };
-            let (picked, cut) = self.picker.choose(at, pieces, quota, joined, |bundle| {
+            let (picked, cut) = self.picker.choose(at, quota, joined, |bundle| {
                 let bytes = catalogue.bundle_size(bundle);
                 // A window smaller than a piece still takes one.
                 let fits = bytes <= paid && (bytes <= room || (nothing_used && first));
@@ -111,13 +111,12 @@ impl Session {
             return;
         }
         let backlog = self.holders.backlog_at(known.place()).saturating_add(LESS_BUSY);
-        let pieces = self.holders.pieces(known);
         for &(number, place) in &self.download.waiting {
             if self.holders.backlog_at(place) < backlog {
                 continue;
             }
             let request = self.download.requests.get_mut(&number).expect("what waits is open");
-            if !request.asked.iter().all(|piece| pieces.get(piece.0)) {
+            if !request.asked.iter().all(|piece| known.has(piece.0, &self.picker)) {
                 continue;
             }
             request.retracted = true;

@@ -92,7 +92,7 @@ impl Session {
         let Some(first) = unknown.next() else { return false };
         let is_known = |(entry, index)| {
             let pieces = pieces_of_range(&self.catalogue, entry, index);
-            self.holders.knowing(pieces, None).is_some()
+            self.holders.knowing(pieces, None, &self.picker).is_some()
         };
         self.questions.last_answered() <= question || is_known(first) || unknown.any(is_known)
     }

@@ -3,7 +3,6 @@
 use super::picker::{PLACES, Picker};
 use crate::message::Nearness;
 use crate::{Instant, Rank};
-use content::Bitfield;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
@@ -108,9 +107,6 @@ pub(super) struct Holders {
     ranks: Vec<Rank>,
     /// What is known of each, in the same order.
     holders: Vec<Holder>,
-    /// What each has, by place: apart, for the choice looks at all holders and at the pieces of
-    /// one.
-    pieces_at: Vec<Bitfield>,
     /// Pieces that each has to send to others, as it last said, by place.
     backlogs: [u32; PLACES],
     /// Places that no holder has.
@@ -123,24 +119,21 @@ pub(super) struct Holders {
     lost: BTreeSet<Rank>,
     /// What did not verify, by rank; kept where a holder loses its place.
     strikes: BTreeMap<Rank, u8>,
-    pieces: u32,
     /// Where the choice among equals begins; moves on with every choice.
     turn: Rank,
 }
 
 impl Holders {
-    pub(super) fn new(pieces: u32, own: Rank) -> Self {
+    pub(super) fn new(own: Rank) -> Self {
         Self {
             ranks: Vec::new(),
             holders: Vec::new(),
-            pieces_at: Vec::new(),
             backlogs: [0; PLACES],
             free: u64::MAX,
             busy: 0,
             usual: Duration::ZERO,
             lost: BTreeSet::new(),
             strikes: BTreeMap::new(),
-            pieces,
             turn: own,
         }
     }
@@ -159,11 +152,6 @@ impl Holders {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Rank, &Holder)> {
         self.ranks.iter().copied().zip(&self.holders)
-    }
-
-    /// What a holder has.
-    pub(super) fn pieces(&self, holder: &Holder) -> &Bitfield {
-        &self.pieces_at[holder.place()]
     }
 
     /// Pieces that the holder at a place has to send to others, as it last said.
@@ -253,9 +241,6 @@ impl Holders {
                 let at = self.ranks.partition_point(|&other| other < rank);
                 let place = self.free.trailing_zeros() as u8;
                 self.free &= self.free - 1;
-                if usize::from(place) == self.pieces_at.len() {
-                    self.pieces_at.push(Bitfield::new(self.pieces));
-                }
                 self.backlogs[usize::from(place)] = 0;
                 picker.seat(place.into(), nearness);
                 self.ranks.insert(at, rank);
@@ -264,11 +249,9 @@ impl Holders {
             }
         };
         let place = self.holders[at].place();
-        let pieces = &mut self.pieces_at[place];
         let mut news = false;
         for piece in ranges.flatten() {
             if !picker.has(place, piece) {
-                pieces.insert(piece);
                 picker.gained_by(place, piece);
                 news = true;
             }
@@ -285,7 +268,7 @@ impl Holders {
     /// A peer no longer has a piece.
     pub(super) fn unlearn(&mut self, rank: Rank, piece: u32, picker: &mut Picker) {
         if let Some(place) = self.get(rank).map(Holder::place)
-            && self.pieces_at[place].remove(piece)
+            && picker.has(place, piece)
         {
             picker.lost_by(place, piece);
         }
@@ -304,15 +287,8 @@ impl Holders {
             let holder = self.holders.remove(at);
             self.busy -= usize::from(holder.requests > 0);
             self.free |= 1 << holder.place;
-            self.take_all(holder.place(), picker);
+            picker.lost_all(holder.place());
         }
-    }
-
-    /// The holder at a place has nothing any more.
-    fn take_all(&mut self, place: usize, picker: &mut Picker) {
-        let pieces = &mut self.pieces_at[place];
-        pieces.iter().for_each(|piece| picker.lost_by(place, piece));
-        pieces.remove_range(0..self.pieces);
     }
 
     /// A peer sent something that does not verify; says whether it is not asked again from now on.
@@ -326,8 +302,7 @@ impl Holders {
         }
         if let Some(holder) = self.get_mut(rank) {
             holder.standing = Standing::Banned;
-            let place = holder.place();
-            self.take_all(place, picker);
+            picker.lost_all(holder.place());
         }
         true
     }
@@ -381,9 +356,15 @@ impl Holders {
 
     /// A holder that surely knows the hashes of these pieces, for it serves one of them; another
     /// one than was asked before, where there is one.
-    pub(super) fn knowing(&self, pieces: Range<u32>, before: Option<Rank>) -> Option<Rank> {
+    pub(super) fn knowing(
+        &self,
+        pieces: Range<u32>,
+        before: Option<Rank>,
+        picker: &Picker,
+    ) -> Option<Rank> {
         let knows = |holder: &Holder| {
-            holder.standing != Standing::Banned && self.pieces(holder).count_in(pieces.clone()) > 0
+            let any = || picker.pieces_in(holder.place(), pieces.clone()).next().is_some();
+            holder.standing != Standing::Banned && any()
         };
         let knowing = self.iter().filter(|(_, holder)| knows(holder));
         let best = match before {
@@ -413,7 +394,7 @@ mod tests {
     #[test]
     fn a_new_holder_takes_the_place_of_one_with_nothing_to_pick() {
         let mut picker = Picker::new(4, 0, 1);
-        let mut holders = Holders::new(4, Rank(0));
+        let mut holders = Holders::new(Rank(0));
         picker.add(1);
         for rank in 0..MAX_HOLDERS as u32 {
             assert!(learn(&mut holders, &mut picker, rank, 1..2));
@@ -433,7 +414,7 @@ mod tests {
     #[test]
     fn strikes_are_remembered_where_a_holder_loses_its_place() {
         let mut picker = Picker::new(4, 0, 1);
-        let mut holders = Holders::new(4, Rank(0));
+        let mut holders = Holders::new(Rank(0));
         learn(&mut holders, &mut picker, 1, 0..4);
         assert!(!holders.strike(Rank(1), &mut picker));
         holders.forget(Rank(1), &mut picker);
@@ -447,13 +428,13 @@ mod tests {
     #[test]
     fn hashes_are_asked_of_the_next_holder_where_one_does_not_answer() {
         let mut picker = Picker::new(4, 0, 1);
-        let mut holders = Holders::new(4, Rank(0));
+        let mut holders = Holders::new(Rank(0));
         for rank in 1..4 {
             learn(&mut holders, &mut picker, rank, 0..4);
         }
         let mut before = None;
         let asked = std::iter::from_fn(|| {
-            before = holders.knowing(0..4, before);
+            before = holders.knowing(0..4, before, &picker);
             before
         });
         let asked: Vec<u32> = asked.take(4).map(|rank| rank.0).collect();

@@ -8,7 +8,8 @@
 use super::reach::Reach;
 use crate::message::Nearness;
 use crate::random::Random;
-use content::{Bitfield, Span};
+use content::{Bitfield, Span, numbers_in};
+use std::ops::Range;
 
 /// Pieces with this many known holders, or more, are equally common.
 const COMMON: usize = 7;
@@ -35,6 +36,8 @@ pub(super) struct Picker {
     settled: bool,
     /// For each piece, the places of the holders that have it.
     held_by: Vec<u64>,
+    /// The same by place, for the choice looks at the pieces of one: 64 pieces a word.
+    held_at: Vec<u64>,
     /// For each holder's place, how many of its pieces may be chosen: kept, for to look for them
     /// costs.
     useful: [u32; PLACES],
@@ -80,6 +83,7 @@ impl Picker {
             changed: true,
             settled: false,
             held_by: vec![0; pieces as usize],
+            held_at: Vec::new(),
             useful: [0; PLACES],
             reach: Vec::new(),
             near: [0; 2],
@@ -98,10 +102,23 @@ impl Picker {
         self.held_by[piece as usize] >> place & 1 == 1
     }
 
+    /// The pieces of a range that the holder at a place has.
+    pub(super) fn pieces_in(&self, place: usize, range: Range<u32>) -> impl Iterator<Item = u32> {
+        numbers_in(range, move |row| self.held_at[place * self.rows.len() + row])
+    }
+
+    /// The holder at a place has nothing any more.
+    pub(super) fn lost_all(&mut self, place: usize) {
+        let pieces: Vec<u32> = self.pieces_in(place, 0..self.pieces).collect();
+        pieces.into_iter().for_each(|piece| self.lost_by(place, piece));
+    }
+
     /// The holder at a place has one more piece.
     pub(super) fn gained_by(&mut self, place: usize, piece: u32) {
         let before = self.askable(piece);
         self.held_by[piece as usize] |= 1 << place;
+        let (row, bit) = place_of(piece);
+        self.held_at[place * self.rows.len() + row] |= bit;
         if self.gained(piece) {
             let after = self.askable(piece);
             each(before & !after, |other| self.useful[other] -= 1);
@@ -119,6 +136,7 @@ impl Picker {
         self.held_by[piece as usize] &= !(1 << place);
         self.settled = false;
         let (row, bit) = place_of(piece);
+        self.held_at[place * self.rows.len() + row] &= !bit;
         if let Some(was) = self.rows[row].level(bit) {
             let after = self.askable(piece);
             each(before & !after, |other| self.useful[other] -= 1);
@@ -159,6 +177,7 @@ impl Picker {
 
     /// The holder at a place, which has none yet, is so near.
     pub(super) fn seat(&mut self, place: usize, nearness: Nearness) {
+        self.held_at.resize(self.held_at.len().max((place + 1) * self.rows.len()), 0);
         for (near, level) in self.near.iter_mut().zip([Nearness::Host, Nearness::Rack]) {
             *near = *near & !(1 << place) | u64::from(nearness == level) << place;
         }
@@ -263,19 +282,19 @@ impl Picker {
     pub(super) fn choose(
         &self,
         place: usize,
-        holder: &Bitfield,
         count: usize,
         joined: impl Fn(u32) -> bool,
         mut fits: impl FnMut(Span) -> bool,
     ) -> (Vec<Span>, bool) {
         let askable = |p: u32| self.reach.is_empty() || self.askable(p) & 1 << place != 0;
-        let also = |p: u32| self.is_pickable(p) && holder.get(p) && askable(p);
+        let also = |p: u32| self.is_pickable(p) && self.has(place, p) && askable(p);
         let mut picked: Vec<Span> = Vec::new();
         let mut refused = false;
         'levels: for level in 1..=COMMON {
-            let of_level = |row: usize| self.rows[row].0[level];
-            let ahead = holder.iter_with(self.cursor..self.pieces, of_level);
-            let behind = holder.iter_with(0..self.cursor, of_level);
+            let of_place = place * self.rows.len();
+            let of_level = |row: usize| self.rows[row].0[level] & self.held_at[of_place + row];
+            let ahead = numbers_in(self.cursor..self.pieces, of_level);
+            let behind = numbers_in(0..self.cursor, of_level);
             for piece in ahead.chain(behind) {
                 if !askable(piece) {
                     continue;
@@ -323,6 +342,10 @@ impl Picker {
             assert_eq!(level, Some(availability), "piece {piece} is in another level");
         }
         assert_eq!(self.useful, useful, "what is of use is counted");
+        for place in 0..self.held_at.len() / self.rows.len().max(1) {
+            let held = (0..self.pieces).filter(|&piece| self.has(place, piece));
+            assert!(held.eq(self.pieces_in(place, 0..self.pieces)), "by piece and by place");
+        }
         let in_levels: u32 = self.rows.iter().flat_map(|row| row.0).map(u64::count_ones).sum();
         let pickable: u32 = self.rows.iter().map(|row| row.pickable().count_ones()).sum();
         assert_eq!(in_levels, pickable, "each pickable piece is in one level");
@@ -343,18 +366,21 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn all(pieces: u32) -> Bitfield {
-        Bitfield::full(pieces)
-    }
-
-    fn pick(picker: &mut Picker, holder: &Bitfield, count: usize) -> Vec<u32> {
-        let (chosen, _) = picker.choose(0, holder, count, |_| false, |_| true);
+    fn pick(picker: &mut Picker, count: usize) -> Vec<u32> {
+        let (chosen, _) = picker.choose(0, count, |_| false, |_| true);
         picker.take(&chosen);
         chosen.into_iter().map(|bundle| bundle.first).collect()
     }
 
-    fn picker(pieces: u32, cursor: u32) -> Picker {
+    /// A picker with ten holders that have nothing yet.
+    fn seated(pieces: u32, cursor: u32) -> Picker {
         let mut picker = Picker::new(pieces, cursor, 1);
+        (0..10).for_each(|place| picker.seat(place, Nearness::Rack));
+        picker
+    }
+
+    fn picker(pieces: u32, cursor: u32) -> Picker {
+        let mut picker = seated(pieces, cursor);
         (0..pieces).for_each(|piece| picker.add(piece));
         picker
     }
@@ -368,15 +394,15 @@ mod tests {
     fn the_rarest_piece_comes_first() {
         let mut picker = picker(10, 0);
         (0..10).for_each(|piece| held(&mut picker, piece, 0..if piece == 6 { 1 } else { 2 }));
-        assert_eq!(pick(&mut picker, &all(10), 3), vec![6, 0, 1]);
+        assert_eq!(pick(&mut picker, 3), vec![6, 0, 1]);
     }
 
     #[test]
     fn ties_begin_at_each_ranks_own_place_and_then_anywhere() {
         let mut picker = picker(10, 8);
         (0..10).for_each(|piece| held(&mut picker, piece, 0..1));
-        assert_eq!(pick(&mut picker, &all(10), 4), vec![8, 9, 0, 1]);
-        let mut rest: Vec<u32> = (0..6).flat_map(|_| pick(&mut picker, &all(10), 1)).collect();
+        assert_eq!(pick(&mut picker, 4), vec![8, 9, 0, 1]);
+        let mut rest: Vec<u32> = (0..6).flat_map(|_| pick(&mut picker, 1)).collect();
         assert_ne!(rest, [2, 3, 4, 5, 6, 7], "ranks that began alike do not go on in step");
         rest.sort_unstable();
         assert_eq!(rest, [2, 3, 4, 5, 6, 7]);
@@ -386,10 +412,10 @@ mod tests {
     fn a_piece_that_no_known_holder_has_is_not_chosen() {
         let mut picker = picker(4, 0);
         held(&mut picker, 2, 0..1);
-        assert_eq!(pick(&mut picker, &all(4), 4), vec![2]);
+        assert_eq!(pick(&mut picker, 4), vec![2]);
         held(&mut picker, 1, 0..1);
         picker.lost_by(0, 1);
-        assert_eq!(pick(&mut picker, &all(4), 4), Vec::<u32>::new());
+        assert_eq!(pick(&mut picker, 4), Vec::<u32>::new());
     }
 
     #[test]
@@ -398,7 +424,7 @@ mod tests {
         (0..4).for_each(|piece| held(&mut picker, piece, 0..1));
         (0..3).for_each(|piece| picker.promise(piece));
         picker.check_invariants();
-        assert_eq!(pick(&mut picker, &all(4), 2), vec![3, 0]);
+        assert_eq!(pick(&mut picker, 2), vec![3, 0]);
     }
 
     #[test]
@@ -432,7 +458,7 @@ mod tests {
             room >= 0
         };
         let one = |first| Span { first, count: 1 };
-        assert_eq!(picker.choose(0, &all(4), 4, |_| false, fits), (vec![one(0), one(1)], true));
+        assert_eq!(picker.choose(0, 4, |_| false, fits), (vec![one(0), one(1)], true));
         picker.take(&[one(0), one(1)]);
         assert_eq!(picker.pickable().count(), 2, "what did not fit can be chosen later");
     }
@@ -442,7 +468,7 @@ mod tests {
         fn levels_and_counts_never_disagree(
             ops in prop::collection::vec((0u8..5, 0u32..40, 0usize..10), 0..200),
         ) {
-            let mut picker = Picker::new(40, 7, 1);
+            let mut picker = seated(40, 7);
             let mut holders = [0u64; 40];
             for (op, piece, place) in ops {
                 let has = picker.has(place, piece);
@@ -461,8 +487,8 @@ mod tests {
                     _ => {
                         let common = COMMON as u32;
                         let known = |piece: u32| holders[piece as usize].count_ones().min(common);
-                        let rarest = picker.pickable().map(known).filter(|&n| n > 0).min();
-                        let picked = pick(&mut picker, &Bitfield::full(40), 1);
+                        let rarest = picker.pickable().filter(|&p| holders[p as usize] & 1 == 1).map(known).min();
+                        let picked = pick(&mut picker, 1);
                         prop_assert_eq!(picked.first().map(|&piece| known(piece)), rarest);
                     }
                 }

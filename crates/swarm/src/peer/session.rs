@@ -137,7 +137,7 @@ impl Session {
                 upload_pace,
                 now,
             ),
-            holders: Holders::new(pieces, config.rank),
+            holders: Holders::new(config.rank),
             reach: Reach::default(),
             picker: Picker::new(pieces, cursor as u32, u64::from(config.rank.0)),
             entries: match config.purpose {
@@ -284,8 +284,7 @@ impl Session {
         backlog: Option<u32>,
         actions: &mut Vec<PeerAction>,
     ) {
-        let limit = self.catalogue.piece_count();
-        let pieces = Span::all_checked(pieces, limit);
+        let pieces = Span::all_checked(pieces, self.serving.len());
         if pieces.clone().next().is_none() {
             return;
         }
