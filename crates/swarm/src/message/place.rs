@@ -51,6 +51,13 @@ impl Place {
     /// away than it is, which costs time and breaks nothing.
     pub const MAX_SPANS: usize = 1024;
 
+    /// Whether all others are in this rank's rack and none is on its host: in most jobs, and then
+    /// nobody need be looked for.
+    pub fn is_alone(&self) -> bool {
+        let on_host: u64 = self.host.iter().map(|run| u64::from(run.count)).sum();
+        on_host <= 1 && self.rack.is_none()
+    }
+
     /// How near another rank is.
     pub fn nearness(&self, rank: Rank) -> Nearness {
         if has(&self.host, rank) {

@@ -105,7 +105,7 @@ impl Session {
         ack: &Ack,
         actions: &mut Vec<PeerAction>,
     ) {
-        let limit = self.catalogue.piece_count();
+        let limit = self.serving.len();
         if self.holders.get(from).is_some() {
             self.learn(from, Span::all_checked(&ack.gained, limit));
         }

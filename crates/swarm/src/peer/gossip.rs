@@ -42,7 +42,7 @@ struct Told {
 }
 
 /// A rank that is told unasked. All are looked through with every message, so they lie together.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Beside {
     rank: Rank,
     /// How often it was told unasked since it last said anything.
@@ -55,6 +55,8 @@ pub(super) struct Gossip {
     /// Who is told unasked, in order of the ranks.
     neighbours: Vec<Beside>,
     place: Arc<Place>,
+    /// Whether all others are in this rank's rack, none on its host.
+    is_alone: bool,
     /// Every piece that this rank came to hold after START, in that order: what the ranks of this
     /// host are told.
     gains: Vec<u32>,
@@ -91,6 +93,7 @@ impl Gossip {
         let neighbours: BTreeSet<Rank> = neighbours.iter().copied().collect();
         Self {
             neighbours: neighbours.into_iter().map(|rank| Beside { rank, unheard: 0 }).collect(),
+            is_alone: place.is_alone(),
             place,
             sent_at: (0..own as u32)
                 .map(|p| if serving.get(p) { UNSENT } else { GAINED })
@@ -139,13 +142,13 @@ impl Gossip {
     /// Whether a rank is in another rack: each piece goes to one such rank, others hear from
     /// whom they may have it.
     fn is_far(&self, rank: Rank) -> bool {
-        self.place.nearness(rank) == Nearness::Far
+        self.nearness(rank) == Nearness::Far
     }
 
     /// Whether it counts that a piece goes to a rank, or went to others: within a host it costs
     /// nothing, and within a rack only what was held at START is kept to be sent once.
     fn counts(&self, rank: Rank, piece: u32) -> bool {
-        match self.place.nearness(rank) {
+        match self.nearness(rank) {
             Nearness::Host => false,
             Nearness::Rack => self.held.get(piece),
             Nearness::Far => true,
@@ -154,7 +157,7 @@ impl Gossip {
 
     /// How near a rank is.
     pub(super) fn nearness(&self, rank: Rank) -> Nearness {
-        self.place.nearness(rank)
+        if self.is_alone { Nearness::Rack } else { self.place.nearness(rank) }
     }
 
     /// A rank said something.
@@ -173,9 +176,14 @@ impl Gossip {
 
     /// What a rank was not told yet of the gains; now it is.
     pub(super) fn news_for(&mut self, rank: Rank) -> Vec<Span> {
+        let nearness = self.nearness(rank);
         let told = self.told.entry(rank).or_default();
         let lists = [&*self.gains, &*self.brought, &*self.owned];
-        let mut news = untold(lists, &self.place, rank, told).to_vec();
+        let news = untold(lists, nearness, told);
+        if news.is_empty() {
+            return Vec::new();
+        }
+        let mut news = news.to_vec();
         news.sort_unstable();
         Span::join(news)
     }
@@ -251,21 +259,24 @@ impl Gossip {
         self.urgent = false;
         self.pushed = self.gains.len();
         actions.reserve(self.neighbours.len());
-        for Beside { rank: to, unheard } in &mut self.neighbours {
-            let to = *to;
-            if *unheard >= MAX_UNHEARD {
+        let mut news = Vec::new();
+        for at in 0..self.neighbours.len() {
+            let Beside { rank: to, unheard } = self.neighbours[at];
+            if unheard >= MAX_UNHEARD {
                 continue;
             }
+            let nearness = self.nearness(to);
             let told = self.told.entry(to).or_default();
             let lists = [&*self.gains, &*self.brought, &*self.owned];
-            let news = untold(lists, &self.place, to, told);
-            let mut news: Vec<u32> = news.iter().copied().filter(|&p| !has(to, p)).collect();
+            let untold = untold(lists, nearness, told);
+            news.clear();
+            news.extend(untold.iter().copied().filter(|&piece| !has(to, piece)));
             if news.is_empty() {
                 continue;
             }
-            *unheard += 1;
+            self.neighbours[at].unheard += 1;
             news.sort_unstable();
-            say(to, Span::join(news), backlog, actions);
+            say(to, Span::join(news.iter().copied()), backlog, actions);
         }
     }
 }
@@ -274,11 +285,10 @@ impl Gossip {
 /// is.
 fn untold<'a>(
     [gains, brought, owned]: [&'a [u32]; 3],
-    place: &Place,
-    rank: Rank,
+    nearness: Nearness,
     told: &mut Told,
 ) -> &'a [u32] {
-    let gains = match place.nearness(rank) {
+    let gains = match nearness {
         Nearness::Host => gains,
         Nearness::Rack => brought,
         Nearness::Far => owned,

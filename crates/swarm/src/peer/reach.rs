@@ -34,6 +34,8 @@ const GOLDEN: u32 = 0x9E37_79B9;
 #[derive(Debug, Default)]
 pub(super) struct Reach {
     pub(super) place: Arc<Place>,
+    /// Whether all others are in this rank's rack, none on its host.
+    is_alone: bool,
     /// How many ranks may fetch a piece for its owner.
     deputies: u32,
     began: Instant,
@@ -49,12 +51,13 @@ impl Reach {
         let share = |share: Share| if is_sound(&share) { share } else { WHOLE };
         let (of_host, of_rack) = (share(place.of_host), share(place.of_rack));
         let place = Arc::new(Place { of_host, of_rack, ..place });
-        Self { place, began: now, progress: now, ..Self::default() }
+        let is_alone = place.is_alone();
+        Self { place, is_alone, began: now, progress: now, ..Self::default() }
     }
 
     /// How near another rank is.
     pub(super) fn nearness(&self, rank: crate::Rank) -> Nearness {
-        self.place.nearness(rank)
+        if self.is_alone { Nearness::Rack } else { self.place.nearness(rank) }
     }
 
     /// Whether this rank leaves anything to others.
