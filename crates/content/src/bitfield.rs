@@ -398,7 +398,8 @@ mod tests {
             let mut less = x.clone();
             less.subtract(&y);
             prop_assert_eq!(less.iter().collect::<BTreeSet<_>>(), &a - &b);
-            let common: BTreeSet<u32> = numbers_in(0..150, |word| x.words[word] & y.words[word]).collect();
+            let both = numbers_in(0..150, |word| x.words[word] & y.words[word]);
+            let common: BTreeSet<u32> = both.collect();
             prop_assert_eq!(&common, &(&a & &b));
             prop_assert_eq!(x.intersects(&y), !common.is_empty());
         }

@@ -19,8 +19,8 @@ pub(crate) enum Life {
     Exited,
 }
 
-/// A rank. Rank 0, the tracker's, has no peer. What is looked at with every message to any rank lies
-/// close together, in one line of the cache a rank; the machines and the rest are boxed.
+/// A rank. Rank 0, the tracker's, has no peer. What is looked at with every message to any rank
+/// lies close together, in one line of the cache a rank; the machines and the rest are boxed.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Node {
