@@ -24,6 +24,7 @@ pub fn tracker(data: &[u8]) {
         ranks: RANKS,
         colocated: opening & 1 == 1,
         patience: Duration::from_secs(30),
+        memory: (opening & 16 != 0).then_some(1 << 20),
         delete: opening & 32 == 0,
         purpose: match opening & 192 {
             0 | 64 => Purpose::Transfer,

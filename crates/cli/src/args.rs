@@ -8,7 +8,6 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Parser, ValueEnum};
 use content::PieceLen;
 use node::TrackerPlace;
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 use swarm::{Pattern, PatternError};
@@ -248,6 +247,16 @@ pub struct Common {
         value_parser = size::parse_threads
     )]
     pub threads: Option<usize>,
+    /// The bound on the buffers of a rank, as in 64MiB [default: about 100 MiB]
+    ///
+    /// For pieces that come, go, or are kept to be sent again. Sixteen of the longest pieces at
+    /// least: they are of 4 MiB in files of 4 GiB and more, unless --piece-length makes them
+    /// shorter, and small files travel together up to 1 MiB.
+    #[arg(
+        verbatim_doc_comment, long, value_name = "SIZE", allow_negative_numbers = true,
+        value_parser = size::parse_memory
+    )]
+    pub memory: Option<u64>,
     /// A rank silent for so long counts as lost; fractions allowed
     #[arg(
         long, value_name = "SECONDS", default_value = "30", allow_negative_numbers = true,
@@ -322,18 +331,12 @@ pub struct NotYet {
     /// SRC is visible on every rank: read it once in all
     #[arg(long, hide_short_help = true)]
     pub shared_fs: bool,
-    /// The bound on buffers of a rank
-    #[arg(long, value_name = "SIZE", hide_short_help = true, allow_hyphen_values = true)]
-    pub memory: Option<OsString>,
 }
 
 impl NotYet {
     /// The first of them that was given, and what it will come with.
     pub fn first(&self) -> Option<(&'static str, &'static str)> {
-        let given = [
-            (self.shared_fs, "--shared-fs", "reading a parallel file system once"),
-            (self.memory.is_some(), "--memory", "a bound on buffers that can be set"),
-        ];
+        let given = [(self.shared_fs, "--shared-fs", "reading a parallel file system once")];
         given.into_iter().find(|given| given.0).map(|(_, option, with)| (option, with))
     }
 }

@@ -145,6 +145,7 @@ fn bare_job(
         tracker,
         piece_len: common.piece_length,
         batch: common.batch,
+        memory: common.memory,
         threads: common.threads.unwrap_or_else(|| default_threads(env, launcher)),
         hashers: common.threads.unwrap_or(env.cores.min(HASHERS_MAX)),
         patience: common.patience,

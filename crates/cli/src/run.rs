@@ -41,7 +41,7 @@ pub fn run(job: Job, launcher: &Launcher, mut terminal: Terminal, pause: fn(Dura
             return Ending { status: refusal::STATUS as u8, lost: false, is_tracker: false };
         }
         let ended = node::run(job, transport, &mut terminal);
-        let node::Ended { outcome, lost, is_tracker } = ended;
+        let node::Ended { outcome, lost, is_tracker, .. } = ended;
         Ending { status: outcome.status(), lost, is_tracker }
     })
 }

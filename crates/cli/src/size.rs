@@ -41,6 +41,23 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     Ok(bytes.round() as u64)
 }
 
+/// The least `--memory`: what any other memory of a rank is many times over.
+const MEMORY_MIN: u64 = 1 << 20;
+
+/// Reads the memory of a rank.
+///
+/// # Errors
+///
+/// As [`parse_size`]; refuses less than 1 MiB.
+pub fn parse_memory(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        less if less < MEMORY_MIN => {
+            Err("less than 1MiB is too little to move anything".to_owned())
+        }
+        memory => Ok(memory),
+    }
+}
+
 /// Reads a rate in bytes a second: a size, with or without `/s`.
 ///
 /// # Errors

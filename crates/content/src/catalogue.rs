@@ -209,6 +209,13 @@ impl Catalogue {
         pieces.map(|piece| u64::from(self.piece_size(PieceId(piece)))).sum()
     }
 
+    /// The bytes of the longest piece; 0 where there is none.
+    pub fn longest_piece(&self) -> u64 {
+        let files = self.entries.iter().filter_map(Entry::file).map(|content| content.geometry);
+        let longest = files.map(|file| u64::from(file.piece_len().bytes()).min(file.len()));
+        longest.max().unwrap_or(0)
+    }
+
     /// How many bytes the pieces of a set have together.
     ///
     /// # Panics

@@ -29,6 +29,20 @@ fn assert_rate(bytes: u64, seconds: f64) {
 }
 
 #[test]
+fn memory_that_does_not_hold_the_pieces_is_refused_with_both_ways_out() {
+    let cluster = Cluster::new();
+    let source = cluster.file("rank1/share/a", 1, 3 << 20);
+    let args = |memory: &'static str| {
+        let share = ["run", "--share", "rank{rank}/share", "--into", "rank{rank}/into"];
+        share.into_iter().chain(["--piece-length", "1MiB", "--memory", memory])
+    };
+    let finished = cluster.launch(3, args("4MiB")).run();
+    finished.refused(&["give --memory 16MiB at least", "--piece-length 256KiB"]);
+    cluster.launch(3, args("16MiB")).run().complete();
+    assert_same_tree(&cluster.destination(2), [("a", &source)]);
+}
+
+#[test]
 fn a_capped_sender_is_within_five_percent_and_even() {
     let cluster = Cluster::new();
     let source = cluster.file("seeder/data.bin", 1, 20 * MIB);

@@ -1,13 +1,23 @@
 //! Pooled buffers that hold one piece each. What the pool hands out is what bounds a rank's memory.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Keeps freed buffers for the next piece, so that the pages stay mapped and the allocator is left
 /// alone.
 #[derive(Clone, Default)]
 pub struct Pool {
-    free: Arc<Mutex<Vec<Vec<u8>>>>,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    free: Vec<Vec<u8>>,
+    /// Bytes of all buffers, free or in use; and the most that they ever were.
+    bytes: u64,
+    peak_bytes: u64,
+    /// Free buffers are given back before all have more than this.
+    limit: Option<u64>,
 }
 
 /// A buffer for one piece; goes back to its pool when dropped.
@@ -26,14 +36,51 @@ impl Pool {
     /// The allocator is quick with shorter buffers, and they would take the long ones' places.
     const MIN_LEN: usize = 64 * 1024;
 
-    /// Takes a buffer of `len` bytes with any content. Its memory is at most twice as long, so that
-    /// a bound on what is asked for bounds the memory too.
+    /// A pool that keeps no free buffers beyond so many bytes together with those in use. Who takes
+    /// buffers bounds what is in use.
+    pub fn bounded(bytes: Option<u64>) -> Self {
+        Self { shared: Arc::new(Mutex::new(Shared { limit: bytes, ..Shared::default() })) }
+    }
+
+    /// Takes a buffer of `len` bytes with any content. Its memory is at most twice as long, in a
+    /// bounded pool hardly longer, so that a bound on what is asked for bounds the memory too.
     pub fn take(&self, len: usize) -> Buffer {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let fitting = free.iter().rposition(|bytes| (len..=2 * len).contains(&bytes.len()));
-        let bytes = fitting.map(|at| free.remove(at));
-        drop(free);
+        let mut shared = self.lock();
+        let longest = if shared.limit.is_some() { len + len / 16 } else { 2 * len };
+        let fitting = shared.free.iter().rposition(|bytes| (len..=longest).contains(&bytes.len()));
+        let bytes = fitting.map(|at| shared.free.remove(at));
+        let mut unused = Vec::new();
+        if bytes.is_none() {
+            unused = shared.make_room(len as u64);
+            shared.bytes += len as u64;
+            shared.peak_bytes = shared.peak_bytes.max(shared.bytes);
+        }
+        drop(shared);
+        drop(unused);
         Buffer { bytes: bytes.unwrap_or_else(|| vec![0; len]), len, pool: self.clone() }
+    }
+
+    /// The most bytes that all buffers ever had together.
+    pub fn peak_bytes(&self) -> u64 {
+        self.lock().peak_bytes
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// Gives free buffers back until so many more bytes are within the limit; the longest unused
+    /// go first.
+    fn make_room(&mut self, more: u64) -> Vec<Vec<u8>> {
+        let Some(limit) = self.limit else { return Vec::new() };
+        let mut count = 0;
+        while count < self.free.len() && self.bytes + more > limit {
+            self.bytes -= self.free[count].len() as u64;
+            count += 1;
+        }
+        self.free.drain(..count).collect()
     }
 }
 
@@ -51,13 +98,18 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if self.bytes.len() < Pool::MIN_LEN {
-            return;
-        }
-        let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let unused = (free.len() >= Pool::MAX_FREE).then(|| free.remove(0));
-        free.push(std::mem::take(&mut self.bytes));
-        drop(free);
+        let bytes = std::mem::take(&mut self.bytes);
+        let mut shared = self.pool.lock();
+        let over = shared.limit.is_some_and(|limit| shared.bytes > limit);
+        let unused = if bytes.len() < Pool::MIN_LEN || over {
+            Some(bytes)
+        } else {
+            let oldest = (shared.free.len() >= Pool::MAX_FREE).then(|| shared.free.remove(0));
+            shared.free.push(bytes);
+            oldest
+        };
+        shared.bytes -= unused.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        drop(shared);
         drop(unused);
     }
 }
@@ -122,7 +174,22 @@ mod tests {
         let pool = Pool::default();
         drop(Vec::from_iter((0..Pool::MAX_FREE).map(|_| pool.take(LEN))));
         drop(pool.take(10 * LEN));
-        let free = pool.free.lock().unwrap();
-        assert_eq!((free.len(), free.last().unwrap().len()), (Pool::MAX_FREE, 10 * LEN));
+        let shared = pool.lock();
+        let last = shared.free.last().unwrap();
+        assert_eq!((shared.free.len(), last.len()), (Pool::MAX_FREE, 10 * LEN));
+    }
+
+    #[test]
+    fn a_bounded_pool_gives_free_buffers_back_before_it_has_too_much() {
+        let pool = Pool::bounded(Some(4 * LEN as u64));
+        drop(Vec::from_iter((0..3).map(|_| pool.take(LEN))));
+        let long = pool.take(3 * LEN);
+        assert_eq!(pool.lock().free.len(), 1, "two made room");
+        assert_eq!(pool.peak_bytes(), 4 * LEN as u64);
+        drop(long);
+        assert_eq!(pool.lock().bytes, 4 * LEN as u64);
+        let short = pool.take(10);
+        drop(short);
+        assert_eq!(pool.peak_bytes(), 4 * LEN as u64);
     }
 }

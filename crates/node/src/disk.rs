@@ -86,15 +86,20 @@ pub(crate) enum Closing {
 }
 
 impl Disk {
-    pub(crate) fn new(store: Store, catalogue: Arc<Catalogue>, threads: usize, pool: Pool) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        catalogue: Arc<Catalogue>,
+        threads: usize,
+        (pool, kept_bytes): (Pool, u64),
+    ) -> Self {
         Self {
-            store: Arc::new(store.hashing_with(threads)),
+            store: Arc::new(store.hashing_with(threads).taking_buffers_of(pool.clone())),
             catalogue,
             workers: Workers::new(threads),
             pool,
             came: BTreeMap::new(),
             loaded: BTreeMap::new(),
-            recent: Recent::default(),
+            recent: Recent::keeping(kept_bytes),
             unreadable: BTreeSet::new(),
             recording: BTreeMap::new(),
             finishing: BTreeSet::new(),

@@ -28,6 +28,8 @@ pub struct Job {
     pub piece_len: Option<PieceLen>,
     /// Pieces asked from one holder before the tracker is updated.
     pub batch: u32,
+    /// Bytes that this rank may use for pieces; a default where none is given.
+    pub memory: Option<u64>,
     /// Workers for disk and hashing.
     pub threads: usize,
     /// Threads that hash what is offered here. They end before the transfer begins.

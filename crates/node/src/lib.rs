@@ -4,6 +4,7 @@
 //! It decides nothing about the protocol, never prints, and knows no transport but the trait.
 
 mod advice;
+mod budget;
 pub mod buffer;
 pub mod conformance;
 mod disk;

@@ -1,6 +1,7 @@
 //! What a peer does before INIT, on a thread of its own: it opens its destination, and looks
 //! through and hashes what it offers, while the loop gives signs of life.
 
+use crate::budget::Budget;
 use crate::job::{Command, Job, Naming};
 use crate::store::{
     Destination, Look, Partial, ShareError, ShareOptions, Shared, SharedEntry, exists, share,
@@ -148,14 +149,16 @@ fn prepare(
     if let Some(problem) = &problem {
         return tell(Prepared::Trouble(problem.clone()));
     }
+    let budget = Budget::of(job.memory);
+    let threads = budget.hashers(job.threads, job.piece_len);
     let partials = match &destination {
         // Whoever shares the destination with the lock's holder leaves what lies there to it.
         Some(Ok(Place::Claimed(destination)))
             if matches!(destination.facts().lock, Lock::Held { .. }) =>
         {
-            destination.partials(job.threads, &AtomicU64::new(0))
+            destination.partials(threads, &AtomicU64::new(0))
         }
-        Some(Ok(Place::Seen(look))) if job.purpose == Purpose::DryRun => look.partials(job.threads),
+        Some(Ok(Place::Seen(look))) if job.purpose == Purpose::DryRun => look.partials(threads),
         _ => Vec::new(),
     };
     let _ = give.send(destination.and_then(Result::ok));
@@ -169,7 +172,7 @@ fn prepare(
     let shares: Vec<_> = to_read.iter().filter_map(|&at| job.shares.get(at)).cloned().collect();
     let options = ShareOptions {
         piece_len: job.piece_len,
-        threads: job.hashers,
+        threads: budget.hashers(job.hashers, job.piece_len),
         // What one run puts there is nothing that the next one offers.
         except: job.into.clone(),
         cache: cache_directory(),

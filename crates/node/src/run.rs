@@ -39,6 +39,8 @@ pub struct Ended {
     pub lost: bool,
     /// Whether this rank tracked.
     pub is_tracker: bool,
+    /// The most bytes that its buffers for pieces ever had together.
+    pub peak_buffer_bytes: u64,
 }
 
 /// Runs this rank's part of a job to its end.
@@ -106,7 +108,7 @@ impl<'a> Node<'a> {
             preparation: is_peer.then(|| Preparation::start(job.clone())),
             inventory: None,
             disk: None,
-            pool: Pool::default(),
+            pool: Pool::bounded(job.memory),
             own: VecDeque::new(),
             sending: BTreeSet::new(),
             ended: None,
@@ -158,6 +160,7 @@ impl<'a> Node<'a> {
         }
         let mut ended = self.ended.expect("the loop ends with an end");
         ended.is_tracker = self.tracker.is_some();
+        ended.peak_buffer_bytes = self.pool.peak_bytes();
         // FINISH was said before whoever was lost since.
         ended.lost |= self.lost || self.tracker.as_ref().is_some_and(Tracker::has_lost);
         self.drain(ended);

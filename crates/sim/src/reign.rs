@@ -17,6 +17,7 @@ pub(crate) fn tracker_config(scenario: &Scenario, rank: u32) -> TrackerConfig {
         ranks: scenario.peers + 1,
         colocated: false,
         patience: Duration::from_secs(scenario.patience_s),
+        memory: None,
         delete: false,
         purpose: Purpose::Transfer,
         seed: scenario.seed,

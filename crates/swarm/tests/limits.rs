@@ -39,6 +39,7 @@ fn tracker_of(ranks: u32) -> Tracker {
         ranks,
         colocated: false,
         patience: PATIENCE,
+        memory: None,
         delete: false,
         purpose: Purpose::Transfer,
         seed: 1,

@@ -2,6 +2,7 @@
 //! wants done.
 
 use super::{Closing, Ended, Node};
+use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::job::{Command, Job};
 use crate::prepare::{Inventory, Place, Preparation, Prepared};
@@ -18,22 +19,16 @@ use swarm::{Channel, Instant, Outcome, Purpose, Rank};
 /// time, waiting: each may be the cause of the next.
 const RESULTS_A_ROUND: usize = 64;
 
-/// Bytes that a peer asks for, or has on their way, or not yet written: ten of the longest pieces
-/// that the default rule makes. With the upload window and what [`crate::recent`] keeps it bounds a
-/// rank's memory, below 100 MiB.
-const WINDOW_BYTES: u64 = 40 << 20;
-/// Bytes that are read ahead or on their way to others.
-const UPLOAD_WINDOW_BYTES: u64 = 16 << 20;
-
 /// A peer on this rank.
 pub(super) fn new(job: &Job, rank: Rank, ranks: u32, now: Instant) -> Peer {
+    let budget = Budget::of(job.memory);
     let config = PeerConfig {
         rank,
         ranks,
         tracker: Rank::TRACKER,
         batch: job.batch,
-        window_bytes: WINDOW_BYTES,
-        upload_window_bytes: UPLOAD_WINDOW_BYTES,
+        window_bytes: budget.window,
+        upload_window_bytes: budget.upload_window,
         limits: job.limits,
         delete: job.delete,
         purpose: job.purpose,
@@ -129,7 +124,7 @@ impl Node<'_> {
             PeerAction::Notice(text) => self.observer.notice(&text),
             PeerAction::Exit { outcome, lost } => {
                 tracing::info!(outcome = outcome.word(), lost, "the job is over");
-                self.ended = Some(Ended { outcome, lost, is_tracker: false });
+                self.ended = Some(Ended { outcome, lost, is_tracker: false, peak_buffer_bytes: 0 });
             }
             PeerAction::Close(_) if self.closing == Closing::Closed => {
                 return Some(PeerEvent::Closed);
@@ -168,7 +163,10 @@ impl Node<'_> {
             }
             None => Store::new(all, wanted, shared, local, partials, None),
         };
-        self.disk = Some(Disk::new(store, catalogue, self.job.threads, self.pool.clone()));
+        let budget = Budget::of(self.job.memory);
+        let workers = budget.workers(self.job.threads, &catalogue);
+        let buffers = (self.pool.clone(), budget.kept);
+        self.disk = Some(Disk::new(store, catalogue, workers, buffers));
     }
 
     /// Ends the disk work; a job that was refused, or never began, leaves no trace.

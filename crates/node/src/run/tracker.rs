@@ -15,6 +15,7 @@ pub(super) fn config(job: &Job, rank: Rank, ranks: u32) -> TrackerConfig {
         ranks,
         colocated: job.tracker == TrackerPlace::Colocated,
         patience: job.patience,
+        memory: job.memory,
         delete: job.delete,
         purpose: job.purpose,
         seed: u64::from(std::process::id()),
@@ -75,7 +76,8 @@ impl Node<'_> {
                     if self.peer.is_none() {
                         let lost = self.tracker.as_ref().is_some_and(Tracker::has_lost);
                         let outcome = report.outcome;
-                        self.ended = Some(Ended { outcome, lost, is_tracker: true });
+                        self.ended =
+                            Some(Ended { outcome, lost, is_tracker: true, peak_buffer_bytes: 0 });
                     }
                 }
             }

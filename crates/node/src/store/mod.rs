@@ -173,6 +173,12 @@ impl Store {
         Self { look, twins, ..store }
     }
 
+    /// Lets what is copied here use the buffers of a pool.
+    pub fn taking_buffers_of(mut self, pool: Pool) -> Self {
+        self.pool = pool;
+        self
+    }
+
     /// Lets a large file that stands at the destination be hashed by several threads.
     pub fn hashing_with(mut self, threads: usize) -> Self {
         self.threads = threads;

@@ -9,6 +9,7 @@ mod interrupts;
 mod limits;
 mod load;
 mod losses;
+mod memory;
 mod refusals;
 mod resume;
 mod succession;

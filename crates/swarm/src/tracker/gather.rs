@@ -199,6 +199,7 @@ fn plan(config: TrackerConfig, members: &[(Rank, &Member)]) -> Result<Plan, Vec<
     }
     resolve::check_locks(members)?;
     let catalogue = resolve::catalogue(members)?;
+    resolve::check_memory(config.memory, &catalogue)?;
     let wants = resolve::wants(members, &catalogue)?;
     let wanting = || members.iter().zip(&wants).filter(|(_, wanted)| !wanted.is_empty());
     if wanting().next().is_some()

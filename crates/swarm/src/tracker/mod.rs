@@ -46,6 +46,8 @@ pub struct TrackerConfig {
     pub colocated: bool,
     /// A rank silent for so long is lost.
     pub patience: Duration,
+    /// Bytes that each rank may use for pieces, where that is bounded.
+    pub memory: Option<u64>,
     /// Whether what the catalogue lacks is removed from destinations.
     pub delete: bool,
     /// What the job is for.

@@ -4,7 +4,7 @@
 use super::member::Member;
 use crate::want::Pattern;
 use crate::{Lock, Purpose, Rank};
-use content::{Bitfield, Catalogue, Entry, EntryIndex, Kind, Name};
+use content::{Bitfield, Catalogue, Entry, EntryIndex, Kind, Name, PieceLen};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// At most so many reasons are told; the rest are of the same kind.
@@ -267,6 +267,39 @@ pub(super) fn check_nesting(members: &Members<'_>) -> Result<(), Vec<String>> {
     }
     reasons.truncate(MAX_REASONS);
     if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+}
+
+/// The memory of a rank must hold so many of the longest pieces: two to receive and two to send at
+/// least, and what is hashed, copied and kept beside.
+const LEAST_PIECES: u64 = 16;
+
+/// Pieces must fit the memory that ranks may use.
+///
+/// # Errors
+///
+/// Says how much it must be, or how short pieces.
+pub(super) fn check_memory(memory: Option<u64>, catalogue: &Catalogue) -> Result<(), Vec<String>> {
+    let longest = catalogue.longest_bundle();
+    let Some(memory) = memory.filter(|memory| *memory / LEAST_PIECES < longest) else {
+        return Ok(());
+    };
+    let least = (longest * LEAST_PIECES).div_ceil(1 << 20);
+    let fitting = memory / LEAST_PIECES;
+    let shorter = match fitting.checked_ilog2() {
+        // Small files travel together, whatever their pieces.
+        _ if catalogue.longest_piece() <= fitting => String::new(),
+        Some(power) if fitting >= u64::from(PieceLen::MIN.bytes()) => {
+            let kib = (1_u64 << power) >> 10;
+            format!(", or --piece-length {kib}KiB where the files are shared")
+        }
+        _ => String::new(),
+    };
+    Err(vec![format!(
+        "--memory of {} KiB is too little for pieces of {} KiB: give --memory {least}MiB at \
+         least{shorter}",
+        memory >> 10,
+        longest.div_ceil(1 << 10)
+    )])
 }
 
 /// Who holds a destination's lock must be a rank of this job.

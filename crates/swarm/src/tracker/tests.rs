@@ -56,6 +56,7 @@ impl Bench {
             ranks,
             colocated: false,
             patience: PATIENCE,
+            memory: None,
             delete: false,
             purpose: Purpose::Transfer,
             seed: 1,

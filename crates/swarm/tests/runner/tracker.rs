@@ -1,7 +1,7 @@
 //! Stories about a tracker.
 //!
 //! ```text
-//! tracker of RANKS [colocated] [just look|guess]
+//! tracker of RANKS [colocated] [just look|guess] [memory BYTES]
 //! RANK: INIT [shares PATH[!]...] [wants GLOB...] [into ID] [free BYTES]
 //!              [on HOST] [just look|guess]
 //!                                         a path with ! is missing
@@ -22,7 +22,7 @@ use swarm::message::{Differing, Gains, Hello, Message, PieceSet, Stop, ToTracker
 use swarm::tracker::{Tracker, TrackerAction, TrackerConfig, TrackerEvent};
 use swarm::{Counters, Destination, Differences, Extra, Instant, Lock, Rank, Report};
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "shares",
     "wants",
     "into",
@@ -35,6 +35,7 @@ const KEYS: [&str; 12] = [
     "missing",
     "differing",
     "just",
+    "memory",
 ];
 
 pub struct TrackerBench {
@@ -50,6 +51,7 @@ impl TrackerBench {
             ranks: number(ranks.split_whitespace().next().unwrap()),
             colocated: ranks.contains("colocated"),
             patience: Duration::from_secs(30),
+            memory: value(ranks, "memory", &KEYS).map(number),
             delete: ranks.contains("and-delete"),
             purpose: super::words::purpose(text),
             seed: 1,

@@ -15,6 +15,7 @@ impl World {
             ranks,
             colocated,
             patience,
+            memory: None,
             delete: false,
             purpose: Purpose::Transfer,
             seed,

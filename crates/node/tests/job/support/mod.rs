@@ -29,6 +29,7 @@ pub fn idle() -> Job {
         command: Command::Run,
         purpose: swarm::Purpose::Transfer,
         delete: false,
+        memory: None,
         shares: Vec::new(),
         wants: Vec::new(),
         into: None,
