@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Brings a data set that nodes already have up to date: only pieces that differ move, also within a
-# big file. Run it as often as you like.
+# big file, and what the source has no more is removed. Run it as often as you like.
 #
 #   sbatch --nodes=16 refresh-dataset.sh /project/data/images
 #
@@ -17,7 +17,7 @@ export SLURM_MPI_TYPE=${SLURM_MPI_TYPE:-pmix}
 
 refresh() {
     srun --ntasks="$SLURM_NNODES" --ntasks-per-node=1 --cpu-bind=none \
-        shoal cast "$data" "$scratch" --limit-upload "$rate" --limit-download "$rate" \
+        shoal cast "$data" "$scratch" --delete --limit-upload "$rate" --limit-download "$rate" \
         --json "refresh-$SLURM_JOB_ID.json"
 }
 

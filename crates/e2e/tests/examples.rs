@@ -283,17 +283,19 @@ fn after_status_3_an_example_goes_on_and_after_status_2_it_ends() {
 }
 
 #[test]
-fn a_refresh_moves_only_what_differs() {
+fn a_refresh_moves_only_what_differs_and_removes_what_is_gone() {
     let example = EXAMPLES.iter().find(|e| e.script == "slurm/refresh-dataset.sh").unwrap();
     let cluster = shimmed();
     assert_eq!(example.run_with_shims(&cluster, &[]).status, 0);
     cluster.file("model/config.json", 5, 701);
+    let gone = cluster.text("local/2/model/no-more.txt", "the source has it no more");
     let finished = example.run_with_shims(&cluster, &[]);
     assert_eq!(finished.status, 0, "{finished}");
     check_shimmed(example, &cluster);
     let report = fs::read_to_string(cluster.path("refresh-7.json")).unwrap();
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["bytes_delivered"], 4 * 701, "{report}");
+    assert!(!gone.exists(), "{finished}");
 }
 
 #[test]
