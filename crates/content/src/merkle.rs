@@ -89,6 +89,24 @@ pub fn piece_hash(geometry: Geometry, bytes: &[u8]) -> Hash {
     fold(leaves, piece_height(geometry), Hash::ZERO)
 }
 
+/// What [`piece_hash`] says of each of several pieces, in order: the leaves of small files are
+/// hashed side by side, where each alone has too few.
+///
+/// # Panics
+///
+/// Panics where one is empty or longer than a piece.
+pub fn piece_hashes(pieces: &[(Geometry, &[u8])]) -> Vec<Hash> {
+    let leaves: Vec<&[u8]> =
+        pieces.iter().flat_map(|(_, bytes)| bytes.chunks(LEAF_LEN as usize)).collect();
+    let mut hashes = sha256::each(&leaves).into_iter().map(Hash);
+    let hash = |&(geometry, bytes): &(Geometry, &[u8])| {
+        assert!(!bytes.is_empty() && bytes.len() <= geometry.piece_len().bytes() as usize);
+        let count = bytes.len().div_ceil(LEAF_LEN as usize);
+        fold(hashes.by_ref().take(count).collect(), piece_height(geometry), Hash::ZERO)
+    };
+    pieces.iter().map(hash).collect()
+}
+
 /// The hashes of a file's pieces if they were zeros throughout: whoever knows what a piece must
 /// hash to sees that it is zeros, and need not fetch, read or hash it.
 #[derive(Debug, Clone, Copy)]

@@ -5,8 +5,8 @@ use crate::buffer::{Buffer, Pool, SharedBuffer};
 use crate::recent::Recent;
 use crate::store::{Bounds, Extras, ReadError, Salvage, Store, Survey, WriteError};
 use crate::workers::Workers;
-use content::merkle::piece_hash;
-use content::{Catalogue, EntryIndex, Hash, HashRange, PieceId, Span};
+use content::merkle::piece_hashes;
+use content::{Catalogue, EntryIndex, Geometry, Hash, HashRange, PieceId, Span};
 use crossbeam_channel::Receiver;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
@@ -199,14 +199,23 @@ impl Disk {
         let buffer = self.came.remove(&transfer).expect("it is stored after it came");
         let (store, catalogue) = (Arc::clone(&self.store), Arc::clone(&self.catalogue));
         self.workers.run(move || {
-            let mut stored = Vec::with_capacity(expected.len());
-            let mut expected = expected.into_iter().peekable();
-            for (piece, range) in places(&catalogue, pieces) {
-                if let Some((_, hash)) = expected.next_if(|(awaited, _)| *awaited == piece) {
-                    let bytes = &buffer[range];
-                    stored.push((piece, verify_and_write(&store, &catalogue, piece, hash, bytes)));
-                }
-            }
+            let awaited = |piece| expected.binary_search_by_key(&piece, |&(it, _)| it).is_ok();
+            let places = places(&catalogue, pieces).filter(|&(piece, _)| awaited(piece));
+            let came: Vec<(Geometry, &[u8])> = places
+                .map(|(piece, range)| {
+                    (catalogue.geometry(catalogue.locate(piece).0), &buffer[range])
+                })
+                .collect();
+            let write = |((piece, expected), (hash, bytes)): ((PieceId, Hash), (Hash, &[u8]))| {
+                let stored = match hash == expected {
+                    true => store.write(piece, bytes).map(|()| Stored::Written),
+                    false => Ok(Stored::Corrupt),
+                };
+                (piece, stored.map_err(|error| fault(&error)))
+            };
+            let bytes = came.iter().map(|&(_, bytes)| bytes);
+            let hashed = piece_hashes(&came).into_iter().zip(bytes);
+            let stored = expected.iter().copied().zip(hashed).map(write).collect();
             Done::Stored(transfer, pieces, stored, buffer)
         });
     }
@@ -373,20 +382,6 @@ fn places(catalogue: &Catalogue, pieces: Span) -> impl Iterator<Item = (PieceId,
         end += catalogue.piece_size(PieceId(piece)) as usize;
         (PieceId(piece), start..end)
     })
-}
-
-fn verify_and_write(
-    store: &Store,
-    catalogue: &Catalogue,
-    piece: PieceId,
-    expected: Hash,
-    bytes: &[u8],
-) -> Result<Stored, Fault> {
-    let (entry, _) = catalogue.locate(piece);
-    if piece_hash(catalogue.geometry(entry), bytes) != expected {
-        return Ok(Stored::Corrupt);
-    }
-    store.write(piece, bytes).map(|()| Stored::Written).map_err(|error| fault(&error))
 }
 
 fn survey(store: &Store, entry: EntryIndex) -> Result<Surveyed, Fault> {

@@ -18,25 +18,39 @@ pub type Hash = [u8; 32];
 ///
 /// # Panics
 ///
-/// Panics where chunks have no bytes, or do not consist of whole blocks of 64 bytes.
+/// Panics where chunks have no bytes.
 pub fn digests(bytes: &[u8], chunk_len: usize) -> Vec<Hash> {
-    assert!(chunk_len > 0 && chunk_len.is_multiple_of(BLOCK_LEN), "chunks of {chunk_len} bytes");
-    let mut hashes = Vec::with_capacity(bytes.len().div_ceil(chunk_len));
-    let done = side_by_side(bytes, chunk_len, &mut hashes);
-    let rest = bytes[done..].chunks(chunk_len);
-    hashes.extend(rest.map(|chunk| Hash::from(Sha256::digest(chunk))));
+    each(&bytes.chunks(chunk_len).collect::<Vec<_>>())
+}
+
+/// The SHA-256 of each message, in order. Those of like lengths are hashed side by side.
+pub fn each(messages: &[&[u8]]) -> Vec<Hash> {
+    let mut order: Vec<usize> = (0..messages.len()).collect();
+    // The longest first; a sort that keeps equal ones in order leaves a piece's leaves alone.
+    order.sort_by_key(|&at| std::cmp::Reverse(messages[at].len()));
+    let mut hashes = vec![[0; 32]; messages.len()];
+    let done = side_by_side(messages, &order, &mut hashes);
+    for &at in &order[done..] {
+        hashes[at] = Hash::from(Sha256::digest(messages[at]));
+    }
     hashes
 }
 
-/// Hashes as many full chunks from the beginning as go side by side; returns their bytes.
+/// With fewer messages than this, sixteen lanes are no faster than one after the other.
+#[cfg(target_arch = "x86_64")]
+const MIN_WIDE: usize = 9;
+
+/// Hashes as many messages as are worth it side by side, in this order; returns how many.
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "instructions that not every processor has")]
-fn side_by_side(bytes: &[u8], chunk_len: usize, hashes: &mut Vec<Hash>) -> usize {
+fn side_by_side(messages: &[&[u8]], order: &[usize], hashes: &mut [Hash]) -> usize {
     let mut done = 0;
     if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
-        for group in bytes.chunks_exact(wide::LANES * chunk_len) {
+        for group in order.chunks(wide::LANES).filter(|group| group.len() >= MIN_WIDE) {
+            let message = |lane| group.get(lane).map_or(&[][..], |&at: &usize| messages[at]);
             // SAFETY: the processor has what the function is compiled for.
-            hashes.extend(unsafe { wide::digests(group, chunk_len) });
+            let digests = unsafe { wide::digests(std::array::from_fn(message)) };
+            group.iter().zip(digests).for_each(|(&at, hash)| hashes[at] = hash);
             done += group.len();
         }
     }
@@ -44,18 +58,23 @@ fn side_by_side(bytes: &[u8], chunk_len: usize, hashes: &mut Vec<Hash>) -> usize
         && is_x86_feature_detected!("sse4.1")
         && is_x86_feature_detected!("ssse3")
     {
-        for group in bytes[done..].chunks_exact(pair::LANES * chunk_len) {
+        for pair in order[done..].chunks_exact(pair::LANES) {
+            let of = [messages[pair[0]], messages[pair[1]]];
+            if of[0].len() != of[1].len() || !of[0].len().is_multiple_of(BLOCK_LEN) {
+                break;
+            }
             // SAFETY: the processor has what the function is compiled for.
-            hashes.extend(unsafe { pair::digests(group, chunk_len) });
-            done += group.len();
+            let digests = unsafe { pair::digests(of) };
+            pair.iter().zip(digests).for_each(|(&at, hash)| hashes[at] = hash);
+            done += pair.len();
         }
     }
     done
 }
 
-/// Elsewhere one chunk follows the other.
+/// Elsewhere one message follows the other.
 #[cfg(not(target_arch = "x86_64"))]
-fn side_by_side(_: &[u8], _: usize, _: &mut Vec<Hash>) -> usize {
+fn side_by_side(_: &[&[u8]], _: &[usize], _: &mut [Hash]) -> usize {
     0
 }
 
@@ -187,6 +206,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn any_messages_have_the_hashes_that_they_have_alone(
+            lens in prop::collection::vec(0usize..300, 0..40),
+            equal in 0usize..20,
+        ) {
+            let bytes: Vec<u8> = (0..300u64).map(|at| ((at * 7919) >> 3) as u8).collect();
+            let mut messages: Vec<&[u8]> = lens.iter().map(|&len| &bytes[300 - len..]).collect();
+            messages.extend((0..equal).map(|at| &bytes[at..at + 128]));
+            let alone: Vec<Hash> = messages.iter().map(|it| Sha256::digest(it).into()).collect();
+            prop_assert_eq!(each(&messages), alone);
+        }
+
         #[test]
         fn any_chunks_have_the_hashes_that_they_have_alone(
             bytes in prop::collection::vec(any::<u8>(), 0..10_000),

@@ -12,20 +12,21 @@ struct State {
     cdgh: [__m128i; LANES],
 }
 
-/// The SHA-256 of each of [`LANES`] chunks that make up `bytes`.
+/// The SHA-256 of each of [`LANES`] messages of one length, in whole blocks.
 #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
-pub(crate) fn digests(bytes: &[u8], chunk_len: usize) -> [Hash; LANES] {
-    assert_eq!(bytes.len(), LANES * chunk_len);
+pub(crate) fn digests(messages: [&[u8]; LANES]) -> [Hash; LANES] {
+    let len = messages[0].len();
+    assert!(len.is_multiple_of(BLOCK_LEN) && messages[1].len() == len);
     let [a, b, c, d, e, f, g, h] = INITIAL.map(u32::cast_signed);
     let mut state = State {
         abef: [_mm_set_epi32(a, b, e, f); LANES],
         cdgh: [_mm_set_epi32(c, d, g, h); LANES],
     };
-    for at in (0..chunk_len).step_by(BLOCK_LEN) {
-        let block = |lane: usize| bytes[lane * chunk_len + at..].first_chunk().expect("a block");
+    for at in (0..len).step_by(BLOCK_LEN) {
+        let block = |lane: usize| messages[lane][at..].first_chunk().expect("a block");
         compress(&mut state, std::array::from_fn(block));
     }
-    let end = padding(chunk_len);
+    let end = padding(len);
     compress(&mut state, [&end; LANES]);
     [hash(state.abef[0], state.cdgh[0]), hash(state.abef[1], state.cdgh[1])]
 }

@@ -1,23 +1,63 @@
 //! Sixteen messages at once, one in each lane of AVX-512's registers. Twice as fast as one after
 //! the other with SHA-NI.
 
-use crate::{BLOCK_LEN, Hash, INITIAL, ROUND, eight, padding};
+use crate::{BLOCK_LEN, Hash, INITIAL, ROUND, eight};
 use std::arch::x86_64::*;
 
 /// Messages that are hashed at once.
 pub(crate) const LANES: usize = 16;
 
-/// The SHA-256 of each of [`LANES`] chunks that make up `bytes`.
+/// What follows the last whole block of a message: the bytes that are left, a bit, zeros, and the
+/// length in bits, in one block or two.
+struct End {
+    blocks: [[u8; BLOCK_LEN]; 2],
+    count: usize,
+}
+
+impl End {
+    fn of(message: &[u8]) -> Self {
+        let left = message.len() % BLOCK_LEN;
+        let count = if left < BLOCK_LEN - 8 { 1 } else { 2 };
+        let mut blocks = [[0; BLOCK_LEN]; 2];
+        blocks[0][..left].copy_from_slice(&message[message.len() - left..]);
+        blocks[0][left] = 0x80;
+        let bits = message.len() as u64 * 8;
+        blocks[count - 1][BLOCK_LEN - 8..].copy_from_slice(&bits.to_be_bytes());
+        Self { blocks, count }
+    }
+}
+
+/// The SHA-256 of each of [`LANES`] messages, of any lengths. It takes as long as the longest.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(crate) fn digests(bytes: &[u8], chunk_len: usize) -> [Hash; LANES] {
-    assert_eq!(bytes.len(), LANES * chunk_len);
+pub(crate) fn digests(messages: [&[u8]; LANES]) -> [Hash; LANES] {
     let mut state = INITIAL.map(|word| _mm512_set1_epi32(word.cast_signed()));
-    for at in (0..chunk_len).step_by(BLOCK_LEN) {
-        let block = |lane: usize| bytes[lane * chunk_len + at..].first_chunk().expect("a block");
+    let whole = messages.map(|message| message.len() / BLOCK_LEN);
+    let common = whole.into_iter().min().expect("there are lanes");
+    for at in 0..common {
+        let block = |lane: usize| -> &[u8; BLOCK_LEN] {
+            messages[lane][BLOCK_LEN * at..].first_chunk().expect("a block")
+        };
         compress(&mut state, std::array::from_fn(block));
     }
-    let end = padding(chunk_len);
-    compress(&mut state, [&end; LANES]);
+    let ends = messages.map(End::of);
+    let counts: [usize; LANES] = std::array::from_fn(|lane| whole[lane] + ends[lane].count);
+    let most = counts.into_iter().max().expect("there are lanes");
+    for at in common..most {
+        let block = |lane: usize| -> &[u8; BLOCK_LEN] {
+            match at.checked_sub(whole[lane]) {
+                None => messages[lane][BLOCK_LEN * at..].first_chunk().expect("a block"),
+                Some(after) => &ends[lane].blocks[after.min(1)],
+            }
+        };
+        let before = state;
+        compress(&mut state, std::array::from_fn(block));
+        // Messages that are over stay as they are.
+        let open = (0..LANES).filter(|&lane| at < counts[lane]);
+        let open = open.fold(0, |open: u16, lane| open | 1 << lane);
+        for (after, before) in state.iter_mut().zip(before) {
+            *after = _mm512_mask_mov_epi32(before, open, *after);
+        }
+    }
     let mut rows = [_mm512_setzero_si512(); LANES];
     rows[..8].copy_from_slice(&state);
     transpose(rows).map(|row| hash(_mm512_castsi512_si256(row)))

@@ -115,3 +115,19 @@ fn a_file_of_one_piece_needs_no_layer() {
     assert_eq!(HashRange::count(geometry), 0);
     assert_eq!(layer.piece_hash(PieceIndex(0)), Some(piece_hash(geometry, &bytes)));
 }
+
+#[test]
+fn pieces_have_the_hashes_together_that_they_have_alone() {
+    let lens = [1, 100, 16384, 16385, 40_000, 64 * 1024, 3, 256 * 1024];
+    let bytes: Vec<u8> = (0..256 * 1024u64).map(|at| ((at * 7919) >> 3) as u8).collect();
+    for count in [1, 3, 8, 40] {
+        let pieces: Vec<(Geometry, &[u8])> = (0..count)
+            .map(|at| {
+                let len = lens[at % lens.len()];
+                (Geometry::new(len as u64, PieceLen::default_for(len as u64)), &bytes[..len])
+            })
+            .collect();
+        let alone: Vec<Hash> = pieces.iter().map(|(it, bytes)| piece_hash(*it, bytes)).collect();
+        assert_eq!(piece_hashes(&pieces), alone);
+    }
+}
