@@ -48,6 +48,32 @@ fn pieces_of_any_length_give_the_same_files() {
 }
 
 #[test]
+fn small_files_travel_many_in_a_message() {
+    let cluster = Cluster::new();
+    let mut files: Vec<(String, PathBuf)> = Vec::new();
+    for index in 0..400u64 {
+        let name = format!("d{}/file{index:03}", index / 50);
+        let path = cluster.file(format!("rank1/share/{name}"), index, 1 + (index * 37) % 4000);
+        files.push((name, path));
+    }
+    // What one rank has of them already comes to no rank again, and parts no others.
+    for (name, path) in files.iter().step_by(40) {
+        let there = cluster.path(format!("rank2/into/{name}"));
+        std::fs::create_dir_all(there.parent().unwrap()).unwrap();
+        std::fs::copy(path, there).unwrap();
+    }
+    let finished = cluster.launch(5, RUN.into_iter().chain(["-vv"])).run();
+    let report = finished.complete();
+    for rank in 2..=4 {
+        assert_same_tree(&cluster.path(format!("rank{rank}/into")), files.clone());
+        assert_eq!(report.peer(rank).files_complete, 400, "rank {rank}");
+    }
+    let messages = finished.stderr.lines().filter(|line| line.contains("PIECE(3) received"));
+    let messages = messages.count();
+    assert!((3..=150).contains(&messages), "{messages} messages for 1190 files\n{finished}");
+}
+
+#[test]
 fn five_hundred_files_in_nested_directories_arrive() {
     let cluster = Cluster::new();
     let mut shared: Vec<Vec<(String, PathBuf)>> = vec![Vec::new(), Vec::new()];

@@ -12,6 +12,7 @@ mod salvage;
 mod serve;
 mod share;
 mod tree;
+mod whole;
 
 use super::*;
 use crate::{Naming, Share};
@@ -102,6 +103,10 @@ impl Job {
     /// The same directories in another job.
     fn again(home: TempDir) -> Self {
         let shared = share_inside(&home.path().join("from"));
+        Self::sharing(home, shared)
+    }
+
+    fn sharing(home: TempDir, shared: Shared) -> Self {
         let entries = shared.entries.iter().map(|shared| shared.entry.clone()).collect();
         let layers = shared.entries.iter().map(|shared| shared.layer.clone()).collect();
         let catalogue = Arc::new(Catalogue::new(entries).unwrap());
