@@ -53,6 +53,8 @@ pub(super) struct Entries {
     twins: Twins,
     /// Entries that wait for what they are made from.
     held_back: BTreeSet<EntryIndex>,
+    /// Links that were looked at before there was anything to link to, and will be again.
+    early: BTreeSet<EntryIndex>,
     /// Entries that others wait for, and need not any longer.
     over: Vec<EntryIndex>,
     to_survey: VecDeque<EntryIndex>,
@@ -94,6 +96,7 @@ impl Entries {
             progress,
             twins,
             held_back,
+            early: BTreeSet::new(),
             over: Vec::new(),
             surveying: 0,
             resumed: BTreeSet::new(),

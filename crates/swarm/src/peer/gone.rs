@@ -53,7 +53,8 @@ impl Session {
     }
 
     /// The tracker wants to know when all that may yet bring a piece is over.
-    pub(super) fn on_settle(&mut self, number: u32) {
+    pub(super) fn on_settle(&mut self, number: u32, actions: &mut Vec<PeerAction>) {
+        self.look_at_links(actions);
         self.settling = Some(Settling {
             number,
             before: RequestNumber(self.next_request()),

@@ -323,7 +323,7 @@ impl Peer {
             session.on_peer(now, from, message, actions);
         }
         if let Some(number) = early.settle {
-            session.on_settle(number);
+            session.on_settle(number, actions);
         }
         if let Some(why) = &self.interrupted {
             session.leave(why, actions);

@@ -233,7 +233,7 @@ impl Session {
                 self.on_gone(&gone);
                 self.questions.answered(now, question, news, last);
             }
-            FromTracker::Settle(number) => self.on_settle(number),
+            FromTracker::Settle(number) => self.on_settle(number, actions),
             // Alive asks for nothing; the rest belongs to other phases, or to every one.
             _ => {}
         }

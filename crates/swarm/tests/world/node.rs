@@ -3,7 +3,7 @@
 
 use super::orders::{Orders, Refuses, Standing, is_zeros};
 use super::{Event, World};
-use content::{Bitfield, Catalogue, EntryIndex, Name, PieceId, Span, VerifiedLayer};
+use content::{Bitfield, Catalogue, EntryIndex, Name, PieceId, Span, Tie, Twins, VerifiedLayer};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use swarm::message::Envelope;
@@ -91,6 +91,16 @@ impl Node {
         self.offered.contains(&catalogue.entry(catalogue.locate(piece).0).name)
     }
 
+    /// Bytes of zeros in entries that it is to write, and has not finished.
+    pub fn unwritten_zeros(&self, catalogue: &Catalogue) -> u64 {
+        let open = self.disk.assigned.iter().map(EntryIndex);
+        let open = open.filter(|entry| !self.disk.finished.contains(entry));
+        let pieces = open.flat_map(|entry| catalogue.pieces_of(entry)).map(PieceId);
+        let zeros = pieces
+            .filter(|&piece| !self.disk.written.contains(&piece) && is_zeros_in(catalogue, piece));
+        zeros.map(|piece| u64::from(catalogue.piece_size(piece))).sum()
+    }
+
     fn refuses(&mut self, entry: EntryIndex, when: Refuses) -> Result<(), Fault> {
         let name = self.catalogue().entry(entry).name.to_string();
         if self.orders.bad_entry != Some((name.clone(), when)) {
@@ -125,6 +135,13 @@ impl Node {
             self.disk.unproven.insert(entry);
             return Ok(Surveyed::Complete(None));
         }
+        if let Some((source, Tie::Link)) = self.twin(entry)
+            && self.disk.finished.contains(&source)
+        {
+            self.disk.written.extend(range.map(PieceId));
+            self.disk.finished.insert(entry);
+            return Ok(Surveyed::Linked);
+        }
         let rotten = self.orders.rotten_partials;
         let partial = self.orders.partials.iter().find(|(partial, _)| partial == described);
         if let Some((_, pieces)) = partial {
@@ -140,6 +157,25 @@ impl Node {
         Ok(if any { Surveyed::Candidate } else { Surveyed::Nothing })
     }
 
+    /// What an entry may be made from here.
+    fn twin(&self, entry: EntryIndex) -> Option<(EntryIndex, Tie)> {
+        let catalogue = self.catalogue();
+        let mut held = Bitfield::new(catalogue.entry_count());
+        for (index, described) in catalogue.iter() {
+            if self.offered.contains(&described.name) {
+                held.insert(index.0);
+            }
+        }
+        Twins::new(&catalogue, &self.disk.assigned, &held).source(entry)
+    }
+
+    /// Whether a file of the same content is here and can be read.
+    fn is_in_twin(&self, entry: EntryIndex) -> bool {
+        let Some((source, _)) = self.twin(entry) else { return false };
+        let offered = self.offered.contains(&self.catalogue().entry(source).name);
+        self.disk.finished.contains(&source) || offered && self.is_readable()
+    }
+
     fn salvage(&mut self, piece: PieceId) -> Result<Salvaged, Fault> {
         let catalogue = self.catalogue();
         let (entry, index) = catalogue.locate(piece);
@@ -150,6 +186,7 @@ impl Node {
         });
         let source = catalogue.entry(entry);
         let copied = is_zeros_in(&catalogue, piece)
+            || self.is_in_twin(entry)
             || self.orders.shares.contains(source) && self.is_readable();
         if !stands && !copied {
             return Ok(Salvaged::Absent);

@@ -60,7 +60,8 @@ pub fn orders(wants: &[&'static str], shares: &[Entry]) -> Orders {
     Orders { wants: wants.to_vec(), shares: shares.to_vec(), ..Orders::default() }
 }
 
-/// A file of so many 16 KiB pieces, the last one short.
+/// A file of so many 16 KiB pieces, the last one short. Files of which the names are equal from a
+/// `=` on have equal contents.
 pub fn file(name: &str, pieces: u64) -> Entry {
     version(name, pieces, 0)
 }
@@ -87,6 +88,12 @@ fn is_hole(name: &str, geometry: Geometry, piece: u32) -> bool {
     name.starts_with(SPARSE) && !piece.is_multiple_of(4) && piece + 1 < geometry.piece_count()
 }
 
+/// Another name of a file.
+pub fn link(name: &str, to: &Entry) -> Entry {
+    let content = *to.file().expect("only files are linked");
+    named(name, Kind::HardLink { to: to.name.clone(), content })
+}
+
 pub fn directory(name: &str) -> Entry {
     named(name, Kind::Directory)
 }
@@ -98,6 +105,7 @@ fn named(name: &str, kind: Kind) -> Entry {
 }
 
 fn layer(name: &str, geometry: Geometry, version: u8) -> PieceLayer {
+    let content = name.split_once('=').map_or(name, |(_, content)| content);
     let hash = |piece: u32| {
         if is_hole(name, geometry, piece) {
             let zeros = ZeroPieces::of(geometry).hash(PieceIndex(piece));
@@ -105,7 +113,7 @@ fn layer(name: &str, geometry: Geometry, version: u8) -> PieceLayer {
         }
         let mut hash = [version; 32];
         hash[..4].copy_from_slice(&piece.to_le_bytes());
-        name.bytes().take(20).enumerate().for_each(|(i, byte)| hash[8 + i] = byte);
+        content.bytes().take(20).enumerate().for_each(|(i, byte)| hash[8 + i] = byte);
         Hash(hash)
     };
     PieceLayer::new(geometry, (0..geometry.piece_count()).map(hash).collect()).unwrap()

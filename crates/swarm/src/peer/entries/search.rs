@@ -42,7 +42,9 @@ impl Session {
             }
             Surveyed::Candidate | Surveyed::Nothing => Vec::new(),
         };
-        for &piece in &present {
+        // A link may be looked at twice.
+        let new = present.iter().filter(|&&piece| !self.entries.written.get(piece));
+        for piece in new.copied().collect::<Vec<_>>() {
             let bytes = self.entries.write(&self.catalogue, PieceId(piece));
             match linked {
                 true => self.counters.bytes_delivered += bytes,
@@ -55,7 +57,11 @@ impl Session {
             self.entries.close(entry);
             return;
         }
-        let missing = range.len() as u32 - present.len() as u32;
+        let written = self.entries.written.count_in(range.clone());
+        let missing = range.len() as u32 - written;
+        if self.look_again(entry) {
+            return self.entries.survey_more(actions);
+        }
         self.entries.progress.insert(entry, Progress::Fetching { missing, gone: 0, candidate });
         if missing == 0 {
             return self.finish(entry, actions);

@@ -23,6 +23,35 @@ impl Session {
         }
     }
 
+    /// What lies under the names of links is looked at now: others wait to know what can be had.
+    pub(in crate::peer) fn look_at_links(&mut self, actions: &mut Vec<PeerAction>) {
+        if self.entries.is_halted() {
+            return;
+        }
+        for (entry, _, tie) in self.entries.twins.iter() {
+            let waits = self.entries.held_back.contains(&entry);
+            let unseen = self.entries.progress.get(&entry) == Some(&Progress::Surveying);
+            if tie == Tie::Link && waits && unseen && self.entries.early.insert(entry) {
+                self.entries.to_survey.push_back(entry);
+            }
+        }
+        self.entries.survey_more(actions);
+    }
+
+    /// Whether a link that was looked at too early is to be looked at again, for now it can be
+    /// made.
+    pub(super) fn look_again(&mut self, entry: EntryIndex) -> bool {
+        if self.entries.held_back.contains(&entry)
+            || !self.has_twin(entry)
+            || !self.entries.early.remove(&entry)
+        {
+            return false;
+        }
+        self.entries.progress.insert(entry, Progress::Surveying);
+        self.entries.to_survey.push_back(entry);
+        true
+    }
+
     /// Lets go on what waited for entries that are over.
     pub(in crate::peer) fn release_twins(&mut self, actions: &mut Vec<PeerAction>) {
         while let Some(source) = self.entries.over.pop() {
@@ -34,8 +63,10 @@ impl Session {
                 }
                 match tie {
                     // The survey makes the link, where there is something to link to.
-                    Tie::Link => self.entries.to_survey.push_back(entry),
-                    Tie::Copy => self.go_on_as_twin(entry),
+                    Tie::Link if !self.entries.early.contains(&entry) => {
+                        self.entries.to_survey.push_back(entry);
+                    }
+                    Tie::Link | Tie::Copy => self.go_on_as_twin(entry),
                 }
             }
             self.entries.survey_more(actions);
@@ -50,6 +81,9 @@ impl Session {
             return;
         };
         *candidate |= has_twin;
+        if self.look_again(entry) {
+            return;
+        }
         if has_twin {
             self.know_as_twin(entry);
         }
