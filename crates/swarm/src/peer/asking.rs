@@ -13,11 +13,8 @@ use content::{EntryIndex, PieceId, Span};
 /// seeder makes it a star.
 const FEW_HOLDERS: usize = 4;
 
-/// A holder is less busy than another with so many pieces fewer to send to others, ...
+/// A holder is less busy than another with so many pieces fewer to send to others.
 const LESS_BUSY: u32 = 2;
-/// ... or, among many neighbours, with one fewer for each so many of them: the more there are the
-/// more often one is less busy, and each request that is taken back costs three messages.
-const NEIGHBOURS_A_PIECE: usize = 4;
 
 impl Session {
     /// Asks for as much as the window lets it, and the tracker for holders where none is known.
@@ -113,8 +110,7 @@ impl Session {
         if known.requests() > 0 || known.standing != Standing::Good {
             return;
         }
-        let fewer = (self.upload.gossip.neighbour_count() / NEIGHBOURS_A_PIECE) as u32;
-        let backlog = self.holders.backlog_at(known.place()).saturating_add(fewer.max(LESS_BUSY));
+        let backlog = self.holders.backlog_at(known.place()).saturating_add(LESS_BUSY);
         for &(number, place) in &self.download.waiting {
             if self.holders.backlog_at(place) < backlog {
                 continue;

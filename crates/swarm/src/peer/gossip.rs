@@ -15,11 +15,8 @@ use std::sync::Arc;
 /// Pieces told in one message.
 const MAX_TOLD: usize = 1024;
 
-/// A neighbour that was not told of so many gains is told, ...
+/// A neighbour that was not told of so many gains is told.
 const LAG: usize = 4;
-/// ... or of so many that a gain costs no more messages than this numerator over this denominator:
-/// who has many neighbours would be busy with telling them.
-const MESSAGES_A_GAIN: (usize, usize) = (5, 2);
 
 /// A neighbour that says nothing is told no more after so many times: it may hang.
 const MAX_UNHEARD: u32 = 8;
@@ -163,11 +160,6 @@ impl Gossip {
         if self.is_alone { Nearness::Rack } else { self.place.nearness(rank) }
     }
 
-    /// How many ranks are told unasked.
-    pub(super) fn neighbour_count(&self) -> usize {
-        self.neighbours.len()
-    }
-
     /// A rank said something.
     pub(super) fn heard(&mut self, rank: Rank) {
         if let Ok(at) = self.neighbours.binary_search_by_key(&rank, |it| it.rank) {
@@ -252,10 +244,8 @@ impl Gossip {
 
     /// Whether neighbours are to be told of gains now.
     pub(super) fn is_due(&self) -> bool {
-        let (most, of) = MESSAGES_A_GAIN;
-        let enough = (self.neighbours.len() * of / most).max(LAG);
         let lag = self.gains.len() - self.pushed;
-        lag >= enough || (lag > 0 && self.urgent)
+        lag >= LAG || (lag > 0 && self.urgent)
     }
 
     /// Tells all neighbours what they were not told yet, but for what they have: `has` says whether
@@ -351,18 +341,6 @@ mod tests {
         assert_eq!(told(&mut gossip, |_, _| false), [(2, span(0, 4)), (3, span(0, 4))]);
         gossip.gained(9, true, true, true);
         assert_eq!(told(&mut gossip, |_, _| false), [(2, span(9, 1)), (3, span(9, 1))]);
-    }
-
-    #[test]
-    fn many_neighbours_hear_of_more_pieces_at_a_time() {
-        let neighbours: Vec<Rank> = (2..29).map(Rank).collect();
-        let mut gossip = Gossip::new(&Bitfield::new(20), &neighbours, Arc::default());
-        (0..9).for_each(|piece| gossip.gained(piece, false, true, true));
-        assert_eq!(told(&mut gossip, |_, _| false), []);
-        gossip.gained(9, false, true, true);
-        let told = told(&mut gossip, |_, _| false);
-        assert_eq!(told.len(), 27, "two and a half messages a piece");
-        assert!(told.iter().all(|(_, pieces)| *pieces == span(0, 10)));
     }
 
     #[test]
