@@ -3,9 +3,9 @@
 
 use crate::input::Input;
 use crate::words::{self, RANKS, catalogue, layer_of};
-use content::{Bitfield, Catalogue, EntryIndex, PieceId, Span};
+use content::{Bitfield, Catalogue, EntryIndex, Hash, PieceId, Span};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use swarm::message::{Between, Envelope, Epoch, Message};
+use swarm::message::{Between, Envelope, Epoch, Message, PiecesRead, ReadFault, ReadOrder, Unread};
 use swarm::peer::{
     Fault, Inspected, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId,
 };
@@ -14,6 +14,7 @@ use swarm::{Extra, Rank};
 /// Something that the peer wants done, and that will end.
 enum Task {
     ListExtra,
+    Read(ReadOrder),
     Inspect(EntryIndex),
     Survey(EntryIndex),
     Salvage(PieceId),
@@ -114,7 +115,17 @@ impl Driver {
             PeerAction::Exit { .. } => {
                 assert!(!std::mem::replace(&mut self.exited, true), "it exits once");
             }
-            PeerAction::Prepare(positions) => assert!(positions.len() <= 4),
+            PeerAction::Prepare(positions) | PeerAction::Walk(positions) => {
+                assert!(positions.len() <= 4);
+            }
+            PeerAction::ReadPieces(orders) => orders.into_iter().for_each(|order| {
+                self.tasks.push(Task::Read(order));
+            }),
+            PeerAction::Keep(kept) => {
+                assert!(!self.has_begun, "what was read is known before START");
+                assert!(kept.iter().all(|kept| kept.layer.is_some()), "all of it is proven");
+                self.tasks.retain(|task| !matches!(task, Task::Read(_)));
+            }
             PeerAction::Notice(text) => assert!(!text.is_empty()),
             // The tracker that this rank becomes is a machine of its own, and a target of its own.
             PeerAction::Succeed(_) | PeerAction::Abdicate => {}
@@ -216,6 +227,16 @@ impl Driver {
             Task::ListExtra => {
                 let names = input.several(2, |input| format!("x{}", input.byte()));
                 PeerEvent::ExtraListed(Extra { count: names.len() as u64, names })
+            }
+            Task::Read(ReadOrder { entry, pieces, .. }) => {
+                if choice < 2 {
+                    let (fault, why) = (ReadFault::Source, "it is gone".into());
+                    return Some(PeerEvent::Unread(Unread { name: entry.name, fault, why }));
+                }
+                let first = pieces.first;
+                let hash = |piece: u32| Hash([1 + (first + piece) as u8; 32]);
+                let hashes = (0..pieces.count).map(hash).collect();
+                PeerEvent::PiecesRead(vec![PiecesRead { entry, first, hashes }])
             }
             Task::Inspect(entry) => {
                 let equal = choice > 5;

@@ -6,11 +6,11 @@ use content::{Metadata, Name, PieceLayer, PieceLen, Span, Timestamp, VerifiedLay
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use swarm::message::WireOffer;
 use swarm::message::{Ack, Between, Differing, Epoch, FromTracker, Gains, Hello, HelloPart};
 use swarm::message::{
     HolderPieces, PieceSet, Place, Recall, Rejoined, RequestNumber, Share, Start, Stop, ToTracker,
 };
+use swarm::message::{Keep, PiecesRead, Proven, ReadFault, ReadOrder, SharedFs, Unread, WireOffer};
 use swarm::{Counters, Destination, Differences, Extra, Lock, Outcome, Rank};
 
 /// Ranks of the job; messages also come from beyond.
@@ -164,7 +164,7 @@ fn counters(input: &mut Input<'_>) -> Counters {
 
 /// What a tracker says, or somebody in its name.
 pub fn from_tracker(input: &mut Input<'_>) -> FromTracker {
-    match input.below(18) {
+    match input.below(21) {
         0 => FromTracker::Read { positions: spans(input, 4), last: input.flag() },
         1 => FromTracker::Entries(input.several(3, any_entry)),
         2 => FromTracker::Wanted(spans(input, 10)),
@@ -189,6 +189,9 @@ pub fn from_tracker(input: &mut Input<'_>) -> FromTracker {
         15 if input.byte() > 200 => FromTracker::GivenUp,
         16 => FromTracker::Neighbours(input.several(4, rank)),
         17 => FromTracker::Place(Box::new(place(input))),
+        18 => FromTracker::Walk { positions: spans(input, 4), last: input.flag() },
+        19 => FromTracker::ReadOrders(input.several(3, read_order)),
+        20 => FromTracker::Proven(input.several(3, proven)),
         _ => FromTracker::Alive,
     }
 }
@@ -259,6 +262,58 @@ fn wants(input: &mut Input<'_>) -> Vec<String> {
     input.several(2, |input| ["**", "a", "*", "e/*", "[", "nothing"][input.below(6)].to_owned())
 }
 
+fn shared_fs(input: &mut Input<'_>) -> SharedFs {
+    match input.below(5) {
+        0 => SharedFs::Asked,
+        1 => SharedFs::OnNetwork,
+        2 => SharedFs::At(input.below(2) as u64),
+        _ => SharedFs::No,
+    }
+}
+
+/// A file as a rank finds it that looks through the source and reads nothing.
+fn rootless(input: &mut Input<'_>) -> Entry {
+    let mut entry = any_entry(input);
+    if let (Kind::File(content), true) = (&mut entry.kind, input.byte() > 20) {
+        content.root = None;
+    }
+    entry
+}
+
+fn pieces_read(input: &mut Input<'_>) -> PiecesRead {
+    let hash = |input: &mut Input<'_>| Hash([input.below(2) as u8; 32]);
+    let entry = rootless(input);
+    let first = input.number(30);
+    PiecesRead { entry, first, hashes: (0..input.below(40)).map(|_| hash(input)).collect() }
+}
+
+fn keep(input: &mut Input<'_>) -> Keep {
+    if input.flag() { Keep::Written } else { Keep::InPlace }
+}
+
+fn read_order(input: &mut Input<'_>) -> ReadOrder {
+    let entry = rootless(input);
+    let pieces = Span { first: input.number(30), count: input.number(30) };
+    ReadOrder { entry, pieces, keep: keep(input) }
+}
+
+fn proven(input: &mut Input<'_>) -> Proven {
+    let entry = any_entry(input);
+    let content = entry.file().copied();
+    let content = content.unwrap_or(FileContent::unhashed(Geometry::new(5, PieceLen::MIN)));
+    let range = input.flag().then(|| HashRange {
+        index: input.number(3),
+        hashes: vec![Hash([1; 32]); input.below(4)],
+        proof: vec![Hash::ZERO; input.below(3)],
+    });
+    Proven { name: entry.name, content, range, keep: keep(input) }
+}
+
+fn unread(input: &mut Input<'_>) -> Unread {
+    let fault = if input.flag() { ReadFault::Source } else { ReadFault::Destination };
+    Unread { name: any_entry(input).name, fault, why: sentence(input) }
+}
+
 fn hello(input: &mut Input<'_>) -> Hello {
     let lock = match input.below(6) {
         0 => Lock::Taken { nonce: input.byte().into(), owner: sentence(input) },
@@ -277,6 +332,7 @@ fn hello(input: &mut Input<'_>) -> Hello {
         rack: None,
         shares: shares(input),
         waits_for_read: input.flag(),
+        shared_fs: shared_fs(input),
         wants: wants(input),
         wants_own: input.flag(),
         destination: match input.below(6) {
@@ -294,7 +350,12 @@ pub fn differences(input: &mut Input<'_>) -> Differences {
 
 /// What a peer says to the tracker.
 pub fn to_tracker(input: &mut Input<'_>) -> ToTracker {
-    match input.below(18) {
+    match input.below(21) {
+        18 => ToTracker::Offers(
+            input.several(3, |input| WireOffer { entry: rootless(input), pieces: None }),
+        ),
+        19 => ToTracker::PiecesRead(input.several(3, pieces_read)),
+        20 if input.byte() > 100 => ToTracker::Unread(unread(input)),
         0 => ToTracker::HelloPart(HelloPart { shares: shares(input), wants: wants(input) }),
         1 => ToTracker::Hello(Box::new(hello(input))),
         2 => ToTracker::Offers(input.several(3, |input| WireOffer {
@@ -370,6 +431,7 @@ pub fn introduction(shares_all: bool, wants_all: bool, rank: u32) -> Vec<ToTrack
         rack: None,
         shares: if shares_all { vec![("/s".into(), true)] } else { vec![] },
         waits_for_read: false,
+        shared_fs: SharedFs::No,
         wants: if wants_all { vec!["**".into()] } else { vec![] },
         wants_own: false,
         destination: wants_all.then_some(Ok(destination)),

@@ -227,6 +227,13 @@ pub struct Common {
         value_parser = size::parse_ranks
     )]
     pub ranks: Option<u32>,
+    /// SRC is visible on every rank: each reads a part, so that it is read once in all
+    ///
+    /// For a parallel or network file system. What one rank has read the others fetch from it. cast
+    /// does so unasked where SRC lies on a known network file system (NFS, Lustre, GPFS, BeeGFS,
+    /// Ceph, ...), or several hosts see the same one. For run, every rank shares the same PATH.
+    #[arg(verbatim_doc_comment, long)]
+    pub shared_fs: bool,
     /// A power of two from 16 KiB to 64 MiB, as in 1MiB [default: by each file's length]
     ///
     /// The default is the file's length / 1024 rounded up to a power of two, within 256 KiB and
@@ -318,27 +325,6 @@ pub struct Common {
     /// -v shows phases, -vv every message with its rank, channel and tag
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
-    /// What is refused as yet.
-    #[command(flatten)]
-    pub not_yet: NotYet,
-}
-
-/// Options of the contract that are not built: parsed so that they can be refused by name,
-/// whatever their value.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Not built yet (refused)")]
-pub struct NotYet {
-    /// SRC is visible on every rank: read it once in all
-    #[arg(long, hide_short_help = true)]
-    pub shared_fs: bool,
-}
-
-impl NotYet {
-    /// The first of them that was given, and what it will come with.
-    pub fn first(&self) -> Option<(&'static str, &'static str)> {
-        let given = [(self.shared_fs, "--shared-fs", "reading a parallel file system once")];
-        given.into_iter().find(|given| given.0).map(|(_, option, with)| (option, with))
-    }
 }
 
 /// One `--want`: a pattern, or the empty one that wants nothing.

@@ -143,6 +143,7 @@ fn bare_job(
         wants: Vec::new(),
         into: None,
         tracker,
+        shared_fs: common.shared_fs,
         piece_len: common.piece_length,
         batch: common.batch,
         memory: common.memory,

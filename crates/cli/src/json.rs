@@ -19,6 +19,8 @@ struct Document<'a> {
     bytes_delivered: u64,
     peers: Vec<Peer<'a>>,
     missing: Vec<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_bytes_read: Option<u64>,
     tracker: Tracker,
 }
 
@@ -55,6 +57,7 @@ pub fn text(report: &Report) -> String {
         bytes_delivered: report.bytes_delivered,
         peers: report.peers.iter().map(peer).collect(),
         missing: report.missing.iter().map(name).collect(),
+        source_bytes_read: report.source.map(|source| source.bytes_read),
         tracker: Tracker { rank: report.tracker.0, messages: report.tracker_messages },
     };
     let mut text = serde_json::to_string(&document).expect("a tree of numbers and strings");

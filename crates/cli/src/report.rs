@@ -53,6 +53,7 @@ pub fn table(report: &Report) -> String {
         let _ = writeln!(text, "{}", compared::summary(report));
         return text;
     }
+    source(&mut text, report);
     missing(&mut text, report);
     if report.purpose == Purpose::DryRun {
         if report.peers.len() <= ROWS_MAX {
@@ -167,6 +168,13 @@ fn write_table(text: &mut String, rows: &[Cells]) {
         }
         let _ = writeln!(text, "{}", shown.trim_end());
     }
+}
+
+/// How much of a source that all ranks see was read, beside its size.
+fn source(text: &mut String, report: &Report) {
+    let Some(source) = report.source.filter(|source| source.bytes > 0) else { return };
+    let share = source.bytes_read as f64 / source.bytes as f64;
+    let _ = writeln!(text, "read from SRC: {share:.2} of its size");
 }
 
 fn missing(text: &mut String, report: &Report) {

@@ -51,6 +51,7 @@ fn sample(outcome: Outcome, peers: Vec<PeerRow>) -> Report {
         peers,
         missing: Vec::new(),
         unequal: Vec::new(),
+        source: None,
         tracker: Rank(0),
         tracker_messages: 42,
     }

@@ -82,24 +82,6 @@ fn every_mistake_has_one_sentence_and_a_hint() {
 }
 
 #[test]
-fn options_that_are_not_built_are_refused_by_name_whatever_their_value() {
-    let mut told = String::new();
-    for option in ["--shared-fs"] {
-        let name = option.split(' ').next().unwrap();
-        for command in ["run --share a --into b", "cast a b", "run"] {
-            let message = message(&format!("{command} {option}"));
-            let start = format!("{name} is not built yet; it comes with ");
-            assert!(
-                message.starts_with(&start) && message.ends_with("; leave it out"),
-                "{message}"
-            );
-        }
-        told.push_str(&format!("{}\n", message(&format!("run {option}"))));
-    }
-    golden("not-built.txt", &told);
-}
-
-#[test]
 fn a_wish_without_a_place_says_both_ways_out() {
     let expected = "something is wanted, but there is nowhere to put it: name a directory with \
                     --into DIR, or want nothing with --want ''";

@@ -2,8 +2,69 @@
 //! are unmounted when dropped, and need root.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// An ext4 in a file with a directory's content, mounted read-only in several places, each through
+/// a loop device of its own: like a file system that several hosts see, each with its own cache.
+#[derive(Debug)]
+pub struct Everywhere {
+    paths: Vec<PathBuf>,
+}
+
+impl Everywhere {
+    /// Makes one in `image` of `bytes` and mounts it on empty directories; `None` where this user
+    /// may not, or the kernel has no loop device or no ext4.
+    pub fn mount(image: &Path, content: &Path, bytes: u64, paths: Vec<PathBuf>) -> Option<Self> {
+        File::create(image).and_then(|file| file.set_len(bytes)).ok()?;
+        let mut make = Command::new("mkfs.ext4");
+        make.args(["-q", "-F", "-d"]).arg(content).arg(image);
+        if !succeeds(&mut make) {
+            return None;
+        }
+        let mut mounted = Self { paths: Vec::new() };
+        for path in paths {
+            // `mount -o loop` would take the device that the image has already.
+            let set_up = ["--find", "--show", "--read-only"];
+            let set_up = Command::new("losetup").args(set_up).arg(image).output().ok()?;
+            let device = String::from_utf8(set_up.stdout).ok().filter(|_| set_up.status.success());
+            let device = device?.trim().to_owned();
+            let mut mount = Command::new("mount");
+            mount.args(["-o", "ro", &device]).arg(&path);
+            let is_mounted = succeeds(&mut mount);
+            // It goes with the last that uses it.
+            let _ = succeeds(Command::new("losetup").args(["--detach", &device]));
+            if !is_mounted {
+                return None;
+            }
+            mounted.paths.push(path);
+        }
+        // One device for all would have one cache for all.
+        let devices: std::collections::BTreeSet<u64> =
+            mounted.paths.iter().filter_map(|path| Some(path.metadata().ok()?.dev())).collect();
+        (devices.len() == mounted.paths.len()).then_some(mounted)
+    }
+
+    /// Bytes that the kernel has read from each of the devices.
+    pub fn bytes_read(&self) -> Vec<u64> {
+        let read = |path: &PathBuf| {
+            let device = path.metadata().expect("it is mounted").dev();
+            let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+            let stat = fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat"));
+            let stat = stat.expect("the kernel counts what is read");
+            let sectors: u64 = stat.split_whitespace().nth(2).unwrap().parse().unwrap();
+            sectors * 512
+        };
+        self.paths.iter().map(read).collect()
+    }
+}
+
+impl Drop for Everywhere {
+    fn drop(&mut self) {
+        self.paths.iter().for_each(|path| unmount(path));
+    }
+}
 
 /// A mounted tmpfs.
 #[derive(Debug)]

@@ -15,6 +15,9 @@ pub struct Report {
     pub bytes_delivered: u64,
     pub peers: Vec<PeerRow>,
     pub missing: Vec<String>,
+    /// Only of a job whose source all ranks see.
+    #[serde(default)]
+    pub source_bytes_read: Option<u64>,
     pub tracker: Tracker,
 }
 

@@ -24,6 +24,8 @@ pub struct Job {
     pub into: Option<PathBuf>,
     /// Whether rank 0 only tracks, or is a peer too.
     pub tracker: TrackerPlace,
+    /// Whether all ranks see the shares at the same paths: they are read once in all.
+    pub shared_fs: bool,
     /// The piece length of files offered here; by each file's length where none is given.
     pub piece_len: Option<PieceLen>,
     /// Pieces asked from one holder before the tracker is updated.

@@ -1,10 +1,13 @@
 //! What a peer does before INIT, on a thread of its own: it opens its destination, and looks
 //! through and hashes what it offers, while the loop gives signs of life.
 
+mod source;
+
 use crate::budget::Budget;
 use crate::job::{Command, Job, Naming};
 use crate::store::{
-    Destination, Look, Partial, ShareError, ShareOptions, Shared, SharedEntry, exists, share,
+    Destination, Growing, Look, Partial, ShareError, ShareOptions, Shared, SharedEntry, exists,
+    look_through, share,
 };
 use content::Name;
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -12,10 +15,11 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
-use swarm::message::Hello;
+use swarm::message::{Hello, PiecesRead, ReadOrder, Unread};
 use swarm::peer::Offered;
 use swarm::{Held, Lock, Offer, Purpose};
 
@@ -29,6 +33,10 @@ pub(crate) enum Prepared {
     Hello(Box<Hello>),
     /// What it offers, and what the store will need.
     Offered(Box<Inventory>),
+    /// Pieces of a source that all ranks see were read.
+    PiecesRead(Vec<PiecesRead>),
+    /// Pieces of it were not.
+    Unread(Unread),
     /// The orders cannot be carried out.
     Trouble(String),
     /// The destination was left as it was found; may come at any time after it was asked for.
@@ -52,14 +60,27 @@ pub(crate) struct LocalSource {
     path: PathBuf,
     /// The name under which the file, or what is in the directory, is offered.
     name: Vec<u8>,
+    /// Whether what is in the directory has no name of the directory's before its own.
+    is_bare: bool,
 }
 
 /// The thread, and what was asked of it.
 pub(crate) struct Preparation {
-    positions: Sender<Vec<u32>>,
+    orders: Sender<Order>,
+    growing: Arc<Growing>,
     say: Sender<thread::Result<Prepared>>,
     said: Receiver<thread::Result<Prepared>>,
     destination: Receiver<Option<Place>>,
+}
+
+/// What the tracker wants done before START.
+pub(crate) enum Order {
+    /// Read and hash these shares, by position.
+    Read(Vec<u32>),
+    /// Look through these.
+    Walk(Vec<u32>),
+    /// Read these pieces of what all ranks see.
+    Pieces(Vec<ReadOrder>),
 }
 
 /// The directory that what is wanted goes into.
@@ -82,23 +103,30 @@ impl Place {
 impl Preparation {
     /// Begins at once.
     pub(crate) fn start(job: Job) -> Self {
-        let (positions, chosen) = unbounded();
+        let (orders, ordered) = unbounded();
+        let growing = Arc::new(Growing::default());
         let (say, said) = unbounded();
         let (give, destination) = unbounded();
-        let own = Sender::clone(&say);
+        let (own, grows) = (Sender::clone(&say), Arc::clone(&growing));
         begin_thread("preparation", move || {
-            let prepared = catch_unwind(AssertUnwindSafe(|| prepare(&job, &chosen, &say, &give)));
+            let (told, grows) = (Told { say: &say, give: &give }, grows.as_ref());
+            let prepared = catch_unwind(AssertUnwindSafe(|| prepare(&job, &ordered, &told, grows)));
             if let Err(panic) = prepared {
                 let _ = say.send(Err(panic));
             }
         });
-        Self { positions, say: own, said, destination }
+        Self { orders, growing, say: own, said, destination }
     }
 
-    /// These shares are to be read, by position.
-    pub(crate) fn choose(&self, positions: Vec<u32>) {
+    /// The tracker has decided what is to be read.
+    pub(crate) fn order(&self, order: Order) {
         // A preparation that has failed has said so.
-        let _ = self.positions.send(positions);
+        let _ = self.orders.send(order);
+    }
+
+    /// START: nothing is written here any more of what all ranks see.
+    pub(crate) fn end_reading(&self) {
+        self.growing.end();
     }
 
     /// What it said next, if anything.
@@ -120,7 +148,9 @@ impl Preparation {
     /// own, where it is still being opened; ends with [`Prepared::Abandoned`].
     pub(crate) fn abandon(&self) {
         let (destination, say) = (self.destination.clone(), self.say.clone());
+        let growing = Arc::clone(&self.growing);
         begin_thread("abandoning", move || {
+            growing.abandon();
             if let Ok(Some(Place::Claimed(destination))) = destination.recv_timeout(OPENING) {
                 destination.abandon();
             }
@@ -134,14 +164,15 @@ fn begin_thread(name: &str, body: impl FnOnce() + Send + 'static) {
     thread.expect("the system gives a thread");
 }
 
-fn prepare(
-    job: &Job,
-    chosen: &Receiver<Vec<u32>>,
-    say: &Sender<thread::Result<Prepared>>,
-    give: &Sender<Option<Place>>,
-) {
+/// Where the thread tells what it found.
+struct Told<'a> {
+    say: &'a Sender<thread::Result<Prepared>>,
+    give: &'a Sender<Option<Place>>,
+}
+
+fn prepare(job: &Job, ordered: &Receiver<Order>, told: &Told<'_>, growing: &Growing) {
     // Nobody hears of it where the loop has ended.
-    let tell = |prepared| drop(say.send(Ok(prepared)));
+    let tell = |prepared| drop(told.say.send(Ok(prepared)));
     let destination = open_destination(job);
     let present: Vec<bool> = job.shares.iter().map(|share| exists(&share.path)).collect();
     tell(Prepared::Hello(Box::new(hello(job, &destination, &present))));
@@ -161,14 +192,26 @@ fn prepare(
         Some(Ok(Place::Seen(look))) if job.purpose == Purpose::DryRun => look.partials(threads),
         _ => Vec::new(),
     };
-    let _ = give.send(destination.and_then(Result::ok));
-    let to_read: Vec<usize> = match job.command {
-        Command::Run => (0..job.shares.len()).filter(|&at| present[at]).collect(),
-        Command::Cast => match chosen.recv() {
-            Ok(positions) => positions.into_iter().map(|at| at as usize).collect(),
+    if let Some(Ok(Place::Claimed(destination))) = &destination
+        && let Err(error) = growing.settle(destination)
+    {
+        return tell(Prepared::Trouble(format!("the destination cannot be opened: {error}")));
+    }
+    let _ = told.give.send(destination.and_then(Result::ok));
+    let all = || (0..job.shares.len() as u32).filter(|at| present[*at as usize]);
+    let order = match waits(job) {
+        false => Order::Read(all().collect()),
+        true => match ordered.recv() {
+            Ok(order) => order,
             Err(_) => return,
         },
     };
+    let (positions, is_walk) = match order {
+        Order::Read(positions) => (positions, false),
+        Order::Walk(positions) => (positions, true),
+        Order::Pieces(_) => unreachable!("pieces are dealt once the source is known"),
+    };
+    let to_read: Vec<usize> = positions.into_iter().map(|at| at as usize).collect();
     let shares: Vec<_> = to_read.iter().filter_map(|&at| job.shares.get(at)).cloned().collect();
     let options = ShareOptions {
         piece_len: job.piece_len,
@@ -177,14 +220,33 @@ fn prepare(
         except: job.into.clone(),
         cache: cache_directory(),
     };
-    match share(&shares, &options, &AtomicU64::new(0)) {
-        Err(error) => tell(Prepared::Trouble(sentence(&error))),
+    let shared = match is_walk {
+        true => look_through(&shares, &options),
+        false => share(&shares, &options, &AtomicU64::new(0)),
+    };
+    match shared {
+        Err(error) => return tell(Prepared::Trouble(sentence(&error))),
         Ok(shared) => {
             let others = (0..job.shares.len()).filter(|at| present[*at] && !to_read.contains(at));
+            let others = others.filter(|_| !is_walk);
             let local_sources = others.filter_map(|at| LocalSource::new(&job.shares[at])).collect();
             tell(Prepared::Offered(Box::new(Inventory::new(shared, partials, local_sources))));
         }
     }
+    let sources: Vec<LocalSource> =
+        all().filter_map(|at| LocalSource::at(&job.shares[at as usize])).collect();
+    while let Ok(order) = ordered.recv() {
+        let Order::Pieces(orders) = order else { continue };
+        source::read(&orders, &sources, growing, threads, &|told| match told {
+            source::Told::Read(read) => tell(Prepared::PiecesRead(read)),
+            source::Told::Unread(unread) => tell(Prepared::Unread(unread)),
+        });
+    }
+}
+
+/// Whether the tracker says what is to be read.
+fn waits(job: &Job) -> bool {
+    job.command == Command::Cast || job.shared_fs
 }
 
 fn sentence(error: &ShareError) -> String {
@@ -291,9 +353,10 @@ fn hello(job: &Job, destination: &Option<Result<Place, String>>, present: &[bool
             )
             .zip(present.iter().copied())
             .collect(),
-        waits_for_read: job.command == Command::Cast,
+        waits_for_read: waits(job),
+        shared_fs: source::shared_fs(job, present),
         wants: job.wants.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
-        wants_own: job.command == Command::Cast,
+        wants_own: waits(job),
         destination: destination.as_ref().map(|opened| match opened {
             Ok(destination) => {
                 let facts = destination.facts();
@@ -313,7 +376,8 @@ impl Inventory {
             layer: shared.layer.clone(),
         });
         let shares = |name: &Name| {
-            shared.entries.binary_search_by(|shared| shared.entry.name.cmp(name)).is_ok()
+            let found = shared.entries.binary_search_by(|shared| shared.entry.name.cmp(name));
+            found.is_ok_and(|at| shared.entries[at].is_hashed())
         };
         // What is shared whole is not offered in parts, too.
         let parts = partials.iter().filter(|partial| !shares(&partial.entry.name));
@@ -326,25 +390,52 @@ impl Inventory {
     }
 }
 
+impl Inventory {
+    /// START: of what all ranks see this one has these pieces, and nothing else.
+    pub(crate) fn keep(&mut self, kept: Vec<Offered>) {
+        for Offered { offer, layer } in kept {
+            let Some(layer) = layer else { continue };
+            match offer.held {
+                Held::Pieces(held) => {
+                    self.partials.retain(|partial| partial.entry.name != offer.entry.name);
+                    self.partials.push(Partial { entry: offer.entry, held, layer });
+                }
+                Held::Whole => {
+                    let name = &offer.entry.name;
+                    let found = self.shared.binary_search_by(|it| it.entry.name.cmp(name));
+                    if let (Ok(at), Some(content)) = (found, offer.entry.file()) {
+                        self.shared[at].prove(*content, layer);
+                    }
+                }
+            }
+        }
+        self.shared.retain(SharedEntry::is_hashed);
+    }
+}
+
 impl LocalSource {
     /// The source, unless it lies on a network file system: that would be read by every rank.
     fn new(share: &crate::Share) -> Option<Self> {
-        if is_on_network(&share.path) {
-            return None;
-        }
+        if is_on_network(&share.path) { None } else { Self::at(share) }
+    }
+
+    /// The source, wherever it lies.
+    fn at(share: &crate::Share) -> Option<Self> {
         let path = std::fs::canonicalize(&share.path).ok()?;
         let named = share.naming == Naming::WithOwnName || path.is_file();
         // The name is the one that was given, also where that is a link to something named
         // otherwise.
         let given = share.path.file_name().or(path.file_name());
         let own = if named { given?.to_owned().into_vec() } else { Vec::new() };
-        Some(Self { name: [share.prefix.as_slice(), &own].concat(), path })
+        let name = [share.prefix.as_slice(), &own].concat();
+        Some(Self { name, path, is_bare: !named })
     }
 
     /// Where the content of an entry of this name, and this many bytes, may be found here.
     pub(crate) fn find(&self, name: &Name, len: u64) -> Option<PathBuf> {
         let rest = name.as_bytes().strip_prefix(self.name.as_slice())?;
         let path = match rest.strip_prefix(b"/") {
+            _ if self.is_bare => self.path.join(OsStr::from_bytes(rest)),
             Some(rest) => self.path.join(OsStr::from_bytes(rest)),
             None if rest.is_empty() => self.path.clone(),
             None => return None,

@@ -233,7 +233,13 @@ impl World<'_> {
                 self.count(rank);
                 self.moves();
             }
-            PeerAction::Prepare(_) | PeerAction::Record(..) | PeerAction::Notice(_) => {}
+            // Nothing of a simulated source is read before START.
+            PeerAction::Prepare(_)
+            | PeerAction::Walk(_)
+            | PeerAction::ReadPieces(_)
+            | PeerAction::Keep(_)
+            | PeerAction::Record(..)
+            | PeerAction::Notice(_) => {}
         }
     }
 

@@ -15,7 +15,7 @@ use crate::reign;
 use crate::scenario::Scenario;
 use content::Bitfield;
 use std::collections::{BTreeMap, VecDeque};
-use swarm::message::Hello;
+use swarm::message::{Hello, SharedFs};
 use swarm::peer::{Peer, PeerAction, PeerEvent};
 use swarm::tracker::{Tracker, TrackerEvent};
 use swarm::{Destination, Instant, Lock, Rank, Report};
@@ -311,6 +311,7 @@ fn hello(scenario: &Scenario, rank: u32, is_seeder: bool) -> Hello {
         rack: Some(format!("rack{}", scenario.rack_of(rank))),
         shares: if is_seeder { vec![("/data".into(), true)] } else { Vec::new() },
         waits_for_read: false,
+        shared_fs: SharedFs::No,
         wants: vec!["**".into()],
         wants_own: false,
         destination: Some(Ok(destination)),

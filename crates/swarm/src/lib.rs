@@ -22,7 +22,7 @@ pub use channel::Channel;
 pub use offer::{Destination, Held, Lock, Offer};
 pub use purpose::{Differences, Extra, Purpose};
 pub use rank::Rank;
-pub use report::{Counters, Outcome, PeerRow, PeerState, Report, Unequal};
+pub use report::{Counters, Outcome, PeerRow, PeerState, Report, SourceRead, Unequal};
 pub use time::Instant;
 pub use want::{Pattern, PatternError};
 

@@ -130,10 +130,21 @@ pub struct Report {
     /// What differs, where the job was a look at that: a list for all ranks that have the same to
     /// show, in order of their first ranks.
     pub unequal: Vec<Unequal>,
+    /// What was read of the source, where all ranks see it.
+    pub source: Option<SourceRead>,
     /// The rank that tracked at the end.
     pub tracker: Rank,
     /// Control messages that the tracker received and sent.
     pub tracker_messages: u64,
+}
+
+/// How much of a source that all ranks see was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceRead {
+    /// Bytes that were read, over all ranks.
+    pub bytes_read: u64,
+    /// Bytes of the files that somebody wants.
+    pub bytes: u64,
 }
 
 /// What differs at the destinations of some ranks.

@@ -5,7 +5,7 @@ use content::{Catalogue, Entry, FileContent, Geometry, Hash, Kind, Metadata, Nam
 use content::{PieceLen, Span, Timestamp};
 use std::time::Duration;
 use swarm::message::{Between, Envelope, Epoch, FromTracker, Gains, Hello, HelloPart, Message};
-use swarm::message::{RequestNumber, Start, Stop, ToTracker, WireOffer};
+use swarm::message::{RequestNumber, SharedFs, Start, Stop, ToTracker, WireOffer};
 use swarm::peer::{Limits, Offered, Peer, PeerAction, PeerConfig, PeerEvent};
 use swarm::tracker::{Tracker, TrackerAction, TrackerConfig, TrackerEvent};
 use swarm::{Counters, Extra, Held, Instant, Offer, Outcome, Purpose, Rank};
@@ -53,6 +53,7 @@ fn hello(shares: Vec<(String, bool)>, wants: Vec<String>) -> Box<Hello> {
         rack: None,
         shares,
         waits_for_read: true,
+        shared_fs: SharedFs::No,
         wants,
         wants_own: true,
         destination: None,

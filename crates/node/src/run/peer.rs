@@ -5,7 +5,7 @@ use super::{Closing, Ended, Node};
 use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::job::{Command, Job};
-use crate::prepare::{Inventory, Place, Preparation, Prepared};
+use crate::prepare::{Inventory, Order, Place, Preparation, Prepared};
 use crate::store::{Bounds, Store};
 use crate::transport::Ticket;
 use content::{Bitfield, Catalogue, EntryIndex};
@@ -44,6 +44,8 @@ impl Node<'_> {
         };
         let event = match prepared {
             Prepared::Hello(hello) => PeerEvent::Hello(hello),
+            Prepared::PiecesRead(read) => PeerEvent::PiecesRead(read),
+            Prepared::Unread(unread) => PeerEvent::Unread(unread),
             Prepared::Trouble(sentence) => PeerEvent::Trouble(sentence),
             Prepared::Abandoned => {
                 self.closed();
@@ -115,7 +117,25 @@ impl Node<'_> {
             }
             PeerAction::Prepare(positions) => {
                 if let Some(preparation) = &self.preparation {
-                    preparation.choose(positions);
+                    preparation.order(Order::Read(positions));
+                }
+            }
+            PeerAction::Walk(positions) => {
+                if let Some(preparation) = &self.preparation {
+                    preparation.order(Order::Walk(positions));
+                }
+            }
+            PeerAction::ReadPieces(orders) => {
+                if let Some(preparation) = &self.preparation {
+                    preparation.order(Order::Pieces(orders));
+                }
+            }
+            PeerAction::Keep(kept) => {
+                if let Some(preparation) = &self.preparation {
+                    preparation.end_reading();
+                }
+                if let Some(inventory) = &mut self.inventory {
+                    inventory.keep(kept);
                 }
             }
             PeerAction::Succeed(succession) => self.succeed(*succession),

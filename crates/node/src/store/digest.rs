@@ -148,11 +148,12 @@ impl<'a, 'b> Slot<'a, 'b> {
 }
 
 /// Takes a piece of a file, by its place among the files, with a buffer.
-type PieceBody<'a> = dyn Fn(usize, PieceIndex, &mut Vec<u8>) -> ControlFlow<()> + Sync + 'a;
+pub(crate) type PieceBody<'a> =
+    dyn Fn(usize, PieceIndex, &mut Vec<u8>) -> ControlFlow<()> + Sync + 'a;
 
 /// Calls `body` for every piece of every file, in order, from up to `threads` threads at once; each
 /// has a buffer that it may use as it likes. Stops soon after a call breaks.
-pub(super) fn over_pieces(counts: impl Iterator<Item = u32>, threads: usize, body: &PieceBody<'_>) {
+pub(crate) fn over_pieces(counts: impl Iterator<Item = u32>, threads: usize, body: &PieceBody<'_>) {
     let mut total = 0;
     let starts: Vec<u64> = counts
         .map(|count| {
@@ -216,7 +217,7 @@ pub(super) fn is_zero(bytes: &[u8]) -> bool {
 }
 
 /// The first `len` bytes of a buffer that grows to have them.
-fn sized(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
+pub(super) fn sized(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
     if buffer.len() < len {
         buffer.resize(len, 0);
     }

@@ -22,6 +22,7 @@ mod partial;
 mod resume;
 mod salvage;
 mod share;
+mod source;
 mod sparse;
 mod stamp;
 mod state;
@@ -35,12 +36,14 @@ mod whole;
 mod tests;
 
 pub use destination::{Destination, DestinationError};
+pub(crate) use digest::over_pieces;
 pub use error::{ReadError, WriteError};
 pub use extra::{Bounds, Extras};
 pub use look::Look;
 pub use resume::Partial;
 pub use salvage::Salvage;
-pub use share::{ShareError, ShareOptions, Shared, SharedEntry, exists, share};
+pub use share::{ShareError, ShareOptions, Shared, SharedEntry, exists, look_through, share};
+pub use source::{Growing, SourceError, SourceFile};
 pub use survey::Survey;
 
 use crate::Pool;
@@ -405,7 +408,9 @@ impl Store {
         let has_sidecar = has_sidecar(asked);
         let made = || -> io::Result<File> {
             if let Some(layer) = kept {
-                partial::rewrite_sidecar(shoal, &name, asked, layer)?;
+                if has_sidecar {
+                    partial::rewrite_sidecar(shoal, &name, asked, layer)?;
+                }
                 return Ok(partial::open(shoal, &data, OFlags::RDWR)?);
             }
             if has_sidecar {

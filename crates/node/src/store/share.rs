@@ -162,7 +162,39 @@ pub fn share(
     Ok(Shared { entries, notices: walked.notices })
 }
 
+/// Walks what a rank shares, and reads no file: only empty ones have a root.
+///
+/// # Errors
+///
+/// As [`share`].
+pub fn look_through(shares: &[Share], options: &ShareOptions) -> Result<Shared, ShareError> {
+    let walked = walk::walk(shares, options.except.as_deref())?;
+    let mut entries: Vec<SharedEntry> = Vec::with_capacity(walked.found.len());
+    let mut notices = walked.notices;
+    if walked.found.values().any(|found| found.is_linked) {
+        notices.push("hard links arrive as separate files with --shared-fs".to_owned());
+    }
+    for (name, found) in walked.found {
+        let mut shared = SharedEntry::unhashed(name, found, options.piece_len)?;
+        if shared.entry.file().is_some_and(|content| content.geometry.is_empty()) {
+            shared.set_hashes(Vec::new());
+        }
+        entries.push(shared);
+    }
+    Ok(Shared { entries, notices })
+}
+
 impl SharedEntry {
+    /// Its hashes were found out by others.
+    pub(crate) fn prove(&mut self, proven: FileContent, layer: VerifiedLayer) {
+        if let Kind::File(content) = &mut self.entry.kind
+            && content.geometry == layer.geometry()
+        {
+            *content = proven;
+            self.layer = Some(layer);
+        }
+    }
+
     /// The entry of what was found; a file's root is yet to come.
     fn unhashed(name: Name, found: Found, told: Option<PieceLen>) -> Result<Self, ShareError> {
         let Found { path, kind, metadata, stamp, .. } = found;
@@ -183,7 +215,7 @@ impl SharedEntry {
     }
 
     /// Whether there is nothing to hash, or no more.
-    fn is_hashed(&self) -> bool {
+    pub(crate) fn is_hashed(&self) -> bool {
         match &self.entry.kind {
             Kind::File(content) => content.root.is_some(),
             Kind::HardLink { .. } | Kind::Directory | Kind::Symlink(_) => true,

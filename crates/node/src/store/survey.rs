@@ -8,7 +8,7 @@ use super::partial::{self, Part, PartName};
 use super::salvage::{Candidates, Found};
 use super::stamp::Stamp;
 use super::state::Phase;
-use super::{Store, WriteError, finish, lock};
+use super::{Store, WriteError, finish, has_sidecar, lock};
 use content::{
     Bitfield, Entry, EntryIndex, FileContent, Hash, PieceLayer, VerifiedLayer, ZeroPieces,
 };
@@ -216,6 +216,13 @@ impl Store {
         let any = standing.is_some() || aside || local.is_some();
         if any && !entry.is_empty() {
             state.candidates = Some(Arc::new(Candidates::new(standing, aside, local.cloned())));
+        }
+        if let Phase::Kept(partial) = &state.phase
+            && has_sidecar(entry)
+        {
+            // What was read before START has none yet, or an older one. Whoever writes tells why
+            // that fails.
+            let _ = partial::rewrite_sidecar(&destination.shoal, &name, entry, &partial.layer);
         }
         match &state.phase {
             Phase::Kept(partial) => Survey::Partial(partial.held.clone()),

@@ -1,6 +1,6 @@
 //! What the tracker says to a peer.
 
-use super::{PieceSet, Place};
+use super::{PieceSet, Place, Proven, ReadOrder};
 use crate::{Channel, Outcome, Rank};
 use content::{Entry, Span};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,18 @@ pub enum FromTracker {
         /// Whether this is the last part of the list.
         last: bool,
     },
+    /// INIT, to a peer that waits where all ranks see the source: look through these of your shares
+    /// and offer what is there, but read no file.
+    Walk {
+        /// Their positions.
+        positions: Vec<Span>,
+        /// Whether this is the last part of the list.
+        last: bool,
+    },
+    /// INIT, likewise: read these pieces of the source, and tell their hashes.
+    ReadOrders(Vec<ReadOrder>),
+    /// INIT, likewise: the roots of what was read here, and what proves it.
+    Proven(Vec<Proven>),
     /// START, some entries of the catalogue, in order.
     Entries(Vec<Entry>),
     /// START, some of the entries that this peer is to write.
@@ -88,6 +100,9 @@ impl FromTracker {
             Self::Reign
             | Self::Recite
             | Self::Read { .. }
+            | Self::Walk { .. }
+            | Self::ReadOrders(_)
+            | Self::Proven(_)
             | Self::Entries(_)
             | Self::Wanted(_)
             | Self::Neighbours(_)

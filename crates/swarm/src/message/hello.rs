@@ -1,6 +1,6 @@
 //! The beginning of INIT: who a peer is and what it wants, in as many messages as it takes.
 
-use super::{ToTracker, cut, parts};
+use super::{SharedFs, ToTracker, cut, parts};
 use crate::Destination;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,8 @@ pub struct Hello {
     pub shares: Vec<(String, bool)>,
     /// Whether it waits to be told which of them to read (`cast`), or reads all of them (`run`).
     pub waits_for_read: bool,
+    /// Whether others may see the same source.
+    pub shared_fs: SharedFs,
     /// The patterns of what it wants; the last of them likewise.
     pub wants: Vec<String>,
     /// Whether it wants what it shares itself, too (`cast`).

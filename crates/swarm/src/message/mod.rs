@@ -11,6 +11,7 @@ mod hello;
 mod parts;
 mod pieces;
 mod place;
+mod reading;
 mod show;
 mod to_tracker;
 
@@ -21,6 +22,7 @@ pub(crate) use parts::cut;
 pub use parts::{PART_BYTES, parts};
 pub use pieces::PieceSet;
 pub use place::{Nearness, Place, Share};
+pub use reading::{Keep, PiecesRead, Proven, ReadFault, ReadOrder, SharedFs, Unread};
 pub use to_tracker::{Differing, Gains, Recall, Rejoined, Stop, ToTracker, WireOffer};
 
 use crate::{Channel, MAX_MESSAGE_LEN, Rank};

@@ -53,6 +53,13 @@ impl fmt::Display for ToTracker {
                 if more.is_empty() { Ok(()) } else { write!(f, " and {} more", more.len()) }
             }
             Self::Offers(offers) => write!(f, "INIT: {} files", offers.len()),
+            Self::PiecesRead(read) => {
+                let pieces: usize = read.iter().map(|read| read.hashes.len()).sum();
+                write!(f, "INIT: {pieces} pieces were read from the source")
+            }
+            Self::Unread(unread) => {
+                write!(f, "INIT: '{}' is not read here: {}", unread.name, unread.why)
+            }
             Self::Introduced => f.write_str("INIT: that is all"),
             Self::Trouble(why) => write!(f, "INIT: trouble: {why}"),
             Self::Recall(recall) => write!(
@@ -110,6 +117,14 @@ impl fmt::Display for FromTracker {
             Self::Reign => f.write_str("this rank tracks now"),
             Self::Recite => f.write_str("tell the catalogue"),
             Self::Read { positions, .. } => write!(f, "read shares {}", Runs(positions)),
+            Self::Walk { positions, .. } => {
+                write!(f, "look through shares {}, which all ranks see", Runs(positions))
+            }
+            Self::ReadOrders(orders) => {
+                let pieces: u64 = orders.iter().map(|order| u64::from(order.pieces.count)).sum();
+                write!(f, "read {pieces} pieces of the source")
+            }
+            Self::Proven(proven) => write!(f, "proof of {} parts of the source", proven.len()),
             Self::Entries(entries) => write!(f, "START: {} files", entries.len()),
             Self::Wanted(spans) => write!(f, "START: yours are files {}", Runs(spans)),
             Self::Neighbours(all) => write!(f, "START: {} neighbours", all.len()),

@@ -1,6 +1,6 @@
 //! What a peer says to the tracker.
 
-use super::{Hello, HelloPart, PieceSet};
+use super::{Hello, HelloPart, PieceSet, PiecesRead, Unread};
 use crate::{Channel, Counters, Differences, Extra, Outcome, Rank};
 use content::{Catalogue, Entry, EntryIndex, Span};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,11 @@ pub enum ToTracker {
     Offers(Vec<WireOffer>),
     /// INIT, the end: all offers are told.
     Introduced,
+    /// INIT, where all ranks see the source: what was read of it. Said again to a tracker that took
+    /// over.
+    PiecesRead(Vec<PiecesRead>),
+    /// INIT, likewise: what could not be read.
+    Unread(Unread),
     /// INIT: this rank cannot carry out its orders; the job is to be refused with this sentence.
     Trouble(String),
     /// INIT again, to a tracker that took over: some of what this rank knows, and the last tracker
@@ -179,6 +184,8 @@ impl ToTracker {
             | Self::Hello(_)
             | Self::Offers(_)
             | Self::Introduced
+            | Self::PiecesRead(_)
+            | Self::Unread(_)
             | Self::Trouble(_)
             | Self::Recall(_)
             | Self::Rejoined(_)

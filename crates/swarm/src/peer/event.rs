@@ -1,7 +1,7 @@
 //! What can happen to a peer, and what it can want done: the whole interface to its driver.
 
 use super::Inspected;
-use crate::message::{Envelope, Hello, Message};
+use crate::message::{Envelope, Hello, Message, PiecesRead, ReadOrder, Unread};
 use crate::tracker::Succession;
 use crate::{Extra, Offer, Outcome, Rank};
 use content::{Bitfield, Catalogue, EntryIndex, Hash, HashRange, PieceId, Span, VerifiedLayer};
@@ -19,6 +19,10 @@ pub enum PeerEvent {
     Hello(Box<Hello>),
     /// All that it offers was looked through and hashed.
     Offered(Vec<Offered>),
+    /// Pieces of the source were read, and are kept.
+    PiecesRead(Vec<PiecesRead>),
+    /// Pieces of the source cannot be read, or kept.
+    Unread(Unread),
     /// It cannot carry out its orders; a sentence for people.
     Trouble(String),
     /// A rank said something.
@@ -129,6 +133,14 @@ pub enum PeerAction {
     },
     /// Look through these shares, by position, hash them and say [`PeerEvent::Offered`].
     Prepare(Vec<u32>),
+    /// Look through these shares, by position, hash nothing and say [`PeerEvent::Offered`].
+    Walk(Vec<u32>),
+    /// Read these pieces of the source; each is told with [`PeerEvent::PiecesRead`], or
+    /// [`PeerEvent::Unread`] ends the order.
+    ReadPieces(Vec<ReadOrder>),
+    /// START is about to begin: read no more of the source, and have these pieces of it, in the
+    /// place of what was offered under the same names.
+    Keep(Vec<Offered>),
     /// START: from now on entries and pieces have numbers.
     Begin {
         /// All entries.

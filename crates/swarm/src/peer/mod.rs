@@ -28,6 +28,7 @@ mod pace;
 mod picker;
 mod queue;
 mod reach;
+mod reading;
 mod session;
 mod stall;
 mod succession;
@@ -38,6 +39,7 @@ mod zeros;
 pub use event::{Fault, Offered, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
 pub use inspect::Inspected;
 pub use pace::Limits;
+pub(crate) use reading::forget_root;
 
 use crate::message::{
     Between, Envelope, Epoch, FromTracker, Gains, Hello, Message, ToTracker, cut,
@@ -155,6 +157,8 @@ impl Peer {
             PeerEvent::Hello(hello) => self.on_hello(*hello, actions),
             PeerEvent::Trouble(sentence) => self.trouble(sentence, actions),
             PeerEvent::Offered(offered) => self.on_offered(offered, actions),
+            PeerEvent::PiecesRead(read) => self.on_pieces_read(read, actions),
+            PeerEvent::Unread(unread) => self.on_unread(unread, actions),
             PeerEvent::Closed => self.on_closed(actions),
             PeerEvent::Interrupt(why) => self.on_interrupt(why, actions),
             PeerEvent::Lost(rank) => self.learn_lost(now, rank, actions),
@@ -284,6 +288,18 @@ impl Peer {
                     actions.push(PeerAction::Prepare(positions));
                 }
             }
+            (FromTracker::Walk { positions, last }, Phase::Opening(opening)) => {
+                if let Some(positions) = opening.on_read(&positions, last) {
+                    opening.reading.walked = true;
+                    self.told.read = Some(positions.clone());
+                    actions.push(PeerAction::Walk(positions));
+                }
+            }
+            (FromTracker::ReadOrders(orders), Phase::Opening(opening)) => {
+                if opening.reading.walked {
+                    Self::on_read_orders(orders, actions);
+                }
+            }
             (message, Phase::Opening(opening)) => {
                 if let Some(start) = opening.on_tracker(message) {
                     self.begin(now, start.admitted, actions);
@@ -301,7 +317,18 @@ impl Peer {
             let sentence = "START did not arrive whole: a fault of the tracker";
             return self.trouble(sentence.to_owned(), actions);
         };
-        let offered = std::mem::take(&mut opening.offered);
+        let mut offered = std::mem::take(&mut opening.offered);
+        let kept = opening.reading.end();
+        if opening.reading.walked {
+            // Of the source this rank has what it read, and not what it only looked through.
+            offered.retain(|offered| {
+                let file = offered.offer.entry.file();
+                let is_known = file.is_none_or(|content| content.root.is_some());
+                is_known && !kept.names(&offered.offer.entry.name)
+            });
+            offered.extend(kept.offered.iter().cloned());
+            actions.push(PeerAction::Keep(kept.offered.clone()));
+        }
         let mut neighbours = std::mem::take(&mut opening.neighbours);
         let (own, ranks) = (self.config.rank, self.config.ranks);
         neighbours.retain(|&rank| rank != own && rank.0 < ranks);
@@ -312,9 +339,11 @@ impl Peer {
         self.told.began = Some(now);
         actions
             .push(PeerAction::Begin { catalogue: Arc::clone(&catalogue), wanted: wanted.clone() });
+        let fresh = kept.fresh(&catalogue);
         let mut session =
             Box::new(Session::new(self.config.clone(), now, catalogue, wanted, offered, admitted));
         session.updates = early_updates;
+        session.fresh = fresh;
         session.begin(now, &neighbours, place, actions);
         for rank in early.lost {
             session.on_lost(rank, actions);

@@ -1,6 +1,7 @@
 //! A peer before START: it has said what it offers, and collects the catalogue.
 
 use super::Offered;
+use super::reading::Reading;
 use crate::message::{Between, FromTracker, PieceSet, Place, Start, ToTracker, WireOffer, parts};
 use crate::{Held, Offer, Rank};
 use content::{Bitfield, Catalogue, Entry, Span};
@@ -33,6 +34,8 @@ pub(super) struct Opening {
     start: Option<Start>,
     /// Updates sent so far: signs of life.
     pub(super) updates: u32,
+    /// What this rank reads of a source that all see.
+    pub(super) reading: Reading,
     /// What came before START did, for START travels on a channel of its own.
     pub(super) early: Early,
 }
@@ -52,7 +55,11 @@ pub(super) struct Early {
 
 impl Opening {
     /// Keeps what is offered, and makes the messages that say it.
-    pub(super) fn offer(&mut self, offered: Vec<Offered>) -> Vec<ToTracker> {
+    pub(super) fn offer(&mut self, mut offered: Vec<Offered>) -> Vec<ToTracker> {
+        if self.reading.walked {
+            self.reading.know_partials(&offered);
+            drop_found_parts(&mut offered);
+        }
         self.offered = offered;
         self.has_offered = true;
         self.introduce()
@@ -61,6 +68,7 @@ impl Opening {
     fn introduce(&self) -> Vec<ToTracker> {
         let wire = self.offered.iter().flat_map(|offered| wire_offers(&offered.offer));
         let mut messages: Vec<ToTracker> = parts(wire).into_iter().map(ToTracker::Offers).collect();
+        messages.extend(self.reading.tell());
         messages.push(ToTracker::Introduced);
         messages
     }
@@ -72,6 +80,7 @@ impl Opening {
         self.wanted.clear();
         self.start = None;
         self.early.settle = None;
+        self.reading.again();
         self.updates = 0;
         if !self.reads_told {
             self.reads.clear();
@@ -104,6 +113,7 @@ impl Opening {
                 self.neighbours.extend(all);
             }
             FromTracker::Place(place) => self.place = place,
+            FromTracker::Proven(proven) => self.reading.on_proven(proven),
             FromTracker::Start(start) => return Some(*self.start.insert(start)),
             FromTracker::Lost(rank) => self.on_lost(rank),
             FromTracker::Settle(number) => self.early.settle = Some(number),
@@ -148,6 +158,15 @@ impl Opening {
         }
         Some((Arc::new(catalogue), wanted))
     }
+}
+
+/// What was found in the source is not offered in parts, too.
+fn drop_found_parts(offered: &mut Vec<Offered>) {
+    let whole = offered.iter().filter(|offered| offered.offer.held == Held::Whole);
+    let whole: BTreeSet<_> = whole.map(|offered| offered.offer.entry.name.clone()).collect();
+    offered.retain(|offered| {
+        offered.offer.held == Held::Whole || !whole.contains(&offered.offer.entry.name)
+    });
 }
 
 /// An offer on the wire: one, or several where it takes several sets to tell the pieces.

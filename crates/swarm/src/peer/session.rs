@@ -68,6 +68,8 @@ pub(super) struct Session {
     pub(super) stopped: bool,
     /// A call of the tracker to settle.
     pub(super) settling: Option<Settling>,
+    /// Pieces that this rank read from the source before START, and keeps at its destination.
+    pub(super) fresh: Bitfield,
     /// Updates sent so far, those before START too.
     pub(super) updates: u32,
 }
@@ -151,6 +153,7 @@ impl Session {
             counters: Counters::default(),
             stopped: false,
             settling: None,
+            fresh: Bitfield::default(),
             updates: 0,
             longest_piece,
             config,

@@ -29,6 +29,7 @@ impl Tracker {
                 taken[position as usize] = true;
             }
         }
+        let mut told: Vec<(Rank, Vec<u32>)> = Vec::new();
         for (at, member) in live().filter(|(_, member)| member.read.is_none()) {
             let Some(hello) = member.hello.as_ref().filter(|hello| hello.waits_for_read) else {
                 continue;
@@ -39,13 +40,22 @@ impl Tracker {
                     reads.push(position as u32);
                 }
             }
+            told.push((Rank(at as u32), reads));
+        }
+        let seen_by_all = self.seen_by_all(&told);
+        for (to, reads) in told {
             let parts = parts(Span::join(reads));
             let count = parts.len();
             actions.extend(parts.into_iter().enumerate().map(|(part, positions)| {
-                let message = FromTracker::Read { positions, last: part + 1 == count };
-                TrackerAction::Send { to: Rank(at as u32), message }
+                let last = part + 1 == count;
+                let message = match seen_by_all {
+                    Some(_) => FromTracker::Walk { positions, last },
+                    None => FromTracker::Read { positions, last },
+                };
+                TrackerAction::Send { to, message }
             }));
         }
+        actions.extend(seen_by_all.flatten().map(TrackerAction::Notice));
         actions.extend(self.missing_shares().map(TrackerAction::Notice));
     }
 
@@ -72,14 +82,7 @@ impl Tracker {
 
     /// Every live peer has said INIT: resolves the catalogue and says START, or refuses.
     pub(super) fn start(&mut self, now: Instant, actions: &mut Vec<TrackerAction>) {
-        let members: Vec<(Rank, &Member)> = self
-            .members
-            .iter()
-            .enumerate()
-            .filter(|(_, member)| member.is_live())
-            .map(|(at, member)| (Rank(at as u32), member))
-            .collect();
-        match plan(self.config, &members) {
+        match plan(self.config, &self.taking_part()) {
             Err(mut reasons) => {
                 let lost = self.members.iter().enumerate().filter(|(_, member)| member.is_lost());
                 let lost: Vec<String> = lost.map(|(rank, _)| rank.to_string()).take(8).collect();
@@ -185,14 +188,17 @@ impl Tracker {
 }
 
 /// What START says to all, worked out.
-struct Plan {
-    catalogue: Catalogue,
+pub(super) struct Plan {
+    pub(super) catalogue: Catalogue,
     ranks: Vec<Rank>,
-    wants: Vec<Bitfield>,
-    assigned: Vec<Bitfield>,
+    pub(super) wants: Vec<Bitfield>,
+    pub(super) assigned: Vec<Bitfield>,
 }
 
-fn plan(config: TrackerConfig, members: &[(Rank, &Member)]) -> Result<Plan, Vec<String>> {
+pub(super) fn plan(
+    config: TrackerConfig,
+    members: &[(Rank, &Member)],
+) -> Result<Plan, Vec<String>> {
     resolve::check_purposes(config.purpose, members)?;
     if config.delete {
         resolve::check_nesting(members)?;
@@ -228,7 +234,7 @@ fn offered_pieces(member: &Member, catalogue: &Catalogue) -> Vec<Range<u32>> {
             continue;
         }
         let pieces = catalogue.pieces_of(index);
-        match &offered.pieces {
+        match offered.pieces.as_ref().or(offered.read.as_ref()) {
             None => held.push(pieces),
             Some(sets) => {
                 let ranges = sets.iter().flat_map(|set| set.ranges(pieces.len() as u32));

@@ -1,6 +1,8 @@
 //! What the tracker knows of one rank.
 
-use crate::message::{Hello, HelloPart, PieceSet, Stop, ToTracker, WireOffer};
+use crate::message::{
+    Hello, HelloPart, PieceSet, PiecesRead, SharedFs, Stop, ToTracker, WireOffer,
+};
 use crate::{Counters, Destination, Differences, Instant, Rank};
 use content::{Bitfield, Catalogue, Entry, Name, Span};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +38,9 @@ pub(super) struct Member {
     /// The bytes of all sets of pieces that it told.
     offered_bytes: usize,
     pub(super) introduced: bool,
+    /// What it told of a source that all ranks see before all had spoken, and the bytes of that.
+    pub(super) told: Vec<Vec<PiecesRead>>,
+    told_bytes: usize,
     /// Whether this tracker knows what the rank has to tell: from the beginning under the first
     /// one, else once it has said INIT again.
     pub(super) joined: bool,
@@ -90,6 +95,8 @@ pub(super) struct Offered {
     pub(super) entry: Entry,
     /// Sets of pieces; none for the whole.
     pub(super) pieces: Option<Vec<PieceSet>>,
+    /// Where it has not the whole after all, but read pieces of it: sets of them.
+    pub(super) read: Option<Vec<PieceSet>>,
 }
 
 impl Member {
@@ -103,6 +110,8 @@ impl Member {
             offers: BTreeMap::new(),
             offered_bytes: 0,
             introduced: false,
+            told: Vec::new(),
+            told_bytes: 0,
             joined: true,
             recalled: Vec::new(),
             waiting: Vec::new(),
@@ -200,14 +209,17 @@ impl Member {
             return Ok(());
         }
         for offer in offers {
-            check_offer(&offer.entry)?;
+            self.check_offer(&offer)?;
             self.offered_bytes += offer.pieces.as_ref().map_or(0, PieceSet::bytes);
             if self.offers.len() >= Catalogue::MAX_ENTRIES || self.offered_bytes > MAX_SET_BYTES {
                 return Err("it offers more files than one job may have".into());
             }
             let name = offer.entry.name.clone();
-            let fresh =
-                Offered { entry: offer.entry, pieces: offer.pieces.as_ref().map(|_| Vec::new()) };
+            let fresh = Offered {
+                entry: offer.entry,
+                pieces: offer.pieces.as_ref().map(|_| Vec::new()),
+                read: None,
+            };
             let offered = self.offers.entry(name).or_insert(fresh);
             match (&mut offered.pieces, offer.pieces) {
                 (Some(sets), Some(set)) => sets.push(set),
@@ -218,6 +230,37 @@ impl Member {
         Ok(())
     }
 
+    /// What is offered must be something that a peer can fetch; or read, where it may see the same
+    /// source.
+    fn check_offer(&self, offer: &WireOffer) -> Result<(), String> {
+        let shares = self.hello.as_ref().map(|hello| hello.shared_fs);
+        let is_walked =
+            offer.pieces.is_none() && shares.is_some_and(|shares| shares != SharedFs::No);
+        match offer.entry.file() {
+            Some(content)
+                if content.root.is_none() && !content.geometry.is_empty() && !is_walked =>
+            {
+                Err(format!("it offers '{}' without its root", offer.entry.name))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps what it tells of the source until all have spoken.
+    ///
+    /// # Errors
+    ///
+    /// Says that it is more than one rank may say.
+    pub(super) fn keep_told(&mut self, read: Vec<PiecesRead>) -> Result<(), String> {
+        let bytes = |read: &PiecesRead| 64 + read.hashes.len() * size_of::<content::Hash>();
+        self.told_bytes += read.iter().map(bytes).sum::<usize>();
+        if self.told_bytes > MAX_SET_BYTES {
+            return Err("it tells of more pieces than one job may have".into());
+        }
+        self.told.push(read);
+        Ok(())
+    }
+
     /// Makes room for the catalogue.
     pub(super) fn begin(&mut self, catalogue: &Catalogue) {
         self.holdings = Bitfield::new(catalogue.piece_count());
@@ -225,15 +268,5 @@ impl Member {
         self.wanted = Bitfield::new(catalogue.entry_count());
         self.assigned = Bitfield::new(catalogue.entry_count());
         self.complete = Bitfield::new(catalogue.entry_count());
-    }
-}
-
-/// What is offered must be something that a peer can fetch.
-fn check_offer(entry: &Entry) -> Result<(), String> {
-    match entry.file() {
-        Some(content) if content.root.is_none() && !content.geometry.is_empty() => {
-            Err(format!("it offers '{}' without its root", entry.name))
-        }
-        _ => Ok(()),
     }
 }

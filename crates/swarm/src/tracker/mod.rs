@@ -15,6 +15,7 @@ mod interrupt;
 mod job;
 mod member;
 mod places;
+mod reading;
 mod rejoin;
 mod report;
 mod resolve;
@@ -26,11 +27,12 @@ pub(crate) use resolve::find;
 
 use crate::message::{Epoch, FromTracker, ToTracker};
 use crate::random::Random;
-use crate::report::{Outcome, Report};
+use crate::report::{Outcome, Report, SourceRead};
 use crate::{Instant, Purpose, Rank};
 use interrupt::Interruption;
 use job::Job;
 use member::{Member, Standing};
+use reading::Reading;
 use rejoin::Rejoining;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -117,6 +119,9 @@ pub struct Tracker {
     not_before: Instant,
     greeted: RollCall,
     roll: RollCall,
+    /// What is read before START of a source that all ranks see, and what came of it.
+    reading: Option<Box<Reading>>,
+    source: Option<SourceRead>,
     /// Whether the sources of a cast were given to readers.
     readers_named: bool,
     interruption: Option<Interruption>,
@@ -180,6 +185,8 @@ impl Tracker {
             not_before: now,
             greeted: RollCall::default(),
             roll: RollCall::default(),
+            reading: None,
+            source: None,
             readers_named: false,
             interruption: None,
             hosts: BTreeMap::new(),
@@ -286,6 +293,8 @@ impl Tracker {
                 self.refuse_over(now, from, taken, actions);
             }
             ToTracker::Introduced => member.introduced = true,
+            ToTracker::PiecesRead(read) => self.on_pieces_read(now, from, read, actions),
+            ToTracker::Unread(unread) => self.on_unread(now, from, &unread, actions),
             ToTracker::Trouble(sentence) => self.on_trouble(now, from, &sentence, actions),
             ToTracker::Surveyed { need_bytes } => {
                 member.need_bytes = Some(need_bytes);
@@ -363,7 +372,9 @@ impl Tracker {
                 if self.greeted.all(&self.members, |member| member.hello.is_some()) {
                     self.name_readers(actions);
                 }
-                if self.roll.all(&self.members, |member| member.introduced) {
+                if self.roll.all(&self.members, |member| member.introduced)
+                    && self.has_read_source(now, actions)
+                {
                     self.start(now, actions);
                 }
             }
@@ -444,6 +455,7 @@ impl Tracker {
         );
         report.tracker = self.config.rank;
         report.tracker_messages = self.messages + ends;
+        report.source = self.source;
         report
     }
 

@@ -211,6 +211,7 @@ pub(super) fn make(
         peers,
         missing,
         unequal: unequal.unwrap_or_default(),
+        source: None,
         tracker: Rank::TRACKER,
         tracker_messages: 0,
     }

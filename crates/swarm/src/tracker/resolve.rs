@@ -89,6 +89,12 @@ fn conflict(
         (Some((x, y)), ..) if x.geometry != y.geometry => Some(format!(
             "ranks {first} and {second} share '{name}' with different --piece-length: give all ranks the same"
         )),
+        (Some((x, _)), ..) if first != second && x.root.is_none() && !x.geometry.is_empty() => {
+            Some(format!(
+                "ranks {first} and {second} both found a source '{name}', which --shared-fs reads \
+                 once: {hint}"
+            ))
+        }
         // A file that is another name of one elsewhere is the same file.
         (Some(_), ..) => None,
         (None, x, y) if x == y => None,
@@ -359,7 +365,7 @@ pub(super) fn assign(
                     .1
                     .offers
                     .get(&entry.name)
-                    .is_some_and(|offered| offered.pieces.is_some())
+                    .is_some_and(|offered| offered.pieces.is_some() || offered.read.is_some())
             };
             let first_name = match &entry.kind {
                 Kind::HardLink { to, .. } => catalogue.find(to).unwrap_or(index),

@@ -3,7 +3,7 @@
 mod interrupt;
 
 use super::*;
-use crate::message::{Gains, Hello, HolderPieces, PieceSet, Stop, WireOffer};
+use crate::message::{Gains, Hello, HolderPieces, PieceSet, SharedFs, Stop, WireOffer};
 use crate::{Counters, Destination, Extra, Lock, PeerState};
 use content::{Entry, EntryIndex, FileContent, Geometry, Hash, Kind, Metadata, Name};
 use content::{PieceLen, Span, Timestamp};
@@ -79,6 +79,7 @@ impl Bench {
             rack: None,
             shares: if shares { vec![("f".into(), true)] } else { vec![] },
             waits_for_read: false,
+            shared_fs: SharedFs::No,
             wants: if shares { vec![] } else { vec!["**".into()] },
             wants_own: false,
             destination: Some(Ok(destination)),

@@ -27,6 +27,7 @@ impl Tracker {
             Phase::Gathering => {
                 self.tell_live(&FromTracker::Lost(rank), actions);
                 self.miss_reciter(rank, actions);
+                self.miss_reader(now, rank, actions);
             }
             Phase::Serving(job) => {
                 job.lose(rank, member, 0..job.catalogue.piece_count());
@@ -66,6 +67,7 @@ impl Tracker {
         let patience = self.config.patience;
         self.next_look = now + patience / 8;
         self.lose_silent(now, patience, actions);
+        self.hurry_readers(now, actions);
         if let Phase::Collecting { finished, .. } = self.phase
             && now.since(finished) > patience
             && now >= self.not_before

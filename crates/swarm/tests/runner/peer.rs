@@ -24,7 +24,7 @@ use content::{Catalogue, EntryIndex, PieceId, PieceLayer, Span};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use swarm::message::{Ack, Between, Envelope, Epoch, FromTracker, HolderPieces, Message};
-use swarm::message::{PieceSet, RequestNumber, Start};
+use swarm::message::{Keep, PieceSet, ReadOrder, RequestNumber, Start};
 use swarm::peer::{Fault, Limits, Offered, Peer, PeerAction, PeerConfig, PeerEvent};
 use swarm::peer::{Inspected, Salvaged, Stored, Surveyed, TransferId};
 use swarm::{Differences, Extra, Held, Instant, Offer, Outcome, Rank};
@@ -258,6 +258,20 @@ impl PeerBench {
         match action {
             PeerAction::Send { to, message } => sent(to, &message),
             PeerAction::Prepare(positions) => format!("read shares {positions:?}"),
+            PeerAction::Walk(positions) => format!("look through shares {positions:?}"),
+            PeerAction::ReadPieces(orders) => {
+                let order = |order: &ReadOrder| {
+                    let keep = if order.keep == Keep::Written { "write" } else { "leave" };
+                    format!("{} {} ({keep})", order.entry.name, runs([order.pieces]))
+                };
+                let orders: Vec<String> = orders.iter().map(order).collect();
+                format!("read of the source {}", orders.join(", "))
+            }
+            PeerAction::Keep(kept) => {
+                let names: Vec<String> =
+                    kept.iter().map(|kept| kept.offer.entry.name.to_string()).collect();
+                format!("keep what was read: {names:?}")
+            }
             PeerAction::Begin { wanted, .. } => {
                 format!("begin; to write: {}", runs(wanted.spans()))
             }

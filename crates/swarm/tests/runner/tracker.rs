@@ -5,7 +5,10 @@
 //! RANK: INIT [shares PATH[!]...] [wants GLOB...] [into ID] [free BYTES]
 //!              [on HOST] [just look|guess]
 //!                                         a path with ! is missing
+//!   [seen by all]                       --shared-fs
 //! RANK: offers [f:6] [f:6 has 0-3]...   f:6:x is another content of the same length
+//!                                         f:6:? is one whose root is yet to be found
+//! RANK: read FILE PIECES                  RANK: did not read NAME source|destination SENTENCE
 //! RANK: introduced                      RANK: trouble SENTENCE
 //! RANK: asks NUMBER ENTRIES             RANK: shuns RANK
 //! RANK: surveyed BYTES                  RANK: settled NUMBER
@@ -18,11 +21,12 @@
 use super::words::{entry, number, sent, spans, value};
 use content::{EntryIndex, Span};
 use std::time::Duration;
-use swarm::message::{Differing, Gains, Hello, Message, PieceSet, Stop, ToTracker, WireOffer};
+use swarm::message::{Differing, Gains, Hello, Message, PieceSet, PiecesRead, ReadFault, SharedFs};
+use swarm::message::{Stop, ToTracker, Unread, WireOffer};
 use swarm::tracker::{Tracker, TrackerAction, TrackerConfig, TrackerEvent};
 use swarm::{Counters, Destination, Differences, Extra, Instant, Lock, Rank, Report};
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "shares",
     "wants",
     "into",
@@ -36,6 +40,7 @@ const KEYS: [&str; 13] = [
     "differing",
     "just",
     "memory",
+    "seen",
 ];
 
 pub struct TrackerBench {
@@ -120,6 +125,20 @@ fn to_tracker(rank: u32, text: &str) -> Option<ToTracker> {
         "INIT" => ToTracker::Hello(Box::new(hello(rank, text))),
         "offers" => ToTracker::Offers(rest.split("; ").map(offer).collect()),
         "introduced" => ToTracker::Introduced,
+        "read" => {
+            let (file, pieces) = rest.split_once(' ')?;
+            ToTracker::PiecesRead(spans(pieces).into_iter().map(|run| read(file, run)).collect())
+        }
+        "did" => {
+            let mut words = rest.split_whitespace().skip(2);
+            let name = content::Name::new(words.next()?).unwrap();
+            let fault = match words.next()? {
+                "source" => ReadFault::Source,
+                _ => ReadFault::Destination,
+            };
+            let why = words.collect::<Vec<_>>().join(" ");
+            ToTracker::Unread(Unread { name, fault, why })
+        }
         "trouble" => ToTracker::Trouble(rest.to_owned()),
         "asks" => {
             let (question, entries) = rest.split_once(' ')?;
@@ -170,6 +189,16 @@ fn to_tracker(rank: u32, text: &str) -> Option<ToTracker> {
     })
 }
 
+/// What a rank read of a file; of one with a root, an earlier run left it.
+fn read(file: &str, run: Span) -> PiecesRead {
+    let entry = entry(file);
+    let content = file.split(':').nth(2).filter(|it| *it != "?").map_or(0, |it| it.as_bytes()[0]);
+    let count = entry.file().expect("a file is read").geometry.piece_count();
+    let layer = super::words::layer(count, content);
+    let hashes = layer.hashes()[run.first as usize..=run.last() as usize].to_vec();
+    PiecesRead { entry, first: run.first, hashes }
+}
+
 fn differing(what: Differences, entries: Vec<Span>) -> Vec<Differing> {
     entries.into_iter().map(|entries| Differing { what, entries }).collect()
 }
@@ -192,8 +221,9 @@ fn hello(rank: u32, text: &str) -> Hello {
         host: value(text, "on", &KEYS).map_or_else(|| format!("host{rank}"), str::to_owned),
         rack: None,
         shares: words("shares").map(there).collect(),
-        waits_for_read: false,
-        wants_own: false,
+        waits_for_read: text.contains(" seen by all"),
+        shared_fs: if text.contains(" seen by all") { SharedFs::Asked } else { SharedFs::No },
+        wants_own: text.contains(" seen by all"),
         destination: (!wants.is_empty()).then_some(Ok(destination)),
         wants,
     }

@@ -49,8 +49,13 @@ pub fn entry(text: &str) -> Entry {
     let name = parts.next().unwrap();
     let (name, link) = name.split_once("->").map_or((name, None), |(name, to)| (name, Some(to)));
     let name = Name::new(name).unwrap();
-    let layer = layer(number(parts.next().expect("a file has pieces")), content_of(parts.next()));
-    let content = FileContent::hashed(&layer);
+    let pieces = number(parts.next().expect("a file has pieces"));
+    let letter = parts.next();
+    let layer = layer(pieces, content_of(letter.filter(|it| *it != "?")));
+    let mut content = FileContent::hashed(&layer);
+    if letter == Some("?") {
+        content = FileContent::unhashed(layer.geometry());
+    }
     let kind = match link {
         Some(to) => Kind::HardLink { to: Name::new(to).unwrap(), content },
         None => Kind::File(content),

@@ -21,7 +21,7 @@ use content::{Bitfield, PieceId, Span};
 use orders::Layers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
-use swarm::message::{Envelope, Hello, Message};
+use swarm::message::{Envelope, Hello, Message, SharedFs};
 use swarm::peer::{Offered, PeerEvent, TransferId};
 use swarm::tracker::{Tracker, TrackerEvent};
 use swarm::{Channel, Destination, Held, Instant, Lock, Offer, Rank, Report};
@@ -184,6 +184,7 @@ impl World {
             rack: None,
             shares: orders.shares.iter().map(|entry| (entry.name.to_string(), true)).collect(),
             waits_for_read: orders.cast,
+            shared_fs: SharedFs::No,
             wants: orders.wants.iter().map(|&want| want.to_owned()).collect(),
             wants_own: orders.cast,
             destination: (!orders.wants.is_empty()).then_some(destination),

@@ -280,6 +280,9 @@ impl World {
                 let epoch = node.peer.as_ref().unwrap().epoch();
                 self.send(rank, to, &Envelope { epoch, message });
             }
+            PeerAction::Walk(_) | PeerAction::ReadPieces(_) | PeerAction::Keep(_) => {
+                unreachable!("no rank says that all see its source")
+            }
             PeerAction::Prepare(positions) => {
                 self.prepare(rank, Some(&positions));
             }

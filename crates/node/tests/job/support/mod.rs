@@ -34,6 +34,7 @@ pub fn idle() -> Job {
         wants: Vec::new(),
         into: None,
         tracker: TrackerPlace::Dedicated,
+        shared_fs: false,
         piece_len: Some(PieceLen::MIN),
         batch: 10,
         threads: 2,

@@ -46,7 +46,9 @@ impl Session {
         let new = present.iter().filter(|&&piece| !self.entries.written.get(piece));
         for piece in new.copied().collect::<Vec<_>>() {
             let bytes = self.entries.write(&self.catalogue, PieceId(piece));
-            match linked {
+            // What was read from the source before START was put there by this run.
+            let is_fresh = !complete && !self.fresh.is_empty() && self.fresh.get(piece);
+            match linked || is_fresh {
                 true => self.counters.bytes_delivered += bytes,
                 false => self.counters.bytes_reused += bytes,
             }

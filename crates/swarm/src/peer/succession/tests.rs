@@ -1,6 +1,8 @@
 //! Whom a peer obeys, one event at a time.
 
-use crate::message::{Between, Envelope, Epoch, FromTracker, Gains, Hello, Message, ToTracker};
+use crate::message::{
+    Between, Envelope, Epoch, FromTracker, Gains, Hello, Message, SharedFs, ToTracker,
+};
 use crate::peer::{Limits, Peer, PeerAction, PeerConfig, PeerEvent};
 use crate::{Instant, Outcome, Purpose, Rank};
 use std::time::Duration;
@@ -35,6 +37,7 @@ impl Bench {
             rack: None,
             shares: vec![],
             waits_for_read: false,
+            shared_fs: SharedFs::No,
             wants: vec![],
             wants_own: false,
             destination: None,

@@ -1,0 +1,230 @@
+//! Reads a rank's part of a source that all ranks see, before START: each piece once, hashed while
+//! it is in cache, and written where the file is to grow. Tells nobody but its caller.
+
+use super::digest;
+use super::error::show;
+use super::partial::{self, Part, PartName};
+use super::sparse::{self, SparseWriter};
+use super::stamp::Stamp;
+use super::{Destination, WriteError, lock};
+use content::merkle::piece_hash;
+use content::{Entry, Geometry, Hash, Name, PieceIndex, ZeroPieces};
+use rustix::fs::{Advice, OFlags};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+/// Where what is read of a source grows, until the job begins.
+#[derive(Default)]
+pub struct Growing {
+    place: OnceLock<Place>,
+    /// Set when the job begins, or comes to nothing: whoever still reads then writes no more.
+    is_over: RwLock<bool>,
+    /// What was made here; locked while a file is opened, for two may want the same.
+    made: Mutex<BTreeSet<PartName>>,
+    writer: SparseWriter,
+}
+
+struct Place {
+    shoal: OwnedFd,
+    into: PathBuf,
+}
+
+/// A file of the source, and what of it is read here.
+pub struct SourceFile {
+    entry: Entry,
+    path: PathBuf,
+    keeps: bool,
+    zeros: ZeroPieces,
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Clone)]
+struct Open {
+    source: Arc<File>,
+    grows: Option<Arc<File>>,
+}
+
+/// Why a piece of a source was not read, or not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The source cannot be read.
+    #[error("'{}' cannot be read: {source}", show(path))]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The source is not what the rank found that looked through it.
+    #[error(
+        "'{}' is not the file that was found when the job began: it changed, or the ranks do not \
+         see the same; start again once it is left alone, or leave --shared-fs out",
+        show(path)
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What was read cannot be written.
+    #[error(transparent)]
+    Unwritten(#[from] WriteError),
+    /// The job has begun, or come to nothing.
+    #[error("it is too late")]
+    Over,
+}
+
+impl Growing {
+    /// Lets what is read grow in a destination.
+    ///
+    /// # Errors
+    ///
+    /// Gives the system's error where the directory cannot be opened once more.
+    pub fn settle(&self, destination: &Destination) -> io::Result<()> {
+        let shoal = destination.shoal.try_clone()?;
+        let place = Place { shoal, into: destination.root.path().to_owned() };
+        let _ = self.place.set(place);
+        Ok(())
+    }
+
+    /// Nothing is written any more once this returns.
+    pub fn end(&self) {
+        *self.is_over.write().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    /// The job came to nothing: ends it, and removes what was made here.
+    pub fn abandon(&self) {
+        self.end();
+        let Some(place) = self.place.get() else { return };
+        for name in std::mem::take(&mut *lock(&self.made)) {
+            let _ = partial::remove(&place.shoal, &name.file(Part::Data));
+        }
+    }
+
+    fn error(&self, name: &Name, error: io::Error) -> WriteError {
+        let into = self.place.get().map(|place| place.into.clone()).unwrap_or_default();
+        WriteError::new(into.join(name.to_string()), error)
+    }
+
+    /// Opens what a file grows in. What an earlier run left of it is kept.
+    fn open(&self, entry: &Entry) -> Result<Arc<File>, SourceError> {
+        let place = self.place.get().ok_or(SourceError::Over)?;
+        let made = &mut *lock(&self.made);
+        let name = PartName::of(&entry.name);
+        let data = name.file(Part::Data);
+        let opened = match partial::open(&place.shoal, &data, OFlags::RDWR) {
+            Ok(file) if file.metadata().is_ok_and(|it| it.is_file() && it.len() == entry.len()) => {
+                return Ok(Arc::new(file));
+            }
+            _ => partial::create(&place.shoal, &data).map_err(io::Error::from),
+        };
+        let grown = opened.and_then(|file| file.set_len(entry.len()).map(|()| file));
+        let file = grown.map_err(|error| self.error(&entry.name, error))?;
+        made.insert(name);
+        Ok(Arc::new(file))
+    }
+
+    fn write(&self, entry: &Entry, file: &File, bytes: &[u8], at: u64) -> Result<(), SourceError> {
+        let is_over = self.is_over.read().unwrap_or_else(PoisonError::into_inner);
+        if *is_over {
+            return Err(SourceError::Over);
+        }
+        let written = self.writer.write(file, bytes, at);
+        Ok(written.map_err(|error| self.error(&entry.name, error))?)
+    }
+}
+
+impl SourceFile {
+    /// A file of the source at a path of this rank; nothing is opened yet. `keeps`: whether what is
+    /// read is written.
+    pub fn new(entry: Entry, path: PathBuf, keeps: bool) -> Self {
+        let geometry = entry.file().expect("only files are read").geometry;
+        let zeros = ZeroPieces::of(geometry);
+        Self { entry, path, keeps, zeros, open: Mutex::default() }
+    }
+
+    /// Its entry.
+    pub fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Reads a piece, and writes it where it is to be kept. Gives its hash.
+    ///
+    /// # Errors
+    ///
+    /// Says why not; see [`SourceError`].
+    ///
+    /// # Panics
+    ///
+    /// Panics where the file has no such piece.
+    pub fn read(
+        &self,
+        growing: &Growing,
+        piece: PieceIndex,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Hash, SourceError> {
+        let geometry = self.geometry();
+        let unreadable = |source| SourceError::Unreadable { path: self.path.clone(), source };
+        let Open { source, grows } = self.open(growing)?;
+        let (offset, len) = (geometry.offset(piece), geometry.size(piece) as usize);
+        let buffer = digest::sized(buffer, len);
+        let if_zeros = self.zeros.hash(piece);
+        let is_hole = if_zeros.is_some() && sparse::is_hole(&source, offset, len as u64);
+        let whole = if is_hole {
+            buffer.fill(0);
+            true
+        } else {
+            digest::read_exactly(&source, buffer, offset).map_err(unreadable)?
+        };
+        let found = Stamp::of_file(&source).map_err(unreadable)?;
+        if !whole || !self.is_as_found(&found) {
+            return Err(SourceError::Changed { path: self.path.clone() });
+        }
+        if let Some(grows) = grows {
+            growing.write(&self.entry, &grows, buffer, offset)?;
+        }
+        Ok(match if_zeros.filter(|_| is_hole) {
+            Some(known) => known,
+            None => piece_hash(geometry, buffer),
+        })
+    }
+
+    /// No more of it is read: closes it.
+    pub fn close(&self) {
+        let open = lock(&self.open).take();
+        drop(open);
+    }
+
+    fn geometry(&self) -> Geometry {
+        self.entry.file().expect("only files are read").geometry
+    }
+
+    fn is_as_found(&self, stamp: &Stamp) -> bool {
+        stamp.len == self.entry.len() && stamp.modified == self.entry.metadata.modified
+    }
+
+    fn open(&self, growing: &Growing) -> Result<Open, SourceError> {
+        let open = &mut *lock(&self.open);
+        if let Some(open) = open {
+            return Ok(open.clone());
+        }
+        let source = open_source(&self.path, self.geometry())
+            .map_err(|source| SourceError::Unreadable { path: self.path.clone(), source })?;
+        let grows = if self.keeps { Some(growing.open(&self.entry)?) } else { None };
+        Ok(open.insert(Open { source: Arc::new(source), grows }).clone())
+    }
+}
+
+/// Opens a file of which others read the pieces before and after: what is read ahead here would be
+/// read twice.
+fn open_source(path: &Path, geometry: Geometry) -> io::Result<File> {
+    let file = digest::open_to_read(path)?;
+    if !geometry.is_single_piece() {
+        // Advice only: a file system that knows none of it reads all the same.
+        let _ = rustix::fs::fadvise(&file, 0, None, Advice::Random);
+    }
+    Ok(file)
+}
