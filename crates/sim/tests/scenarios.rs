@@ -97,6 +97,8 @@ fn slow_links() -> Vec<Scenario> {
         all.map(|scenario| Scenario { latency_us, ..scenario })
     });
     let mut all = all.concat();
+    let slow = Scenario { latency_us: 10_000, ..real(8) };
+    all.push(with_faults(slow, &["slow:8@0:10"]));
     all.push(Scenario { latency_us: 10_000, ..plain(4, 512) });
     all.push(Scenario { latency_us: 10_000, racks: 2, uplink: 4, ..plain(8, 512) });
     all

@@ -1,5 +1,6 @@
 //! The other peers as this one's download role knows them: what each has, and how it behaves.
 
+use super::lag::Lag;
 use super::picker::{PLACES, Picker};
 use crate::message::Nearness;
 use crate::{Instant, Rank};
@@ -31,6 +32,10 @@ pub(super) enum Ahead {
 /// Nothing waits at a holder from which a piece takes so many times longer than usual: what it has
 /// is sooner had elsewhere.
 const SLOW_FACTOR: u32 = 4;
+
+/// What makes a holder worse to ask than another: it is to be left to others, how many requests are
+/// under way, how far it is, what it has to send to others, its turn.
+type Key = (bool, u32, Nearness, u32, bool);
 
 /// How a holder stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +120,7 @@ pub(super) struct Holders {
     busy: usize,
     /// How long a piece takes from any of them.
     usual: Duration,
+    lag: Lag,
     /// Ranks that are gone for good: what they and others still say of them is old.
     lost: BTreeSet<Rank>,
     /// What did not verify, by rank; kept where a holder loses its place.
@@ -132,6 +138,7 @@ impl Holders {
             free: u64::MAX,
             busy: 0,
             usual: Duration::ZERO,
+            lag: Lag::new(),
             lost: BTreeSet::new(),
             strikes: BTreeMap::new(),
             turn: own,
@@ -186,6 +193,12 @@ impl Holders {
         true
     }
 
+    /// Looks who falls behind; `own`: pieces that this rank got. Says whether it is this one.
+    pub(super) fn look(&mut self, own: u32) -> bool {
+        self.lag.look(own);
+        self.lag.falls_behind()
+    }
+
     /// A holder sent a piece.
     pub(super) fn sent(&mut self, rank: Rank, now: Instant) {
         let Some(holder) = self.get_mut(rank) else { return };
@@ -234,6 +247,7 @@ impl Holders {
         if self.is_lost(rank) || self.is_banned(rank) {
             return false;
         }
+        let mut is_new = false;
         let at = match self.ranks.binary_search(&rank) {
             Ok(at) => at,
             Err(_) if self.holders.len() >= MAX_HOLDERS && !self.evict(picker) => return false,
@@ -245,6 +259,7 @@ impl Holders {
                 picker.seat(place.into(), nearness);
                 self.ranks.insert(at, rank);
                 self.holders.insert(at, Holder::new(place, nearness));
+                is_new = true;
                 at
             }
         };
@@ -253,8 +268,12 @@ impl Holders {
         for piece in ranges.flatten() {
             if !picker.has(place, piece) {
                 picker.gained_by(place, piece);
+                self.lag.gained(place);
                 news = true;
             }
+        }
+        if is_new {
+            self.lag.seat(place);
         }
         news
     }
@@ -322,7 +341,7 @@ impl Holders {
         let most = if ahead == Ahead::Yes { 2 } else { 1 };
         let turn = self.turn;
         let mut sharing = 0;
-        let mut best: Option<((u32, Nearness, u32, bool), Rank)> = None;
+        let mut best: Option<(Key, Rank)> = None;
         let good = |holder: &Holder| holder.standing == Standing::Good;
         let all = self.ranks.iter().zip(&self.holders);
         for (&rank, holder) in all.filter(|(_, holder)| good(holder)) {
@@ -331,7 +350,8 @@ impl Holders {
             // One that is slow, or may be, has enough to do with one.
             let has_enough = ahead == Ahead::Yes && holder.requests > 0 && is_slow();
             let requests = if has_enough { holder.requests.max(most) } else { holder.requests };
-            let key = (requests, holder.nearness, backlog, rank <= turn);
+            let leave = self.lag.leaves(holder.place());
+            let key = (leave, requests, holder.nearness, backlog, rank <= turn);
             let open = holder.unacknowledged == 0 && holder.requests < MAX_REQUESTS_AT_ONE;
             let better = best.is_none_or(|(least, _)| key < least);
             // Looking at pieces is what costs: of those that are no better it is not asked.
@@ -342,7 +362,7 @@ impl Holders {
                 best = Some((key, rank));
             }
         }
-        let ((requests, ..), rank) = best?;
+        let ((_, requests, ..), rank) = best?;
         if requests >= most {
             let all = self.holders.iter();
             let mut useful = all.map(|h| good(h) && h.is_useful(picker)).filter(|&useful| useful);

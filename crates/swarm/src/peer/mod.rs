@@ -20,6 +20,7 @@ mod holders;
 mod inspect;
 mod interrupt;
 mod invariants;
+mod lag;
 mod lane;
 mod news;
 mod opening;

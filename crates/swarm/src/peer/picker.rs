@@ -46,6 +46,8 @@ pub(super) struct Picker {
     /// The places of the holders on this rank's host, and of those in its rack.
     near: [u64; 2],
     random: Random,
+    /// What many have is chosen before what few have.
+    pub(super) common_first: bool,
 }
 
 /// For 64 pieces, a bit each: which may be chosen and have so many known holders, the last for all
@@ -88,6 +90,7 @@ impl Picker {
             reach: Vec::new(),
             near: [0; 2],
             random: Random::new(seed),
+            common_first: false,
             cursor: if pieces == 0 { 0 } else { cursor % pieces },
         }
     }
@@ -290,7 +293,8 @@ impl Picker {
         let also = |p: u32| self.is_pickable(p) && self.has(place, p) && askable(p);
         let mut picked: Vec<Span> = Vec::new();
         let mut refused = false;
-        'levels: for level in 1..=COMMON {
+        'levels: for nth in 1..=COMMON {
+            let level = if self.common_first { COMMON + 1 - nth } else { nth };
             let of_place = place * self.rows.len();
             let of_level = |row: usize| self.rows[row].0[level] & self.held_at[of_place + row];
             let ahead = numbers_in(self.cursor..self.pieces, of_level);
@@ -430,18 +434,13 @@ mod tests {
     #[test]
     fn what_the_only_holder_in_the_rack_has_sent_may_come_back_from_another_rack() {
         let mut picker = picker(2, 0);
-        [Nearness::Rack, Nearness::Rack, Nearness::Far]
-            .into_iter()
-            .enumerate()
-            .for_each(|(place, nearness)| picker.seat(place, nearness));
+        (0..2).for_each(|place| picker.seat(place, Nearness::Rack));
+        picker.seat(2, Nearness::Far);
         picker.reach = vec![Nearness::Far, Nearness::Rack];
-        for piece in [0, 1] {
-            picker.gained_by(0, piece);
-            picker.gained_by(2, piece);
-        }
+        let all = [(0, 0), (2, 0), (0, 1), (2, 1)];
+        all.into_iter().for_each(|(place, piece)| picker.gained_by(place, piece));
         assert_eq!(picker.useful(2), 0, "the rack has both");
-        picker.promise(0);
-        picker.promise(1);
+        (0..2).for_each(|piece| picker.promise(piece));
         assert_eq!([0, 2].map(|place| picker.useful(place)), [2, 1], "one of them is its own");
         picker.gained_by(1, 0);
         assert_eq!([0, 1, 2].map(|place| picker.useful(place)), [2, 1, 0], "a mate has it");

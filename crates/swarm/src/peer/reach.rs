@@ -100,6 +100,11 @@ impl Reach {
             || (0..self.deputies.min(others)).any(|n| behind == 1 + salt.wrapping_add(n) % others)
     }
 
+    /// Pieces that came.
+    pub(super) fn gains(&self) -> u32 {
+        self.gains
+    }
+
     /// A piece came.
     pub(super) fn gained(&mut self, now: Instant) {
         self.progress = now;

@@ -365,6 +365,7 @@ impl Session {
         self.upload.gossip.urgent = true;
         self.expire(now, actions);
         self.widen(now);
+        self.picker.common_first = self.holders.look(self.reach.gains());
     }
 
     /// Does all that can be done now, and says STOP when there is nothing left to do.
