@@ -140,22 +140,6 @@ fn something_wanted_without_a_destination_is_refused_or_wrong_usage() {
 }
 
 #[test]
-fn options_whose_time_has_not_come_are_refused_not_ignored() {
-    let cases: [&[&str]; 5] =
-        [&["--shared-fs"], &["--memory", "1GiB"], &["--check"], &["--delete"], &["--dry-run"]];
-    for case in cases {
-        let cluster = Cluster::new();
-        cluster.file("share/a.bin", 1, 1000);
-        let run = ["run", "--share", "share", "--into", "into"];
-        let args: Vec<&str> = run.iter().chain(case).copied().collect();
-        let finished = cluster.launch(1, args).without_json().run_unlaunched();
-        assert_eq!(finished.status, 1, "{finished}");
-        finished.says(&case[..1]);
-        assert!(!cluster.path("into").exists());
-    }
-}
-
-#[test]
 fn prefixes_that_leave_the_destination_are_refused() {
     for prefix in ["../", "a/../../", "/tmp/shoal-e2e-absolute/", "x/.shoal/"] {
         let cluster = Cluster::new();
