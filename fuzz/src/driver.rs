@@ -90,7 +90,7 @@ impl Driver {
             PeerAction::Store { transfer, pieces, expected } => {
                 assert!(self.buffers.remove(&transfer), "only what came is stored");
                 let expected: Vec<PieceId> = expected.into_iter().map(|(piece, _)| piece).collect();
-                let came = pieces.first..=pieces.last();
+                let came = pieces.numbers();
                 assert!(!expected.is_empty() && expected.is_sorted());
                 assert!(expected.iter().all(|piece| came.contains(&piece.0)), "it came");
                 self.tasks.push(Task::Store(transfer, expected));
@@ -158,7 +158,7 @@ impl Driver {
     fn receive(&mut self, from: Rank, transfer: TransferId, pieces: Span) {
         assert!(from.0 < RANKS && from != self.own, "a receive from rank {from}");
         self.travels_as_one(pieces);
-        for piece in (pieces.first..=pieces.last()).map(PieceId) {
+        for piece in pieces.numbers().map(PieceId) {
             let asked = self.asked.get_mut(&(from, piece)).filter(|asked| **asked > 0);
             *asked.expect("only what was asked for is awaited") -= 1;
         }

@@ -1,7 +1,7 @@
 //! A set of piece numbers, and the compact form in which it travels.
 
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 const BITS: u32 = u64::BITS;
 
@@ -27,6 +27,11 @@ impl Span {
     /// The last number of the run.
     pub fn last(self) -> u32 {
         self.first.saturating_add(self.count.saturating_sub(1))
+    }
+
+    /// The numbers of a run that is not empty, in order.
+    pub fn numbers(self) -> RangeInclusive<u32> {
+        self.first..=self.last()
     }
 
     /// Whether a number is in the run.

@@ -167,7 +167,7 @@ mod tests {
             let (bundles, pieces) = bundles(&lens);
             let mut parts: Vec<Span> = Vec::new();
             for part in bundles.cut(0..pieces) {
-                for piece in part.first..=part.last() {
+                for piece in part.numbers() {
                     if !kept[piece as usize % 120] {
                         continue;
                     }

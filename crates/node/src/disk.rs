@@ -377,7 +377,7 @@ fn left_alone(extras: &Extras) -> Option<String> {
 /// Where each piece lies in what travels as one.
 fn places(catalogue: &Catalogue, pieces: Span) -> impl Iterator<Item = (PieceId, Range<usize>)> {
     let mut end = 0;
-    (pieces.first..=pieces.last()).map(move |piece| {
+    pieces.numbers().map(move |piece| {
         let start = end;
         end += catalogue.piece_size(PieceId(piece)) as usize;
         (PieceId(piece), start..end)

@@ -257,7 +257,7 @@ impl World<'_> {
     fn load(&mut self, rank: u32, transfer: TransferId, pieces: Span) {
         let node = &mut self.nodes[rank as usize];
         node.desk.loads.insert(transfer, pieces);
-        let numbers = pieces.first..=pieces.last();
+        let numbers = pieces.numbers();
         let missing = numbers.clone().find(|&piece| !node.desk.disk.held().get(piece));
         let unreadable = numbers.clone().find(|&piece| !node.desk.disk.is_readable(piece));
         let busy = node.desk.loads.len() as u32 + node.desk.sending;
@@ -277,7 +277,7 @@ impl World<'_> {
         if let Cargo::Pieces { pieces, .. } = cargo
             && from <= self.scenario.seeders
         {
-            for piece in pieces.first..=pieces.last() {
+            for piece in pieces.numbers() {
                 if self.seeded.insert(piece) {
                     self.last_seeded = flight.leaves;
                 }
@@ -327,7 +327,7 @@ impl World<'_> {
             node.desk.bad.insert(transfer);
         }
         // Of what is bad the first piece is.
-        for piece in (pieces.first..=pieces.last()).skip(usize::from(!good)) {
+        for piece in pieces.numbers().skip(usize::from(!good)) {
             self.duplicates += u64::from(!node.desk.disk.comes(piece));
         }
         PeerEvent::Received(transfer, pieces.count * crate::scenario::PIECE_BYTES as u32)

@@ -137,7 +137,7 @@ impl Session {
     ) {
         let number = RequestNumber(self.download.next_request);
         self.download.next_request += 1;
-        let asked = bundles.iter().flat_map(|bundle| bundle.first..=bundle.last());
+        let asked = bundles.iter().flat_map(|bundle| bundle.numbers());
         let asked: Vec<PieceId> = asked.map(PieceId).collect();
         let spans = self.catalogue.join_bundles(bundles);
         let bytes = self.bytes_of(&asked);

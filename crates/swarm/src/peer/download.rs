@@ -71,7 +71,7 @@ pub(super) enum TransferState {
 impl Transfer {
     /// Its pieces, one after the other.
     fn pieces(&self) -> impl Iterator<Item = PieceId> + use<> {
-        (self.pieces.first..=self.pieces.last()).map(PieceId)
+        self.pieces.numbers().map(PieceId)
     }
 }
 
@@ -130,13 +130,13 @@ impl Session {
         let follows = follows.flat_map(|run| catalogue.bundles(run));
         // What was not asked for, or is told twice, is nothing to wait for.
         let mut is_open = |pieces: &Span| {
-            let mut numbers = (pieces.first..=pieces.last()).map(PieceId);
+            let mut numbers = pieces.numbers().map(PieceId);
             numbers.clone().all(|piece| open.contains(&piece))
                 && numbers.all(|piece| open.remove(&piece))
         };
         let follows: Vec<Span> = follows.filter(|pieces| is_open(pieces)).collect();
         for &pieces in &follows {
-            let claimed = (pieces.first..=pieces.last()).map(PieceId);
+            let claimed = pieces.numbers().map(PieceId);
             let claimed = claimed.filter(|piece| !cancelled && !superseded.contains(piece));
             self.expect(ack.request, from, pieces, claimed.collect(), actions);
         }

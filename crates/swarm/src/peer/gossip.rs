@@ -191,10 +191,11 @@ impl Gossip {
     /// What a rank was not told yet of what was sent; now it is. What is given back to a rank of
     /// another rack is told anew: it is to be had elsewhere.
     pub(super) fn sent_news_for(&mut self, rank: Rank, given_back: &[u32]) -> Vec<Span> {
-        let given_back = if self.is_far(rank) { given_back } else { &[] };
-        if self.unsent == 0 && !self.is_far(rank) {
+        let is_far = self.is_far(rank);
+        if self.unsent == 0 && !is_far {
             return Vec::new();
         }
+        let given_back = if is_far { given_back } else { &[] };
         for &piece in given_back {
             *self.returned.entry((rank, piece)).or_default() += 1;
         }

@@ -329,7 +329,7 @@ impl Picker {
 
     /// Takes what was chosen: it can no longer be, and the next choice begins elsewhere.
     pub(super) fn take(&mut self, chosen: &[Span]) {
-        for piece in chosen.iter().flat_map(|bundle| bundle.first..=bundle.last()) {
+        for piece in chosen.iter().flat_map(|bundle| bundle.numbers()) {
             self.remove(piece);
         }
         self.cursor = self.random.below(self.pieces as usize) as u32;

@@ -62,8 +62,7 @@ impl Reach {
 
     /// Whether this rank leaves anything to others.
     pub(super) fn is_limited(&self) -> bool {
-        let shared = self.place.host.iter().map(|run| u64::from(run.count)).sum::<u64>() > 1;
-        !self.is_open() && (shared || self.place.rack.is_some())
+        !self.is_open() && !self.place.is_alone()
     }
 
     /// Whether everybody fetches everything.

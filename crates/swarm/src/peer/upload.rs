@@ -137,7 +137,7 @@ impl Upload {
         });
         let waiting = Waiting { from, number, bundles: bundles.collect() };
         if self.closed || self.waiting.is_full_for(from) {
-            return self.refuse(&waiting, actions);
+            return self.acknowledge(&waiting, |_| false, actions);
         }
         self.waiting.push(waiting);
         self.advance(serving, actions);
@@ -154,7 +154,7 @@ impl Upload {
         if let Some(mut waiting) = self.waiting.take(|w| w.from == from && w.number == number) {
             // All of it is given back.
             waiting.bundles.clear();
-            self.acknowledge(&waiting, serving, actions);
+            self.acknowledge(&waiting, |piece| serving.get(piece), actions);
         }
         self.withdraw_slots(|to, slot| to == from && slot.request == number, actions);
         self.advance(serving, actions);
@@ -221,7 +221,7 @@ impl Upload {
         serving: &Bitfield,
         actions: &mut Vec<PeerAction>,
     ) {
-        let any = |slot: &Slot| (slot.pieces.first..=slot.pieces.last()).any(|p| pieces.get(p));
+        let any = |slot: &Slot| slot.pieces.numbers().any(|p| pieces.get(p));
         self.withdraw_slots(|_, slot| any(slot), actions);
         self.advance(serving, actions);
     }
@@ -278,7 +278,7 @@ impl Upload {
         let is_far = |waiting: &Waiting| self.gossip.nearness(waiting.from) == Nearness::Far;
         let now = |waiting: &Waiting| may(waiting) && !(put_off && is_far(waiting));
         let Some(waiting) = self.waiting.take(now) else { return false };
-        self.acknowledge(&waiting, serving, actions);
+        self.acknowledge(&waiting, |piece| serving.get(piece), actions);
         true
     }
 
@@ -320,37 +320,28 @@ impl Upload {
     /// The pieces of a bundle, and those of them that were sent to another, which are given back:
     /// the asker will find them there.
     fn split_early(&self, asker: Rank, bundle: Span) -> (Vec<u32>, Vec<u32>) {
-        let pieces = bundle.first..=bundle.last();
+        let pieces = bundle.numbers();
         pieces.partition(|&piece| !self.gossip.is_early(asker, piece))
     }
 
+    /// Answers a request; what does not follow is refused, but for what others have sooner.
     fn acknowledge(
         &mut self,
         waiting: &Waiting,
-        serving: &Bitfield,
+        serves: impl Fn(u32) -> bool,
         actions: &mut Vec<PeerAction>,
     ) {
         let (mut follows, mut refused, mut early) = (Vec::new(), Vec::new(), Vec::new());
         for &bundle in &waiting.bundles {
             let (pieces, sent) = self.split_early(waiting.from, bundle);
             let (own, others): (Vec<u32>, Vec<u32>) =
-                pieces.into_iter().partition(|&piece| serving.get(piece));
+                pieces.into_iter().partition(|&piece| serves(piece));
             follows.extend(Span::join(own));
             refused.extend(others);
             early.extend(sent);
         }
         follows.truncate(self.promised_soon(&follows));
         self.answer(waiting, follows, refused, &early, actions);
-    }
-
-    fn refuse(&mut self, waiting: &Waiting, actions: &mut Vec<PeerAction>) {
-        let (mut refused, mut early) = (Vec::new(), Vec::new());
-        for &bundle in &waiting.bundles {
-            let (pieces, sent) = self.split_early(waiting.from, bundle);
-            refused.extend(pieces);
-            early.extend(sent);
-        }
-        self.answer(waiting, Vec::new(), refused, &early, actions);
     }
 
     fn answer(
@@ -371,7 +362,7 @@ impl Upload {
             self.lanes.entry(waiting.from).or_default().slots.push_back(slot);
         }
         let sent = self.gossip.sent_news_for(waiting.from, early);
-        for piece in follows.iter().flat_map(|pieces| pieces.first..=pieces.last()) {
+        for piece in follows.iter().flat_map(|pieces| pieces.numbers()) {
             self.gossip.goes(waiting.from, piece);
         }
         let backlog = self.backlog_beside(waiting.from);

@@ -225,7 +225,7 @@ impl Node {
     fn load(&mut self, transfer: TransferId, pieces: Span) -> Result<(), PieceId> {
         self.loads.insert(transfer, pieces);
         self.disk.reads += 1;
-        let mut pieces = (pieces.first..=pieces.last()).map(PieceId);
+        let mut pieces = pieces.numbers().map(PieceId);
         let can_read = |piece| {
             assert!(!is_zeros_in(&self.catalogue(), piece), "somebody asks for zeros");
             let held = self.disk.written.contains(&piece);
