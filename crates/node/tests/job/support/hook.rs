@@ -91,6 +91,17 @@ pub fn die_at_piece(number: usize) -> Hook {
     when_piece(number, die)
 }
 
+/// The rank dies once so many pieces have come and were seen, which may all be in one poll.
+pub fn die_after_pieces(number: usize) -> Hook {
+    let mut count = 0;
+    Box::new(move |seen| {
+        if count >= number {
+            die();
+        }
+        count += seen.pieces().count();
+    })
+}
+
 /// Does something at the first message on a channel from a rank, before it is seen.
 pub fn from_channel(
     rank: u32,

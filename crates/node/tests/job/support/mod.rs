@@ -7,7 +7,9 @@ mod partial;
 mod world;
 
 pub use cluster::{Cluster, Told};
-pub use hook::{Hook, corrupt, delay, die, die_at_piece, from_channel, slow, when_piece};
+pub use hook::{
+    Hook, corrupt, delay, die, die_after_pieces, die_at_piece, from_channel, slow, when_piece,
+};
 pub use partial::leave_partial;
 pub use world::{Content, World, bytes, one_file, tree};
 
