@@ -110,14 +110,21 @@ pub fn from_channel(
 ) -> Hook {
     let mut done = false;
     Box::new(move |seen| {
-        let found = seen.arrivals.iter().any(|arrival| {
-            matches!(arrival, Arrival::Message { from, channel: on, .. }
-                if *from == Rank(rank) && *on == channel)
-        });
+        let found = seen.arrivals.iter().any(|arrival| is_from(arrival, rank, channel));
         if found && !std::mem::replace(&mut done, true) {
             act(seen);
         }
     })
+}
+
+/// The messages on a channel from a rank never arrive.
+pub fn without(rank: u32, channel: Channel) -> Hook {
+    Box::new(move |seen| seen.arrivals.retain(|arrival| !is_from(arrival, rank, channel)))
+}
+
+fn is_from(arrival: &Arrival, rank: u32, channel: Channel) -> bool {
+    matches!(arrival, Arrival::Message { from, channel: on, .. }
+        if *from == Rank(rank) && *on == channel)
 }
 
 /// This rank's death, without a word on standard error.

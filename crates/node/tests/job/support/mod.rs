@@ -9,6 +9,7 @@ mod world;
 pub use cluster::{Cluster, Told};
 pub use hook::{
     Hook, corrupt, delay, die, die_after_pieces, die_at_piece, from_channel, slow, when_piece,
+    without,
 };
 pub use partial::leave_partial;
 pub use world::{Content, World, bytes, one_file, tree};
