@@ -1,16 +1,18 @@
 //! Names of the catalogue: relative paths that cannot leave the directory they are put in.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
+use std::sync::Arc;
 
 /// A catalogue name: a relative path of `/`-separated components, in bytes (not always UTF-8).
 ///
 /// A value of this type is safe to join to a destination as text: it is not absolute and has no
 /// empty, `.` or `..` component, no NUL, and no component `.shoal`, which is the store's own. What
-/// lies on the disk (links) is the store's concern.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
-pub struct Name(Box<[u8]>);
+/// lies on the disk (links) is the store's concern. A clone shares the bytes: a name is in many
+/// tables at once.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "Vec<u8>")]
+pub struct Name(Arc<[u8]>);
 
 /// Why bytes are not a catalogue name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,7 +69,7 @@ impl Name {
                 return Err(NameError::Reserved(escape(&bytes)));
             }
         }
-        Ok(Self(bytes.into_boxed_slice()))
+        Ok(Self(bytes.into()))
     }
 
     /// The name's bytes.
@@ -89,9 +91,9 @@ impl TryFrom<Vec<u8>> for Name {
     }
 }
 
-impl From<Name> for Vec<u8> {
-    fn from(name: Name) -> Self {
-        name.0.into_vec()
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(to)
     }
 }
 
