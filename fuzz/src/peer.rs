@@ -71,7 +71,7 @@ impl World {
         let offered = shares.map(|entry| {
             let pieces = entry.file().map(|content| content.geometry.piece_count_wide());
             let name = entry.name.to_string();
-            let layer = pieces.map(|pieces| words::layer_of(&name, pieces).proven.clone());
+            let layer = pieces.map(|pieces| words::layer_of(&name, pieces).proven.clone().into());
             Offered { offer: Offer { entry, held: Held::Whole }, layer }
         });
         self.event(PeerEvent::Offered(offered.collect()));
@@ -81,7 +81,7 @@ impl World {
         let wanted = if how & 1 == 1 { vec![] } else { vec![Span { first: 0, count: 10 }] };
         let start = Start { entry_count: 10, admitted: how & 16 == 0 };
         for message in [
-            FromTracker::Entries(words::entries()),
+            FromTracker::Entries(words::entries().into()),
             FromTracker::Wanted(wanted),
             FromTracker::Start(start),
         ] {

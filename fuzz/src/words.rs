@@ -166,7 +166,7 @@ fn counters(input: &mut Input<'_>) -> Counters {
 pub fn from_tracker(input: &mut Input<'_>) -> FromTracker {
     match input.below(21) {
         0 => FromTracker::Read { positions: spans(input, 4), last: input.flag() },
-        1 => FromTracker::Entries(input.several(3, any_entry)),
+        1 => FromTracker::Entries(input.several(3, any_entry).into()),
         2 => FromTracker::Wanted(spans(input, 10)),
         3 => FromTracker::Start(Start { entry_count: input.number(8), admitted: input.flag() }),
         4 => FromTracker::Admission(if input.flag() { Ok(()) } else { Err(sentence(input)) }),

@@ -370,11 +370,12 @@ fn hello(job: &Job, destination: &Option<Result<Place, String>>, present: &[bool
 }
 
 impl Inventory {
-    fn new(shared: Shared, partials: Vec<Partial>, local_sources: Vec<LocalSource>) -> Self {
-        let whole = shared.entries.iter().map(|shared| Offered {
+    fn new(mut shared: Shared, partials: Vec<Partial>, local_sources: Vec<LocalSource>) -> Self {
+        let whole = shared.entries.iter_mut().map(|shared| Offered {
             offer: Offer { entry: shared.entry.clone(), held: Held::Whole },
-            layer: shared.layer.clone(),
+            layer: shared.layer.take(),
         });
+        let mut offered: Vec<Offered> = whole.collect();
         let shares = |name: &Name| {
             let found = shared.entries.binary_search_by(|shared| shared.entry.name.cmp(name));
             found.is_ok_and(|at| shared.entries[at].is_hashed())
@@ -383,9 +384,9 @@ impl Inventory {
         let parts = partials.iter().filter(|partial| !shares(&partial.entry.name));
         let parts = parts.map(|partial| Offered {
             offer: Offer { entry: partial.entry.clone(), held: Held::Pieces(partial.held.clone()) },
-            layer: Some(partial.layer.clone()),
+            layer: Some(Box::new(partial.layer.clone())),
         });
-        let offered = whole.chain(parts).collect();
+        offered.extend(parts);
         Self { offered, partials, local_sources, shared: shared.entries, notices: shared.notices }
     }
 }
@@ -398,7 +399,7 @@ impl Inventory {
             match offer.held {
                 Held::Pieces(held) => {
                     self.partials.retain(|partial| partial.entry.name != offer.entry.name);
-                    self.partials.push(Partial { entry: offer.entry, held, layer });
+                    self.partials.push(Partial { entry: offer.entry, held, layer: *layer });
                 }
                 Held::Whole => {
                     let name = &offer.entry.name;

@@ -26,7 +26,7 @@ impl Files {
     pub(crate) fn offered(&self) -> Vec<Offered> {
         let offered = |(entry, layer): &(Entry, VerifiedLayer)| Offered {
             offer: Offer { entry: entry.clone(), held: Held::Whole },
-            layer: Some(layer.clone()),
+            layer: Some(Box::new(layer.clone())),
         };
         self.files.iter().map(offered).collect()
     }

@@ -129,10 +129,10 @@ fn started(pieces: u64) -> Peer {
     let layer = PieceLayer::new(geometry, vec![Hash([7; 32]); pieces as usize]).unwrap();
     let entry = file("f", pieces, Some(layer.root()));
     let offer = Offer { entry: entry.clone(), held: Held::Whole };
-    let offered = Offered { offer, layer: Some(layer.prove()) };
+    let offered = Offered { offer, layer: Some(layer.prove().into()) };
     peer.handle(Instant::ZERO, PeerEvent::Offered(vec![offered]));
     for message in [
-        FromTracker::Entries(vec![entry]),
+        FromTracker::Entries([entry].into()),
         FromTracker::Wanted(vec![]),
         FromTracker::Start(Start { entry_count: 1, admitted: true }),
     ] {
@@ -211,7 +211,7 @@ fn a_file_without_a_root_is_not_taken_into_the_catalogue() {
     assert_eq!(refusal(&mut tracker), "rank 1: it offers 'f' without its root");
     let mut peer = peer();
     peer.handle(Instant::ZERO, PeerEvent::Offered(vec![]));
-    to_peer(&mut peer, 0, Message::FromTracker(FromTracker::Entries(vec![file("f", 1, None)])));
+    to_peer(&mut peer, 0, Message::FromTracker(FromTracker::Entries([file("f", 1, None)].into())));
     let start = FromTracker::Start(Start { entry_count: 1, admitted: true });
     let told = sent(to_peer(&mut peer, 0, Message::FromTracker(start)));
     assert!(trouble(&told).starts_with("START did not arrive whole"));

@@ -34,8 +34,9 @@ pub struct SharedEntry {
     pub entry: Entry,
     /// Where it is on this rank.
     pub path: PathBuf,
-    /// All piece hashes with their proofs, for a file of at least one byte.
-    pub layer: Option<VerifiedLayer>,
+    /// All piece hashes with their proofs, for a file of several pieces: the hash of a single one
+    /// is the root.
+    pub layer: Option<Box<VerifiedLayer>>,
     pub(super) stamp: Stamp,
 }
 
@@ -186,7 +187,7 @@ pub fn look_through(shares: &[Share], options: &ShareOptions) -> Result<Shared, 
 
 impl SharedEntry {
     /// Its hashes were found out by others.
-    pub(crate) fn prove(&mut self, proven: FileContent, layer: VerifiedLayer) {
+    pub(crate) fn prove(&mut self, proven: FileContent, layer: Box<VerifiedLayer>) {
         if let Kind::File(content) = &mut self.entry.kind
             && content.geometry == layer.geometry()
         {
@@ -228,7 +229,7 @@ impl SharedEntry {
         };
         let layer = PieceLayer::new(content.geometry, hashes).expect("one hash a piece");
         *content = FileContent::hashed(&layer);
-        self.layer = (!content.geometry.is_empty()).then(|| layer.prove());
+        self.layer = (layer.hashes().len() > 1).then(|| Box::new(layer.prove()));
     }
 
     /// Looks at a file again after it changed.

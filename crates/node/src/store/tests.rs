@@ -108,7 +108,7 @@ impl Job {
 
     fn sharing(home: TempDir, shared: Shared) -> Self {
         let entries = shared.entries.iter().map(|shared| shared.entry.clone()).collect();
-        let layers = shared.entries.iter().map(|shared| shared.layer.clone()).collect();
+        let layers = shared.entries.iter().map(layer).collect();
         let catalogue = Arc::new(Catalogue::new(entries).unwrap());
         let nothing = Bitfield::new(catalogue.entry_count());
         let seeder = Store::new(catalogue.clone(), nothing, shared.entries, vec![], vec![], None);
@@ -212,6 +212,13 @@ impl Job {
     fn part_path(&self, of: &str, part: Part) -> PathBuf {
         self.target().join(".shoal").join(PartName::of(&name(of)).file(part))
     }
+}
+
+/// The piece hashes of a shared file: of a single piece its root.
+fn layer(shared: &SharedEntry) -> Option<content::VerifiedLayer> {
+    let content = shared.entry.file().filter(|content| !content.geometry.is_empty())?;
+    let single = || content::VerifiedLayer::new(content.geometry, content.root.unwrap());
+    Some(shared.layer.as_deref().cloned().unwrap_or_else(single))
 }
 
 /// The place of an entry by its name.

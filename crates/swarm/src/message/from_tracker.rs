@@ -4,6 +4,7 @@ use super::{PieceSet, Place, Proven, ReadOrder};
 use crate::{Channel, Outcome, Rank};
 use content::{Entry, Span};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A message of the tracker to a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,8 +32,8 @@ pub enum FromTracker {
     ReadOrders(Vec<ReadOrder>),
     /// INIT, likewise: the roots of what was read here, and what proves it.
     Proven(Vec<Proven>),
-    /// START, some entries of the catalogue, in order.
-    Entries(Vec<Entry>),
+    /// START, some entries of the catalogue, in order; in memory once, however many they go to.
+    Entries(Arc<[Entry]>),
     /// START, some of the entries that this peer is to write.
     Wanted(Vec<Span>),
     /// START, the peers that this one is to tell of its gains unasked, as they tell it of theirs.

@@ -71,9 +71,10 @@ pub enum PeerEvent {
 pub struct Offered {
     /// The offer.
     pub offer: Offer,
-    /// Its piece hashes: all of them, but for a part left by an earlier run; none where the entry
-    /// has no content.
-    pub layer: Option<VerifiedLayer>,
+    /// Its piece hashes: all of them, but for a part left by an earlier run. None where the entry
+    /// has no content; nor need there be any where it is whole and of one piece, whose hash is the
+    /// root. Of many small files not even the room for it is kept.
+    pub layer: Option<Box<VerifiedLayer>>,
 }
 
 /// What stands at the destination for an entry.

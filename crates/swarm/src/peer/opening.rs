@@ -104,7 +104,7 @@ impl Opening {
     pub(super) fn on_tracker(&mut self, message: FromTracker) -> Option<Start> {
         match message {
             FromTracker::Entries(entries) if self.entries.len() <= Catalogue::MAX_ENTRIES => {
-                self.entries.extend(entries);
+                self.entries.extend(entries.iter().cloned());
             }
             FromTracker::Wanted(spans) if self.wanted.len() <= Catalogue::MAX_ENTRIES => {
                 self.wanted.extend(spans);

@@ -176,7 +176,7 @@ impl FileRead {
             Keep::InPlace => return None,
             Keep::Written => Held::Pieces(held),
         };
-        Some((Offered { offer: Offer { entry, held }, layer: Some(layer) }, fresh))
+        Some((Offered { offer: Offer { entry, held }, layer: Some(Box::new(layer)) }, fresh))
     }
 }
 

@@ -17,8 +17,7 @@ use super::window::Window;
 use super::{Fault, Offered, PeerAction, PeerConfig, PeerEvent};
 use crate::message::{Between, FromTracker, Gains, Message, Place, Stop, ToTracker, cut};
 use crate::{Counters, Held, Instant, Purpose, Rank};
-use content::{Bitfield, Catalogue, EntryIndex, HashRange, Name, PieceId, Span};
-use std::collections::BTreeMap;
+use content::{Bitfield, Catalogue, EntryIndex, HashRange, PieceId, Span};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,12 +86,9 @@ impl Session {
         let mut serving = Bitfield::new(pieces);
         let mut hashes = Hashes::default();
         let mut held_whole = Bitfield::new(catalogue.entry_count());
-        let mut by_name: BTreeMap<Name, Offered> = offered
-            .into_iter()
-            .map(|offered| (offered.offer.entry.name.clone(), offered))
-            .collect();
-        for (index, entry) in catalogue.iter() {
-            let Some(offered) = by_name.remove(&entry.name) else { continue };
+        for offered in offered {
+            let Some(index) = catalogue.find(&offered.offer.entry.name) else { continue };
+            let entry = catalogue.entry(index);
             let same = entry.file().is_some() && entry.file() == offered.offer.entry.file();
             if !same {
                 continue;
@@ -108,7 +104,7 @@ impl Session {
                 }),
             }
             if let Some(layer) = offered.layer {
-                hashes.know(index, layer);
+                hashes.know(index, *layer);
             }
         }
         // Ranks begin at places spread evenly over the pieces.

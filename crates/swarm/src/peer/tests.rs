@@ -68,13 +68,13 @@ impl Bench {
         let peer = Peer::new(config, Instant::ZERO);
         let mut bench = Self { peer, now: Instant::ZERO, actions: Vec::new() };
         let offer = Offer { entry: file(pieces), held: Held::Whole };
-        let offered = Offered { offer, layer: Some(layer(pieces).prove()) };
+        let offered = Offered { offer, layer: Some(layer(pieces).prove().into()) };
         bench.event(PeerEvent::Offered(if shares { vec![offered] } else { vec![] }));
         bench
     }
 
     fn start(&mut self, pieces: u32, shares: bool) {
-        self.tracker(FromTracker::Entries(vec![file(pieces)]));
+        self.tracker(FromTracker::Entries([file(pieces)].into()));
         self.tracker(FromTracker::Wanted(if shares { vec![] } else { span(0, 1) }));
         self.tracker(FromTracker::Start(Start { entry_count: 1, admitted: true }));
         if !shares {

@@ -6,7 +6,7 @@ use super::places::Places;
 use super::{Phase, RollCall, Tracker, TrackerAction, TrackerConfig, resolve};
 use crate::message::{FromTracker, Start, parts};
 use crate::{Instant, Rank};
-use content::{Bitfield, Catalogue, EntryIndex, Kind, Span};
+use content::{Bitfield, Catalogue, Entry, EntryIndex, Kind, Span};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -103,8 +103,9 @@ impl Tracker {
             self.enrol(&mut job, rank, wanted, assigned);
         }
         (job.pending, job.free_bytes) = self.scarce(&catalogue);
-        self.say_start(&job, &plan.ranks, actions);
+        // What is said next takes as much memory as what was offered.
         self.members.iter_mut().for_each(|member| member.offers.clear());
+        self.say_start(&job, &plan.ranks, actions);
         self.phase = Phase::Serving(job);
         self.roll = RollCall::default();
         self.rejoining = None;
@@ -134,11 +135,12 @@ impl Tracker {
 
     /// Says START to ranks.
     pub(super) fn say_start(&self, job: &Job, ranks: &[Rank], actions: &mut Vec<TrackerAction>) {
-        let entries = parts(job.catalogue.entries().iter().cloned());
+        let entries: Vec<Arc<[Entry]>> =
+            parts(job.catalogue.entries().iter().cloned()).into_iter().map(Arc::from).collect();
         let places = Places::of(&self.members);
         for &to in ranks {
             let mut say = |message| actions.push(TrackerAction::Send { to, message });
-            entries.iter().for_each(|part| say(FromTracker::Entries(part.clone())));
+            entries.iter().for_each(|part| say(FromTracker::Entries(Arc::clone(part))));
             let wanted: Vec<Span> = self.members[to.index()].assigned.spans().collect();
             parts(wanted).into_iter().for_each(|part| say(FromTracker::Wanted(part)));
             if let Some((neighbours, place)) = places.place(to, &self.members[to.index()]) {

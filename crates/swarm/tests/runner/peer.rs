@@ -133,7 +133,7 @@ impl PeerBench {
         let (name, part) = text.split_once(':').map_or((text, None), |(n, part)| (n, Some(part)));
         let (index, entry) =
             self.catalogue.iter().find(|(_, entry)| entry.name.to_string() == name).unwrap();
-        let layer = entry.file().map(|_| self.layer(index).prove());
+        let layer = entry.file().map(|_| self.layer(index).prove().into());
         let held = part.map_or(Held::Whole, |part| {
             Held::Pieces(set(part, self.catalogue.pieces_of(index).len() as u32))
         });
@@ -145,7 +145,7 @@ impl PeerBench {
         let wanted = text.trim_end_matches(" pending").trim_start_matches("wants");
         let entry_count = self.catalogue.entry_count();
         [
-            FromTracker::Entries(self.catalogue.entries().to_vec()),
+            FromTracker::Entries(self.catalogue.entries().into()),
             FromTracker::Wanted(spans(wanted)),
             FromTracker::Start(Start { entry_count, admitted: !pending }),
         ]

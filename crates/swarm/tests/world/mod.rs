@@ -206,7 +206,7 @@ impl World {
         let mut offered = Vec::new();
         for (_, entry) in shares.into_iter().enumerate().filter(|(at, _)| chosen(*at)) {
             self.nodes[rank.index()].offered.insert(entry.name.clone());
-            let layer = self.layers.whole(&entry);
+            let layer = self.layers.whole(&entry).map(Box::new);
             offered.push(Offered { offer: Offer { entry, held: Held::Whole }, layer });
         }
         let shared: BTreeSet<_> = offered.iter().map(|o| o.offer.entry.name.clone()).collect();
@@ -215,7 +215,7 @@ impl World {
             pieces.iter().for_each(|&piece| {
                 held.insert(piece);
             });
-            let layer = self.layers.part(&entry, &pieces);
+            let layer = self.layers.part(&entry, &pieces).map(Box::new);
             offered.push(Offered { offer: Offer { entry, held: Held::Pieces(held) }, layer });
         }
         offered

@@ -90,7 +90,7 @@ fn a_partial_of_another_piece_length_is_reused_where_it_fits() {
     let options = ShareOptions { piece_len, ..options() };
     let shared = share(&shares, &options, &AtomicU64::new(0)).unwrap();
     let entries = shared.entries.iter().map(|shared| shared.entry.clone()).collect();
-    let layers = vec![shared.entries[0].layer.clone()];
+    let layers = vec![layer(&shared.entries[0])];
     let job = Job { catalogue: Arc::new(Catalogue::new(entries).unwrap()), layers, ..job };
     let store = job.receiver();
     assert_eq!(store.survey(EntryIndex(0)).unwrap(), Survey::Candidate);
