@@ -308,8 +308,8 @@ impl Session {
         if known && self.serving.insert(piece.0) {
             let rare = self.picker.availability(piece.0) <= RARE;
             let brought = !self.picker.is_on_host(piece.0);
-            // Nobody fetches zeros from afar.
-            let owned = self.reach.owns(piece.0) && !self.is_zeros(piece);
+            // Nobody fetches zeros from afar, nor lets out what a mate on its host can.
+            let owned = brought && self.reach.owns(piece.0) && !self.is_zeros(piece);
             self.upload.gossip.gained(piece.0, rare, brought, owned);
             self.reach.gained(now);
             let opens = piece.0 == 0

@@ -137,7 +137,7 @@ impl Tracker {
     pub(super) fn say_start(&self, job: &Job, ranks: &[Rank], actions: &mut Vec<TrackerAction>) {
         let entries: Vec<Arc<[Entry]>> =
             parts(job.catalogue.entries().iter().cloned()).into_iter().map(Arc::from).collect();
-        let places = Places::of(&self.members);
+        let places = Places::of(&self.members, &job.catalogue);
         for &to in ranks {
             let mut say = |message| actions.push(TrackerAction::Send { to, message });
             entries.iter().for_each(|part| say(FromTracker::Entries(Arc::clone(part))));

@@ -11,7 +11,7 @@
 use super::member::Member;
 use crate::Rank;
 use crate::message::{Place, Share};
-use content::{Bitfield, Span};
+use content::{Bitfield, Catalogue, EntryIndex, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -27,8 +27,20 @@ struct Stand<'a> {
     rack: u32,
     host: u32,
     rank: Rank,
-    /// What it is to fetch.
+    /// The pieces that it has.
+    holdings: &'a Bitfield,
+    /// The entries that it is to fetch.
     assigned: &'a Bitfield,
+    /// Whether it is to fetch anything, and nobody on its host has all of that.
+    brings: bool,
+}
+
+impl Stand<'_> {
+    /// Whether it has all of some entries.
+    fn has_all(&self, entries: &Bitfield, catalogue: &Catalogue) -> bool {
+        let has = |entry| self.holdings.contains_range(catalogue.pieces_of(EntryIndex(entry)));
+        !self.holdings.is_empty() && entries.iter().all(has)
+    }
 }
 
 /// All ranks that take part, by rack, host and rank.
@@ -39,13 +51,14 @@ pub(super) struct Places<'a> {
     hosts: Vec<Range<usize>>,
     /// For each rack, its hosts.
     racks: Vec<Range<usize>>,
-    /// For those who want the same, in each rack, the hosts of them.
+    /// For those who want the same, in each rack, the hosts of them; without those where somebody
+    /// has it: their links are busy with bringing it into the rack, the others' can let it out.
     alike: BTreeMap<(u32, &'a Bitfield), Vec<u32>>,
 }
 
 impl<'a> Places<'a> {
     /// Of the live ranks that have or want something.
-    pub(super) fn of(members: &'a [Member]) -> Self {
+    pub(super) fn of(members: &'a [Member], catalogue: &Catalogue) -> Self {
         let takes_part = |member: &Member| !member.wanted.is_empty() || !member.holdings.is_empty();
         let members = members.iter().zip((0..).map(Rank));
         let stands = members.filter(|(member, _)| member.is_live() && takes_part(member)).map(
@@ -53,13 +66,15 @@ impl<'a> Places<'a> {
                 rack: member.rack,
                 host: member.host,
                 rank,
+                holdings: &member.holdings,
                 assigned: &member.assigned,
+                brings: false,
             },
         );
-        Self::new(stands.collect())
+        Self::new(stands.collect(), catalogue)
     }
 
-    fn new(mut stands: Vec<Stand<'a>>) -> Self {
+    fn new(mut stands: Vec<Stand<'a>>, catalogue: &Catalogue) -> Self {
         stands.sort_unstable_by_key(|stand| (stand.rack, stand.host, stand.rank));
         let runs = |same: &dyn Fn(&Stand<'_>, &Stand<'_>) -> bool| -> Vec<Range<usize>> {
             let mut end = 0;
@@ -70,6 +85,7 @@ impl<'a> Places<'a> {
             stands.chunk_by(same).map(run).collect()
         };
         let hosts = runs(&|a, b| (a.rack, a.host) == (b.rack, b.host));
+        hosts.iter().for_each(|host| mark_who_brings(&mut stands[host.clone()], catalogue));
         let rack_of = |host: &Range<usize>| stands[host.start].rack;
         let mut end = 0;
         let racks = hosts.chunk_by(|a, b| rack_of(a) == rack_of(b)).map(|rack| {
@@ -78,7 +94,7 @@ impl<'a> Places<'a> {
         });
         let racks = racks.collect();
         let mut alike: BTreeMap<_, Vec<u32>> = BTreeMap::new();
-        for stand in &stands {
+        for stand in stands.iter().filter(|stand| stand.brings) {
             let hosts = alike.entry((stand.rack, stand.assigned)).or_default();
             if hosts.last() != Some(&stand.host) {
                 hosts.push(stand.host);
@@ -100,7 +116,7 @@ impl<'a> Places<'a> {
         let stand = &self.stands[at];
         let on_host = &self.stands[self.hosts[host].clone()];
         let equals = || on_host.iter().filter(|other| other.assigned == stand.assigned);
-        let alike = &self.alike[&(stand.rack, stand.assigned)];
+        let alike = self.alike.get(&(stand.rack, stand.assigned)).map_or(&[][..], Vec::as_slice);
         let place = Place {
             host: spans(on_host),
             rack: (self.racks.len() > 1).then(|| spans(&self.stands[self.stands_of(rack)])),
@@ -108,9 +124,9 @@ impl<'a> Places<'a> {
                 index: equals().position(|other| other.rank == rank).unwrap_or(0) as u32,
                 count: equals().count() as u32,
             },
-            of_rack: Share {
-                index: alike.partition_point(|&other| other < stand.host) as u32,
-                count: alike.len() as u32,
+            of_rack: match alike.binary_search(&stand.host) {
+                Ok(index) => Share { index: index as u32, count: alike.len() as u32 },
+                Err(_) => Share { index: 0, count: 1 },
             },
         };
         let neighbours = self.neighbours(at, host, rack);
@@ -147,7 +163,7 @@ impl<'a> Places<'a> {
     /// who do, where there are any.
     fn likes(&self, at: usize, ours: &Range<usize>, theirs: &Range<usize>) -> Vec<usize> {
         let fetching = |row: &Range<usize>| -> Vec<usize> {
-            row.clone().filter(|&at| !self.stands[at].assigned.is_empty()).collect()
+            row.clone().filter(|&at| self.stands[at].brings).collect()
         };
         let all = |row: &Range<usize>| row.clone().collect();
         let (mut own, mut other): (Vec<usize>, Vec<usize>) = (fetching(ours), fetching(theirs));
@@ -158,6 +174,15 @@ impl<'a> Places<'a> {
         }
         let place = own.binary_search(&at).expect("it stands in its own row");
         likes(place, own.len(), other.len()).map(|like| other[like]).collect()
+    }
+}
+
+/// Says of each rank of a host whether it brings anything there.
+fn mark_who_brings(on_host: &mut [Stand<'_>], catalogue: &Catalogue) {
+    for at in 0..on_host.len() {
+        let wanted = on_host[at].assigned;
+        on_host[at].brings =
+            !wanted.is_empty() && !on_host.iter().any(|other| other.has_all(wanted, catalogue));
     }
 }
 
@@ -198,10 +223,16 @@ fn spans(stands: &[Stand<'_>]) -> Vec<Span> {
 mod tests {
     use super::*;
 
-    /// The places of ranks from 1 that all want the same, by the racks and hosts of each.
+    /// The places of ranks from 0 that all want the same, by the racks and hosts of each.
     fn check(ranks: &[(u32, u32)]) -> Vec<(Vec<Rank>, Place)> {
+        check_with_holder(ranks, None)
+    }
+
+    /// The same, where one of them has it all.
+    fn check_with_holder(ranks: &[(u32, u32)], holder: Option<Rank>) -> Vec<(Vec<Rank>, Place)> {
+        let catalogue = Catalogue::new(vec![crate::tracker::tests::file()]).unwrap();
         let wanted = Bitfield::full(1);
-        let members: Vec<Member> = ranks
+        let mut members: Vec<Member> = ranks
             .iter()
             .map(|&(rack, host)| {
                 let mut member = Member::new(true, crate::Instant::ZERO);
@@ -210,7 +241,12 @@ mod tests {
                 member
             })
             .collect();
-        let places = Places::of(&members);
+        if let Some(holder) = holder {
+            let holder = &mut members[holder.index()];
+            holder.holdings = Bitfield::full(catalogue.piece_count());
+            holder.assigned = Bitfield::new(1);
+        }
+        let places = Places::of(&members, &catalogue);
         let members = members.iter().zip((0..).map(Rank));
         members.map(|(member, rank)| places.place(rank, member).expect("it takes part")).collect()
     }
@@ -251,6 +287,21 @@ mod tests {
         let span = |first, count| Span { first, count };
         assert_eq!(of[0].1.host, [span(0, 1), span(2, 1)]);
         assert_eq!(of[0].1.rack, Some(vec![span(0, 3)]));
+    }
+
+    #[test]
+    fn the_mates_of_a_holder_bring_nothing_and_have_no_share_of_what_enters_their_rack() {
+        // Two racks of two hosts with two ranks each.
+        let ranks: Vec<(u32, u32)> = (0..8).map(|at| (at / 4, at / 2)).collect();
+        let of = check_with_holder(&ranks, Some(Rank(0)));
+        let of_rack = |at: usize| (of[at].1.of_rack.index, of[at].1.of_rack.count);
+        let whole = (0, 1);
+        assert_eq!([1, 2, 3].map(of_rack), [whole; 3], "one host is left in that rack");
+        assert_eq!([4, 5, 6, 7].map(of_rack), [(0, 2), (0, 2), (1, 2), (1, 2)]);
+        assert_eq!((of[1].1.of_host.index, of[1].1.of_host.count), (0, 1));
+        for (brings, likes) in [(2, [4, 5]), (3, [6, 7])] {
+            assert!(likes.iter().all(|&like| of[brings].0.contains(&Rank(like))), "{of:?}");
+        }
     }
 
     #[test]

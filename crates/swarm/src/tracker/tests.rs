@@ -11,7 +11,8 @@ use content::{PieceLen, Span, Timestamp};
 const PATIENCE: Duration = Duration::from_secs(30);
 const PIECES: u32 = 40;
 
-fn file() -> Entry {
+/// A file of so many pieces.
+pub(super) fn file() -> Entry {
     let geometry = Geometry::new(u64::from(PIECES) * 16 * 1024, PieceLen::MIN);
     let content = FileContent { root: Some(Hash([7; 32])), ..FileContent::unhashed(geometry) };
     let modified = Timestamp { seconds: 0, nanoseconds: 0 };
