@@ -39,6 +39,7 @@ pub fn peer(data: &[u8]) {
         batch: 4,
         window_bytes: 12 * PIECE,
         upload_window_bytes: 6 * PIECE,
+        entry_bytes: 0,
         limits: if opening & 32 == 0 { Limits::default() } else { CAPPED },
         delete: opening & 16 == 0,
         purpose: match opening & 192 {

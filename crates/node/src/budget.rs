@@ -11,14 +11,16 @@ pub(crate) struct Budget {
     pub(crate) upload_window: u64,
     /// Bytes of the pieces that came last, which are served from memory.
     pub(crate) kept: u64,
+    /// Bytes that each entry of the catalogue takes from all of these, down to half of them.
+    pub(crate) entry: u64,
     /// Bytes of all pooled buffers, where there is a bound.
     pub(crate) pool: Option<u64>,
 }
 
 /// Without a bound: ten of the longest pieces that the default rule makes to receive, and what goes
-/// with it; below 100 MiB.
+/// with it. Together with what else a rank has, 30 MB for 50,000 entries, it is below 100 MB.
 const UNBOUNDED: Budget =
-    Budget { window: 40 << 20, upload_window: 16 << 20, kept: 32 << 20, pool: None };
+    Budget { window: 40 << 20, upload_window: 16 << 20, kept: 32 << 20, entry: 640, pool: None };
 
 /// The parts of a bound that the three windows share as they do without one; the rest is for pieces
 /// that are hashed or copied here, and for buffers a little longer than their piece.
@@ -38,8 +40,23 @@ impl Budget {
             window: share(UNBOUNDED.window),
             upload_window: share(UNBOUNDED.upload_window),
             kept: share(UNBOUNDED.kept),
+            // A bound on buffers is one on buffers alone.
+            entry: 0,
             pool: Some(memory),
         }
+    }
+
+    /// The part of an entry's bytes that is taken from the two windows.
+    pub(crate) fn windows_entry(self) -> u64 {
+        let windows = self.window + self.upload_window;
+        self.entry * windows / (windows + self.kept).max(1)
+    }
+
+    /// Bytes of pieces that are kept beside the tables of so many entries.
+    pub(crate) fn kept_beside(self, entries: u32) -> u64 {
+        let all = self.window + self.upload_window + self.kept;
+        let taken = (self.entry * u64::from(entries)).min(all / 2);
+        self.kept - self.kept * taken / all.max(1)
     }
 
     /// Of so many workers, those that fit: each may hold a piece to copy and a piece to hash.
@@ -78,6 +95,17 @@ mod tests {
             let parts = u128::from(budget.window) + u128::from(budget.upload_window);
             assert!(parts + u128::from(budget.kept) <= u128::from(memory) * 4 / 5);
         }
+    }
+
+    #[test]
+    fn tables_take_their_room_from_the_buffers_down_to_half() {
+        let default = Budget::of(None);
+        assert_eq!(default.kept_beside(0), 32 << 20);
+        assert!(default.kept_beside(50_000) < 22 << 20);
+        assert_eq!(default.kept_beside(u32::MAX), 16 << 20);
+        assert_eq!(default.windows_entry(), 640 * 56 / 88);
+        let told = Budget::of(Some(110 << 20));
+        assert_eq!((told.kept_beside(50_000), told.windows_entry()), (32 << 20, 0));
     }
 
     #[test]

@@ -44,20 +44,25 @@ impl Pool {
 
     /// Takes a buffer of `len` bytes with any content. Its memory is at most twice as long, in a
     /// bounded pool hardly longer, so that a bound on what is asked for bounds the memory too.
+    ///
+    /// Bundles of small files all differ a little: where a pool has no bound they get buffers of
+    /// one length, of which each serves the next.
     pub fn take(&self, len: usize) -> Buffer {
         let mut shared = self.lock();
-        let longest = if shared.limit.is_some() { len + len / 16 } else { 2 * len };
+        let bounded = shared.limit.is_some();
+        let longest = if bounded { len + len / 16 } else { 2 * len };
+        let made = if bounded || len < Self::MIN_LEN { len } else { stepped(len) };
         let fitting = shared.free.iter().rposition(|bytes| (len..=longest).contains(&bytes.len()));
         let bytes = fitting.map(|at| shared.free.remove(at));
         let mut unused = Vec::new();
         if bytes.is_none() {
-            unused = shared.make_room(len as u64);
-            shared.bytes += len as u64;
+            unused = shared.make_room(made as u64);
+            shared.bytes += made as u64;
             shared.peak_bytes = shared.peak_bytes.max(shared.bytes);
         }
         drop(shared);
         drop(unused);
-        Buffer { bytes: bytes.unwrap_or_else(|| vec![0; len]), len, pool: self.clone() }
+        Buffer { bytes: bytes.unwrap_or_else(|| vec![0; made]), len, pool: self.clone() }
     }
 
     /// The most bytes that all buffers ever had together.
@@ -68,6 +73,11 @@ impl Pool {
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The next of eight steps between two powers of two.
+fn stepped(len: usize) -> usize {
+    len.next_multiple_of((len.next_power_of_two() / 16).max(1))
 }
 
 impl Shared {
@@ -152,6 +162,16 @@ mod tests {
     }
 
     #[test]
+    fn bundles_of_like_lengths_use_one_buffer_after_the_other() {
+        let pool = Pool::default();
+        for len in (0..100).map(|n| (1 << 20) - n * 600) {
+            let buffer = pool.take(len);
+            assert_eq!((buffer.len(), buffer.bytes.len()), (len, 1 << 20));
+        }
+        assert_eq!(pool.peak_bytes(), 1 << 20);
+    }
+
+    #[test]
     fn a_truncated_buffer_has_its_full_length_next_time() {
         let pool = Pool::default();
         let mut buffer = pool.take(LEN);
@@ -165,7 +185,7 @@ mod tests {
         let pool = Pool::default();
         drop(pool.take(10 * LEN));
         let short = pool.take(LEN);
-        assert_eq!(short.bytes.len(), LEN);
+        assert_eq!(short.bytes.len(), LEN, "a power of two is as long as it was asked for");
         assert_eq!(pool.take(10).bytes.len(), 10);
     }
 

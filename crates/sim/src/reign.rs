@@ -32,6 +32,7 @@ pub(crate) fn peer_config(scenario: &Scenario, rank: u32) -> PeerConfig {
         batch: scenario.batch,
         window_bytes: u64::from(scenario.window) * PIECE_BYTES,
         upload_window_bytes: u64::from(scenario.upload_window) * PIECE_BYTES,
+        entry_bytes: 0,
         limits: Limits::default(),
         delete: false,
         purpose: Purpose::Transfer,

@@ -20,6 +20,7 @@ fn peer() -> Peer {
         batch: 10,
         window_bytes: 1 << 24,
         upload_window_bytes: 1 << 24,
+        entry_bytes: 0,
         limits: Limits::default(),
         delete: false,
         purpose: Purpose::Transfer,

@@ -29,6 +29,7 @@ pub(super) fn new(job: &Job, rank: Rank, ranks: u32, now: Instant) -> Peer {
         batch: job.batch,
         window_bytes: budget.window,
         upload_window_bytes: budget.upload_window,
+        entry_bytes: budget.windows_entry(),
         limits: job.limits,
         delete: job.delete,
         purpose: job.purpose,
@@ -185,7 +186,7 @@ impl Node<'_> {
         };
         let budget = Budget::of(self.job.memory);
         let workers = budget.workers(self.job.threads, &catalogue);
-        let buffers = (self.pool.clone(), budget.kept);
+        let buffers = (self.pool.clone(), budget.kept_beside(catalogue.entry_count()));
         self.disk = Some(Disk::new(store, catalogue, workers, buffers));
     }
 

@@ -70,6 +70,9 @@ pub struct PeerConfig {
     pub window_bytes: u64,
     /// The most bytes that are read ahead or on their way to others.
     pub upload_window_bytes: u64,
+    /// What an entry of the catalogue takes of the memory that both windows would have, in bytes:
+    /// of many small files, tables are what fills it. Half of a window stays in any case.
+    pub entry_bytes: u64,
     /// Its caps.
     pub limits: Limits,
     /// Whether what the catalogue lacks is looked for, where the job is a look.

@@ -143,7 +143,10 @@ impl Opening {
 
     /// The catalogue, and the entries that this peer is to write; none where parts are missing.
     pub(super) fn catalogue(&mut self) -> Option<(Arc<Catalogue>, Bitfield)> {
-        let catalogue = Catalogue::new(std::mem::take(&mut self.entries)).ok()?;
+        // It grew by doubling, and stays for the whole job.
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.shrink_to_fit();
+        let catalogue = Catalogue::new(entries).ok()?;
         let wanted_runs = std::mem::take(&mut self.wanted);
         let mut roots = catalogue.entries().iter().filter(|entry| !entry.is_empty());
         let rootless = roots.any(|entry| entry.file().is_some_and(|file| file.root.is_none()));

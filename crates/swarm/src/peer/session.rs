@@ -82,6 +82,7 @@ impl Session {
         offered: Vec<Offered>,
         admitted: bool,
     ) -> Self {
+        config.leave_room(catalogue.entry_count());
         let pieces = catalogue.piece_count();
         let mut serving = Bitfield::new(pieces);
         let mut hashes = Hashes::default();

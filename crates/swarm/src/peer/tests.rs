@@ -60,6 +60,7 @@ impl Bench {
             batch: 10,
             window_bytes: 160 * PIECE,
             upload_window_bytes: ahead * PIECE,
+            entry_bytes: 0,
             limits,
             delete: false,
             purpose: Purpose::Transfer,

@@ -56,6 +56,7 @@ impl PeerBench {
             batch: value(rest, "batch", &KEYS).map_or(10, number),
             window_bytes: window * PIECE,
             upload_window_bytes: 64 * PIECE,
+            entry_bytes: 0,
             limits: Limits::default(),
             delete: rest.contains("and-delete"),
             purpose: super::words::purpose(rest),

@@ -31,6 +31,7 @@ impl World {
             batch: self.settings.batch,
             window_bytes: self.settings.window_pieces * piece,
             upload_window_bytes: self.settings.window_pieces / 2 * piece,
+            entry_bytes: 0,
             limits: Limits::default(),
             delete: false,
             purpose: Purpose::Transfer,

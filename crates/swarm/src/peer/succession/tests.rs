@@ -25,6 +25,7 @@ impl Bench {
             batch: 10,
             window_bytes: 1 << 20,
             upload_window_bytes: 1 << 20,
+            entry_bytes: 0,
             limits: Limits::default(),
             delete: false,
             purpose: Purpose::Transfer,
