@@ -3,7 +3,7 @@
 
 use crate::buffer::{Buffer, Pool, SharedBuffer};
 use crate::recent::Recent;
-use crate::store::{Bounds, Extras, ReadError, Salvage, Store, Survey, WriteError};
+use crate::store::{Bounds, Extras, Near, ReadError, Salvage, Store, Survey, WriteError};
 use crate::workers::Workers;
 use content::merkle::piece_hashes;
 use content::{Catalogue, EntryIndex, Geometry, Hash, HashRange, PieceId, Span};
@@ -206,9 +206,10 @@ impl Disk {
                     (catalogue.geometry(catalogue.locate(piece).0), &buffer[range])
                 })
                 .collect();
+            let mut near = Near::default();
             let write = |((piece, expected), (hash, bytes)): ((PieceId, Hash), (Hash, &[u8]))| {
                 let stored = match hash == expected {
-                    true => store.write(piece, bytes).map(|()| Stored::Written),
+                    true => store.write_near(piece, bytes, &mut near).map(|()| Stored::Written),
                     false => Ok(Stored::Corrupt),
                 };
                 (piece, stored.map_err(|error| fault(&error)))

@@ -37,6 +37,11 @@ pub(super) struct Parent<'a> {
     directory: &'a [u8],
 }
 
+/// The directory that something was last put into, for the next of a few that are put there in one
+/// go. Not for long: where a directory is moved meanwhile, what follows would go with it.
+#[derive(Debug, Default)]
+pub struct Near(Option<(Vec<u8>, OwnedFd)>);
+
 /// What to do about directories that a name needs and that are not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
@@ -299,6 +304,29 @@ impl Root {
         }
     }
 
+    /// As [`Self::install`], into the directory of the one before where it is the same.
+    pub(super) fn install_near(
+        &self,
+        shoal: &OwnedFd,
+        from: &str,
+        name: &Name,
+        near: &mut Near,
+    ) -> Result<(), WriteError> {
+        let (directory, leaf) = split(name.as_bytes());
+        if let Some((_, fd)) = near.0.as_ref().filter(|(known, _)| known == directory)
+            && rustix::fs::renameat(shoal, from, fd, OsStr::from_bytes(leaf)).is_ok()
+        {
+            return Ok(());
+        }
+        // Whatever went wrong, all is looked at anew.
+        *near = Near::default();
+        let parent =
+            self.parent(name, Missing::Create)?.expect("a parent that is created is there");
+        self.put(shoal, from, name, &parent)?;
+        near.0 = Some((directory.to_vec(), parent.fd));
+        Ok(())
+    }
+
     /// Moves a file or link from `.shoal` to its name, over what stands there.
     pub(super) fn install(
         &self,
@@ -306,8 +334,16 @@ impl Root {
         from: &str,
         name: &Name,
     ) -> Result<(), WriteError> {
-        let parent =
-            self.parent(name, Missing::Create)?.expect("a parent that is created is there");
+        self.install_near(shoal, from, name, &mut Near::default())
+    }
+
+    fn put(
+        &self,
+        shoal: &OwnedFd,
+        from: &str,
+        name: &Name,
+        parent: &Parent<'_>,
+    ) -> Result<(), WriteError> {
         let rename = || rustix::fs::renameat(shoal, from, &parent.fd, parent.leaf);
         let path = || self.place(name);
         match self.loosening(&parent.fd, parent.directory, rename) {

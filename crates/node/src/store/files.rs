@@ -1,6 +1,7 @@
 //! A bounded set of open files, the longest unused closed first. Opens nothing itself.
 
 use super::lock;
+use content::EntryIndex;
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,18 @@ pub(super) enum Key {
     Old(u32),
     /// The same source, present on this rank.
     Local(u32),
+}
+
+impl Key {
+    /// The entry.
+    pub(super) fn entry(self) -> EntryIndex {
+        let (Self::Shared(entry)
+        | Self::Own(entry)
+        | Self::Standing(entry)
+        | Self::Old(entry)
+        | Self::Local(entry)) = self;
+        EntryIndex(entry)
+    }
 }
 
 /// Open files of the store.

@@ -35,6 +35,7 @@ mod whole;
 #[cfg(test)]
 mod tests;
 
+pub use beneath::Near;
 pub use destination::{Destination, DestinationError};
 pub(crate) use digest::over_pieces;
 pub use error::{ReadError, WriteError};
@@ -316,8 +317,8 @@ impl Store {
         if whole && same { Ok(()) } else { Err(ReadError::Changed { path: path.to_owned() }) }
     }
 
-    /// Writes a piece that was verified. A run of zeros becomes a hole. A small file has its name
-    /// then.
+    /// Writes a piece that was verified, one of a few in one go. A run of zeros becomes a hole. A
+    /// small file has its name then.
     ///
     /// # Errors
     ///
@@ -326,7 +327,12 @@ impl Store {
     /// # Panics
     ///
     /// Panics where `bytes` is not as long as the piece, or the entry is finished.
-    pub fn write(&self, piece: PieceId, bytes: &[u8]) -> Result<(), WriteError> {
+    pub fn write_near(
+        &self,
+        piece: PieceId,
+        bytes: &[u8],
+        near: &mut Near,
+    ) -> Result<(), WriteError> {
         let (entry, index) = self.catalogue.locate(piece);
         let geometry = self.catalogue.geometry(entry);
         assert_eq!(bytes.len(), geometry.size(index) as usize, "the bytes of another piece");
@@ -334,7 +340,7 @@ impl Store {
         let file = {
             let state = &mut *lock(&state);
             if self.is_written_at_once(entry, state) {
-                return self.write_whole(entry, state, bytes);
+                return self.write_whole(entry, state, bytes, near);
             }
             self.grow(entry, state)?
         };
@@ -449,7 +455,10 @@ impl Store {
             return Ok(file);
         }
         let file = Arc::new(open()?);
-        self.files.put(key, &file);
+        // What is read in one go need not stay open for the next.
+        if !self.catalogue.geometry(key.entry()).is_single_piece() {
+            self.files.put(key, &file);
+        }
         Ok(file)
     }
 

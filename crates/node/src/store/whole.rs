@@ -1,17 +1,31 @@
 //! Small files: what is one piece and has nothing on the disk yet is written, gets its mode, its
 //! time and its name in one go. Verifies nothing.
 
+use super::beneath::Near;
 use super::finish::{set_mode, times};
 use super::partial::{self, Part, PartName};
 use super::sparse::BLOCK_LEN;
 use super::stamp::Stamp;
 use super::state::{Phase, State};
 use super::{Store, WriteError, lock};
-use content::{Entry, EntryIndex};
+use content::{Entry, EntryIndex, PieceId};
 use std::fs::File;
 use std::io;
 
 impl Store {
+    /// Writes a piece alone; see [`Self::write_near`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write_near`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::write_near`].
+    pub fn write(&self, piece: PieceId, bytes: &[u8]) -> Result<(), WriteError> {
+        self.write_near(piece, bytes, &mut Near::default())
+    }
+
     /// Whether a wanted file stands whole under its name.
     pub fn is_finished(&self, entry: EntryIndex) -> bool {
         self.states.find(entry).is_some_and(|state| lock(&state).is_done())
@@ -34,6 +48,7 @@ impl Store {
         index: EntryIndex,
         state: &mut State,
         bytes: &[u8],
+        near: &mut Near,
     ) -> Result<(), WriteError> {
         let entry = self.catalogue.entry(index);
         let destination = self.destination();
@@ -44,7 +59,7 @@ impl Store {
             Stamp::of_file(&file)
         };
         let stamp = written().map_err(|error| self.write_error(index, error))?;
-        destination.root.install(&destination.shoal, &data, &entry.name)?;
+        destination.root.install_near(&destination.shoal, &data, &entry.name, near)?;
         state.phase = Phase::Done(stamp);
         Ok(())
     }
