@@ -1,5 +1,7 @@
 //! Hashing files piece by piece with several threads, a buffer of one piece each. Never writes.
 
+mod small;
+
 use super::error::show;
 use super::stamp::Stamp;
 use super::{lock, sparse};
@@ -43,8 +45,10 @@ pub(super) fn digest(
     threads: usize,
     progress: &AtomicU64,
 ) -> Result<Vec<Digest>, (usize, io::Error)> {
-    let slots: Vec<Slot<'_, '_>> = sources.iter().map(Slot::new).collect();
-    let counts = sources.iter().map(|source| source.geometry.piece_count());
+    let mut digests = small::digest(sources, threads, progress)?;
+    let large: Vec<usize> = (0..sources.len()).filter(|&at| digests[at].is_none()).collect();
+    let slots: Vec<Slot<'_, '_>> = large.iter().map(|&at| Slot::new(&sources[at])).collect();
+    let counts = large.iter().map(|&at| sources[at].geometry.piece_count());
     let failure = Mutex::new(None);
     over_pieces(counts, threads, &|index, piece, buffer| match slots[index]
         .take_piece(piece, buffer)
@@ -54,14 +58,17 @@ pub(super) fn digest(
             ControlFlow::Continue(())
         }
         Err(error) => {
-            lock(&failure).get_or_insert((index, error));
+            lock(&failure).get_or_insert((large[index], error));
             ControlFlow::Break(())
         }
     });
     if let Some(failure) = lock(&failure).take() {
         return Err(failure);
     }
-    Ok(slots.into_iter().map(Slot::into_digest).collect())
+    for (&at, slot) in large.iter().zip(slots) {
+        digests[at] = Some(slot.into_digest());
+    }
+    Ok(digests.into_iter().map(|digest| digest.expect("each is small or large")).collect())
 }
 
 /// A file while its pieces are being hashed.
