@@ -4,6 +4,7 @@ use e2e::{
     Cluster, Everywhere, KIB, MIB, assert_same_file, assert_same_tree, is_root, no_leftovers,
     partials, skip,
 };
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -82,6 +83,66 @@ fn a_cast_of_one_source_on_one_path_is_read_once_and_again_into_a_complete_desti
     assert_copies(&cluster, 5, &files);
     let without = cluster.launch(5, &args[..3]).run().complete();
     assert_eq!(without.source_bytes_read, None, "it is no network's file system");
+}
+
+#[test]
+fn hard_links_holes_and_equal_contents_of_the_source_arrive_as_in_any_cast() {
+    let cluster = Cluster::new();
+    let size = 5 * MIB + 3;
+    let first = cluster.file("src/bin/first", 1, size);
+    cluster.directory("src/lib");
+    for name in ["bin/second", "lib/third"] {
+        std::fs::hard_link(&first, cluster.path("src").join(name)).unwrap();
+    }
+    let empty = cluster.file("src/empty", 2, 0);
+    std::fs::hard_link(&empty, cluster.path("src/lib/empty")).unwrap();
+    std::fs::copy(&first, cluster.path("src/twin")).unwrap();
+    let sparse = cluster.file("src/sparse", 3, MIB);
+    let file = std::fs::File::options().write(true).open(&sparse).unwrap();
+    file.write_all_at(b"the end", 64 * MIB).unwrap();
+    let args = ["cast", "src", "rank{rank}/into", "--shared-fs"];
+    let finished = cluster.launch(4, args).run();
+    let report = finished.complete();
+    // Two files of the same content are read to be known as such; two names of one are not.
+    assert_eq!(report.source_bytes_read, Some(2 * size + 64 * MIB + 7), "{finished}");
+    for rank in 0..4 {
+        let into = cluster.destination(rank);
+        let found = |name: &str| into.join("src").join(name).metadata().unwrap();
+        for name in ["bin/first", "bin/second", "lib/third", "twin"] {
+            assert_same_file(&cluster.path("src").join(name), &into.join("src").join(name));
+        }
+        let inode = found("bin/first").ino();
+        let inodes = ["bin/second", "lib/third"].map(|name| found(name).ino());
+        assert_eq!((inodes, found("bin/first").nlink()), ([inode; 2], 3), "rank {rank}");
+        assert_eq!(found("empty").ino(), found("lib/empty").ino(), "rank {rank}");
+        assert_eq!(found("twin").nlink(), 1);
+        assert_same_file(&sparse, &into.join("src/sparse"));
+        assert!(found("sparse").blocks() * 512 <= 3 * MIB, "rank {rank}: holes stay holes");
+        no_leftovers(&into);
+        let row = report.peer(rank);
+        let most = size + 2 * MIB + 256 * KIB;
+        assert!(row.bytes_received - row.bytes_wasted <= most, "equal contents once: {row:?}");
+    }
+    let look = cluster.launch(4, ["cast", "src", "rank{rank}/into", "--check"]).run();
+    look.complete();
+}
+
+#[test]
+fn links_whose_first_name_nobody_wants_are_links_of_each_other() {
+    let cluster = Cluster::new();
+    let first = cluster.file("src/a", 1, 3 * MIB);
+    for name in ["b", "c"] {
+        std::fs::hard_link(&first, cluster.path("src").join(name)).unwrap();
+    }
+    let want = ["run", "--share", "src", "--into", "rank{rank}/into", "--want", "b", "--want", "c"];
+    let report = cluster.launch(4, want.into_iter().chain(["--shared-fs"])).run().complete();
+    assert_eq!(report.source_bytes_read, Some(3 * MIB));
+    for rank in 1..4 {
+        let [b, c] = ["b", "c"].map(|name| cluster.destination(rank).join(name));
+        assert_same_file(&first, &b);
+        assert_eq!(b.metadata().unwrap().ino(), c.metadata().unwrap().ino());
+        assert!(!cluster.destination(rank).join("a").exists());
+    }
 }
 
 #[test]

@@ -378,7 +378,7 @@ impl Inventory {
         let mut offered: Vec<Offered> = whole.collect();
         let shares = |name: &Name| {
             let found = shared.entries.binary_search_by(|shared| shared.entry.name.cmp(name));
-            found.is_ok_and(|at| shared.entries[at].is_hashed())
+            found.is_ok_and(|at| shared.entries[at].is_known())
         };
         // What is shared whole is not offered in parts, too.
         let parts = partials.iter().filter(|partial| !shares(&partial.entry.name));
@@ -410,7 +410,7 @@ impl Inventory {
                 }
             }
         }
-        self.shared.retain(SharedEntry::is_hashed);
+        self.shared.retain(SharedEntry::is_known);
     }
 }
 

@@ -10,7 +10,7 @@ use content::{
     Catalogue, Entry, FileContent, Geometry, Hash, Kind, Name, NameError, PieceLayer, PieceLen,
     VerifiedLayer,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
@@ -145,50 +145,55 @@ pub fn share(
     progress: &AtomicU64,
 ) -> Result<Shared, ShareError> {
     let walked = walk::walk(shares, options.except.as_deref())?;
-    let mut entries: Vec<SharedEntry> = Vec::with_capacity(walked.found.len());
-    // The first name of each file that has several.
-    let mut first_names: HashMap<(u64, u64), Name> = HashMap::new();
-    for (name, found) in walked.found {
-        let file = (found.stamp.device, found.stamp.inode);
-        let first = found.is_linked.then(|| first_names.entry(file).or_insert(name.clone()));
-        let first = first.filter(|first| **first != name).cloned();
-        let entry = SharedEntry::unhashed(name, found, options.piece_len)?;
-        entries.push(match first {
-            Some(first) => entry.link(first),
-            None => entry,
-        });
-    }
+    let mut entries = unhashed(walked.found, options.piece_len)?;
     hash_files(&mut entries, options, progress)?;
     fill_links(&mut entries);
     Ok(Shared { entries, notices: walked.notices })
 }
 
-/// Walks what a rank shares, and reads no file: only empty ones have a root.
+/// Walks what a rank shares, and reads no file: only empty ones have a root, and their other names.
 ///
 /// # Errors
 ///
 /// As [`share`].
 pub fn look_through(shares: &[Share], options: &ShareOptions) -> Result<Shared, ShareError> {
     let walked = walk::walk(shares, options.except.as_deref())?;
-    let mut entries: Vec<SharedEntry> = Vec::with_capacity(walked.found.len());
-    let mut notices = walked.notices;
-    if walked.found.values().any(|found| found.is_linked) {
-        notices.push("hard links arrive as separate files with --shared-fs".to_owned());
-    }
-    for (name, found) in walked.found {
-        let mut shared = SharedEntry::unhashed(name, found, options.piece_len)?;
-        if shared.entry.file().is_some_and(|content| content.geometry.is_empty()) {
+    let mut entries = unhashed(walked.found, options.piece_len)?;
+    for shared in entries.iter_mut().filter(|shared| !shared.is_hashed()) {
+        if shared.entry.is_empty() {
             shared.set_hashes(Vec::new());
         }
-        entries.push(shared);
     }
-    Ok(Shared { entries, notices })
+    fill_links(&mut entries);
+    Ok(Shared { entries, notices: walked.notices })
+}
+
+/// The entries of what was found, in order of their names. A file's second name is a link to its
+/// first.
+fn unhashed(
+    found: BTreeMap<Name, Found>,
+    piece_len: Option<PieceLen>,
+) -> Result<Vec<SharedEntry>, ShareError> {
+    let mut entries: Vec<SharedEntry> = Vec::with_capacity(found.len());
+    // The first name of each file that has several.
+    let mut first_names: HashMap<(u64, u64), Name> = HashMap::new();
+    for (name, found) in found {
+        let file = (found.stamp.device, found.stamp.inode);
+        let first = found.is_linked.then(|| first_names.entry(file).or_insert(name.clone()));
+        let first = first.filter(|first| **first != name).cloned();
+        let entry = SharedEntry::unhashed(name, found, piece_len)?;
+        entries.push(match first {
+            Some(first) => entry.link(first),
+            None => entry,
+        });
+    }
+    Ok(entries)
 }
 
 impl SharedEntry {
     /// Its hashes were found out by others.
     pub(crate) fn prove(&mut self, proven: FileContent, layer: Box<VerifiedLayer>) {
-        if let Kind::File(content) = &mut self.entry.kind
+        if let Kind::File(content) | Kind::HardLink { content, .. } = &mut self.entry.kind
             && content.geometry == layer.geometry()
         {
             *content = proven;
@@ -215,8 +220,13 @@ impl SharedEntry {
         self
     }
 
+    /// Whether what is in it is known, where it is a file or another name of one.
+    pub(crate) fn is_known(&self) -> bool {
+        self.entry.file().is_none_or(|content| content.root.is_some())
+    }
+
     /// Whether there is nothing to hash, or no more.
-    pub(crate) fn is_hashed(&self) -> bool {
+    fn is_hashed(&self) -> bool {
         match &self.entry.kind {
             Kind::File(content) => content.root.is_some(),
             Kind::HardLink { .. } | Kind::Directory | Kind::Symlink(_) => true,

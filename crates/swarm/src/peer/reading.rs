@@ -192,7 +192,7 @@ impl Kept {
         for (offered, fresh) in self.offered.iter().zip(&self.fresh) {
             let entry = &offered.offer.entry;
             let index = find(catalogue, &entry.name)
-                .filter(|&index| catalogue.entry(index).kind == entry.kind);
+                .filter(|&index| catalogue.entry(index).file() == entry.file());
             if let (Some(index), Held::Pieces(_)) = (index, &offered.offer.held) {
                 let start = catalogue.pieces_of(index).start;
                 fresh.iter().for_each(|piece| {

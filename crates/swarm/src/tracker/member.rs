@@ -99,6 +99,13 @@ pub(super) struct Offered {
     pub(super) read: Option<Vec<PieceSet>>,
 }
 
+impl Offered {
+    /// Whether it read pieces of a source that all ranks see.
+    pub(super) fn has_read(&self) -> bool {
+        self.read.as_ref().is_some_and(|sets| !sets.is_empty())
+    }
+}
+
 impl Member {
     pub(super) fn new(is_peer: bool, now: Instant) -> Self {
         Self {

@@ -3,7 +3,10 @@
 //! is read the job begins as if an earlier run had left those pieces there.
 
 mod deal;
+mod names;
 mod prove;
+
+use names::Names;
 
 use super::member::Member;
 use super::{Phase, Tracker, TrackerAction, TrackerConfig, gather, resolve};
@@ -23,6 +26,10 @@ const HANGS_AFTER: u32 = 2;
 pub(super) struct Reading {
     /// Everything that is offered; roots are missing, and numbers are not those of START.
     catalogue: Catalogue,
+    /// Files of several names.
+    names: Names,
+    /// What somebody wants.
+    wanted: Bitfield,
     /// The pieces of files that have no root yet and that somebody wants.
     pending: Bitfield,
     /// The hashes of all pieces, and which of them are known.
@@ -58,10 +65,14 @@ struct Reader {
     heard: Instant,
 }
 
-/// Whether an entry's root is yet to be found.
+/// Whether a file is to be read, for its root is yet to be found.
 fn is_pending(entry: &Entry) -> bool {
-    let Kind::File(content) = &entry.kind else { return false };
-    content.root.is_none() && !content.geometry.is_empty()
+    matches!(entry.kind, Kind::File(_)) && is_rootless(entry)
+}
+
+/// Whether the root of a file, or of another name of one, is yet to be found.
+fn is_rootless(entry: &Entry) -> bool {
+    entry.file().is_some_and(|content| content.root.is_none() && !content.geometry.is_empty())
 }
 
 impl Tracker {
@@ -74,7 +85,7 @@ impl Tracker {
     ) -> bool {
         if self.reading.is_none() {
             let offers = |member: &Member| {
-                member.is_live() && member.offers.values().any(|offer| is_pending(&offer.entry))
+                member.is_live() && member.offers.values().any(|offer| is_rootless(&offer.entry))
             };
             if !self.members.iter().any(offers) {
                 return true;
@@ -150,7 +161,7 @@ impl Tracker {
     fn drop_unwanted(&mut self, reading: &Reading) {
         for member in &mut self.members {
             member.offers.retain(|name, offer| {
-                !is_pending(&offer.entry) || reading.is_pending(name) || offer.pieces.is_some()
+                !is_rootless(&offer.entry) || reading.is_wanted(name) || offer.pieces.is_some()
             });
         }
     }
@@ -311,9 +322,14 @@ impl Reading {
         now: Instant,
     ) -> Result<Self, Vec<String>> {
         let gather::Plan { catalogue, wants, assigned, .. } = gather::plan(config, members)?;
-        let pieces = catalogue.piece_count();
         let mut wanted = Bitfield::new(catalogue.entry_count());
         wants.iter().for_each(|wants| wanted.union_with(wants));
+        let written =
+            members.iter().zip(&assigned).zip(&wants).map(|((member, assigned), wants)| {
+                if member.1.destination().is_some() { assigned } else { wants }
+            });
+        let (catalogue, names) = Names::of(catalogue, &wanted, written);
+        let pieces = catalogue.piece_count();
         let mut pending = Bitfield::new(pieces);
         let mut owners = vec![members[0].0; catalogue.entry_count() as usize];
         let mut bytes = 0;
@@ -353,14 +369,13 @@ impl Reading {
             source: SourceRead { bytes_read: 0, bytes },
             in_place: Bitfield::new(catalogue.entry_count()),
             catalogue,
+            names,
+            wanted,
         })
     }
 
-    fn is_pending(&self, name: &Name) -> bool {
-        resolve::find(&self.catalogue, name).is_some_and(|index| {
-            let pieces = self.catalogue.pieces_of(index);
-            self.pending.count_in(pieces) > 0
-        })
+    fn is_wanted(&self, name: &Name) -> bool {
+        resolve::find(&self.catalogue, name).is_some_and(|index| self.wanted.get(index.0))
     }
 
     /// Takes the hashes of pieces that a rank has.

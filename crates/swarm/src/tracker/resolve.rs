@@ -365,14 +365,16 @@ pub(super) fn assign(
                     .1
                     .offers
                     .get(&entry.name)
-                    .is_some_and(|offered| offered.pieces.is_some() || offered.read.is_some())
+                    .is_some_and(|offered| offered.pieces.is_some() || offered.has_read())
             };
             let first_name = match &entry.kind {
                 Kind::HardLink { to, .. } => catalogue.find(to).unwrap_or(index),
                 _ => index,
             };
             let turn = first_name.0 as usize % wanting.len();
-            let writer = wanting.iter().find(begun).copied().unwrap_or(wanting[turn]);
+            let writes_first = |&&at: &&usize| assigned[at].get(first_name.0);
+            let writer = wanting.iter().find(writes_first).or_else(|| wanting.iter().find(begun));
+            let writer = writer.copied().unwrap_or(wanting[turn]);
             assigned[writer].insert(index.0);
         }
     }

@@ -20,6 +20,32 @@ fn linked() -> Job {
 }
 
 #[test]
+fn a_look_through_a_source_finds_the_same_names_of_a_file_and_reads_only_empty_ones() {
+    let home = tempfile::tempdir().unwrap();
+    let from = home.path().join("from");
+    fs::create_dir_all(from.join("d")).unwrap();
+    fs::write(from.join("a"), bytes(PIECE, 1)).unwrap();
+    fs::hard_link(from.join("a"), from.join("d/b")).unwrap();
+    fs::write(from.join("empty"), "").unwrap();
+    fs::hard_link(from.join("empty"), from.join("nothing")).unwrap();
+    let shares = [whole(&from, Naming::Inside)];
+    let looked = crate::store::look_through(&shares, &options()).unwrap();
+    let shared = share_inside(&from);
+    assert_eq!(looked.notices, shared.notices);
+    let link = |entry: &Entry| match &entry.kind {
+        Kind::HardLink { to, .. } => Some(to.to_string()),
+        _ => None,
+    };
+    let links =
+        |shared: &Shared| shared.entries.iter().map(|it| link(&it.entry)).collect::<Vec<_>>();
+    let some = |to: &str| Some(to.to_owned());
+    assert_eq!(links(&looked), [None, None, some("a"), None, some("empty")]);
+    assert_eq!(links(&looked), links(&shared));
+    let known: Vec<bool> = looked.entries.iter().map(SharedEntry::is_known).collect();
+    assert_eq!(known, [false, true, false, true, true], "a directory, and nothing, twice");
+}
+
+#[test]
 fn the_first_name_of_a_file_is_a_file_and_the_others_are_links_to_it() {
     let job = linked();
     let shown: Vec<String> = job

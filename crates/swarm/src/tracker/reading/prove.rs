@@ -5,9 +5,7 @@ use crate::message::{FromTracker, Keep, PieceSet, Proven, parts};
 use crate::tracker::member::Offered;
 use crate::tracker::{Tracker, TrackerAction};
 use crate::{Instant, Rank};
-use content::{
-    Bitfield, EntryIndex, FileContent, Hash, HashRange, Kind, PieceLayer, VerifiedLayer,
-};
+use content::{Bitfield, EntryIndex, FileContent, Hash, HashRange, PieceLayer, VerifiedLayer};
 use std::collections::BTreeMap;
 
 /// The layers of all files that were read.
@@ -49,7 +47,7 @@ impl Tracker {
             let owner = reading.owners[entry.0 as usize];
             let name = &reading.catalogue.entry(entry).name;
             let mut whole = reading.catalogue.entry(entry).clone();
-            whole.kind = Kind::File(*content);
+            whole.kind = reading.names.kind(&reading.catalogue, entry, *content);
             for (&rank, reader) in &reading.readers {
                 let range = reading.catalogue.pieces_of(entry);
                 if rank != owner && reader.done.count_in(range.clone()) == 0 {
@@ -59,7 +57,8 @@ impl Tracker {
                 for piece in reader.done.iter_in(range.clone()) {
                     done.insert(piece - range.start);
                 }
-                let sets: Vec<PieceSet> = (0..done.len())
+                let count = if done.is_empty() { 0 } else { done.len() };
+                let sets: Vec<PieceSet> = (0..count)
                     .step_by(PieceSet::MAX_PIECES as usize)
                     .map(|from| from..done.len().min(from + PieceSet::MAX_PIECES))
                     .map(|part| PieceSet::of(&done, part))
@@ -75,6 +74,17 @@ impl Tracker {
                 };
                 offers.insert(name.clone(), offer);
             }
+        }
+        // Other names of what was read: nobody has anything of them yet, and whoever writes them
+        // makes them from the file.
+        for (link, file) in reading.names.followers() {
+            let Some((content, _)) = layers.get(&file) else { continue };
+            let mut entry = reading.catalogue.entry(link).clone();
+            entry.kind = reading.names.kind(&reading.catalogue, link, *content);
+            let owner = reading.owners[file.0 as usize];
+            let offers = &mut self.members[owner.index()].offers;
+            let name = entry.name.clone();
+            offers.insert(name, Offered { entry, pieces: None, read: Some(Vec::new()) });
         }
     }
 }
