@@ -18,9 +18,11 @@ trap 'rm -f "$hosts"' EXIT
 sort -u "$PBS_NODEFILE" >"$hosts"
 nodes=$(wc -l <"$hosts")
 
+# --shared-fs: all nodes see the model, so each reads a part of it, all at once, and it is read once
+# in all. Leave it out where only one node has the model.
 stage() {
     mpirun -n "$nodes" --hostfile "$hosts" --map-by ppr:1:node --bind-to none \
-        shoal cast "$model" "$scratch" --json "stage-model-$PBS_JOBID.json"
+        shoal cast --shared-fs "$model" "$scratch" --json "stage-model-$PBS_JOBID.json"
 }
 
 # Status 3: something is missing on some node. What arrived is kept, and a second run goes on from

@@ -15,9 +15,11 @@ scratch=${SCRATCH:-/local/scratch}  # a directory on each node's own disk
 export SLURM_MPI_TYPE=${SLURM_MPI_TYPE:-pmix}
 
 # One process a node, with all its cores: shoal checks every byte.
+# --shared-fs: all nodes see the model, so each reads a part of it, all at once, and it is read once
+# in all. Leave it out where only one node has the model.
 stage() {
     srun --ntasks="$SLURM_NNODES" --ntasks-per-node=1 --cpu-bind=none \
-        shoal cast "$model" "$scratch" --json "stage-model-$SLURM_JOB_ID.json"
+        shoal cast --shared-fs "$model" "$scratch" --json "stage-model-$SLURM_JOB_ID.json"
 }
 
 # Status 3: something is missing on some node. What arrived is kept, and a second run goes on from

@@ -16,9 +16,11 @@ scratch=${SCRATCH:-/local/scratch}  # a directory on each node's own disk
 export SLURM_MPI_TYPE=${SLURM_MPI_TYPE:-pmix}
 
 # One process a node, with all its cores.
+# --shared-fs: all nodes see the environment, so each reads a part of it, and it is read once in
+# all; one node alone looks through it, so that its names are asked for once, too.
 stage() {
     srun --ntasks="$SLURM_NNODES" --ntasks-per-node=1 --cpu-bind=none \
-        shoal cast "$environment" "$scratch" --json "stage-python-$SLURM_JOB_ID.json"
+        shoal cast --shared-fs "$environment" "$scratch" --json "stage-python-$SLURM_JOB_ID.json"
 }
 
 # Status 3: something is missing on some node. What arrived is kept, and a second run goes on from
