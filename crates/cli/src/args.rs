@@ -232,6 +232,7 @@ pub struct Common {
     /// For a parallel or network file system. What one rank has read the others fetch from it. cast
     /// does so unasked where SRC lies on a known network file system (NFS, Lustre, GPFS, BeeGFS,
     /// Ceph, ...), or several hosts see the same one. For run, every rank shares the same PATH.
+    /// With --check or --dry-run one rank reads it all, or knows its digests from before.
     #[arg(verbatim_doc_comment, long)]
     pub shared_fs: bool,
     /// A power of two from 16 KiB to 64 MiB, as in 1MiB [default: by each file's length]

@@ -63,7 +63,6 @@ pub fn decide(env: &Env, launcher: &Launcher) -> Result<Action> {
 }
 
 fn decide_run(env: &Env, launcher: &Launcher, run: &RunArgs) -> Result<Action> {
-    refuse_contradictions(&run.common)?;
     let wants_nothing = !run.want.is_empty() && run.want.iter().all(|want| *want == Want::Nothing);
     if run.plan.is_none() && run.into.is_none() && !wants_nothing {
         bail!(job::NOWHERE_TO_PUT);
@@ -77,23 +76,12 @@ fn decide_run(env: &Env, launcher: &Launcher, run: &RunArgs) -> Result<Action> {
 }
 
 fn decide_cast(env: &Env, launcher: &Launcher, cast: &CastArgs) -> Result<Action> {
-    refuse_contradictions(&cast.common)?;
     let tracker = cast.tracker.map_or(TrackerPlace::Colocated, TrackerPlace::from);
     if let Some(launch) = launch(env, launcher, &cast.common, tracker)? {
         return Ok(Action::Launch(launch));
     }
     let job = job::for_cast(env, launcher, cast, tracker)?;
     orders(env, launcher, &cast.common, job)
-}
-
-fn refuse_contradictions(common: &Common) -> Result<()> {
-    if common.check && common.shared_fs {
-        bail!(
-            "--check compares with what one rank reads, and --shared-fs lets each read a part; leave \
-             one of them out"
-        );
-    }
-    Ok(())
 }
 
 /// The command that starts the ranks, where `--ranks` asks for it and no launcher has done so.

@@ -146,6 +146,63 @@ fn links_whose_first_name_nobody_wants_are_links_of_each_other() {
 }
 
 #[test]
+fn a_check_reads_the_source_once_in_all_by_the_kernels_count() {
+    let cluster = Cluster::new();
+    let (files, bytes) = make_source(&cluster, "content/src");
+    let mounts: Vec<PathBuf> =
+        (0..4).map(|rank| cluster.directory(format!("rank{rank}/seen"))).collect();
+    let (image, content) = (cluster.path("image"), cluster.path("content"));
+    let everywhere = match is_root() {
+        true => Everywhere::mount(&image, &content, bytes + 48 * MIB, mounts),
+        false => None,
+    };
+    let Some(everywhere) = everywhere else {
+        return skip("mounting an ext4 several times takes root and loop devices");
+    };
+    let read = || everywhere.bytes_read().iter().sum::<u64>();
+    let before = read();
+    let args = ["cast", "rank{rank}/seen/src", "rank{rank}/into", "--shared-fs", "--check"];
+    let finished = cluster.launch(4, args).run();
+    let report = finished.ended_as("failed");
+    let all = read() - before;
+    assert!(all >= bytes && all as f64 <= 1.02 * bytes as f64, "{all} of {bytes}: {finished}");
+    // The files, and three directories.
+    assert_eq!((report.bytes_delivered, report.missing.len()), (0, files.len() + 3));
+    assert!((0..4).all(|rank| !cluster.destination(rank).exists()), "nothing is written");
+}
+
+#[test]
+fn a_check_of_what_a_cast_or_a_run_of_a_shared_source_brought_says_what_differs_where() {
+    let cluster = Cluster::new();
+    let (files, bytes) = make_source(&cluster, "src");
+    let cast = ["cast", "src", "rank{rank}/into", "--shared-fs"];
+    cluster.launch(4, cast).run().complete();
+    let check = || cluster.launch(4, cast.into_iter().chain(["--check"])).run();
+    let report = check().complete();
+    assert_eq!((report.bytes_delivered, report.bytes_reused()), (0, 4 * bytes));
+    let damaged = cluster.destination(2).join("src/mid");
+    let mut content = std::fs::read(&damaged).unwrap();
+    content[1_000_000] ^= 1;
+    std::fs::write(&damaged, &content).unwrap();
+    let finished = check();
+    let report = finished.ended_as("failed");
+    assert_eq!(report.missing, ["src/mid"], "{finished}");
+    assert!(finished.stdout.contains("rank 2: incomplete: 1 different"), "{finished}");
+    assert_eq!(std::fs::read(&damaged).unwrap(), content, "nothing is written");
+    // What a dry run says would be written is what the cast then writes.
+    let dry = cluster.launch(4, cast.into_iter().chain(["--dry-run"])).run().complete();
+    assert_eq!(dry.bytes_delivered, 5 * MIB);
+    assert_eq!(std::fs::read(&damaged).unwrap(), content);
+    cluster.launch(4, cast).run().complete();
+    assert_copies(&cluster, 4, &files);
+    let run = ["run", "--share", "src", "--into", "rank{rank}/into/src", "--shared-fs", "--check"];
+    cluster.launch(4, run).run().complete();
+    std::fs::remove_file(cluster.destination(3).join("src/none")).unwrap();
+    let report = cluster.launch(4, run).run().ended_as("failed");
+    assert_eq!(report.missing, ["none"]);
+}
+
+#[test]
 fn in_a_run_only_what_somebody_wants_is_read() {
     let cluster = Cluster::new();
     let (files, _) = make_source(&cluster, "src");
