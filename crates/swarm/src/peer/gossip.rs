@@ -37,16 +37,18 @@ const GAINED: u32 = u32::MAX - 1;
 /// What a rank was told: so many of the gains, so many of the pieces sent.
 #[derive(Debug, Default, Clone, Copy)]
 struct Told {
-    gains: usize,
-    sent: usize,
+    gains: u32,
+    sent: u32,
 }
 
-/// A rank that is told unasked. All are looked through with every message, so they lie together.
+/// A rank that is told unasked. All are looked through with every message, and whenever they are
+/// told, so all that is then looked at lies together.
 #[derive(Debug, Clone, Copy)]
 struct Beside {
     rank: Rank,
     /// How often it was told unasked since it last said anything.
     unheard: u32,
+    told: Told,
 }
 
 /// What was gained and sent, and who was told of it.
@@ -71,6 +73,7 @@ pub(super) struct Gossip {
     unsent_held: u32,
     /// How many gains there were when the neighbours were last told.
     pushed: usize,
+    /// What others than the neighbours were told.
     told: BTreeMap<Rank, Told>,
     /// Pieces held at START that went out, in that order.
     sent: Vec<u32>,
@@ -91,8 +94,9 @@ impl Gossip {
         let kept = unsent > 0 || place.rack.is_some();
         let own = if kept { serving.len() as usize } else { 0 };
         let neighbours: BTreeSet<Rank> = neighbours.iter().copied().collect();
+        let beside = |rank| Beside { rank, unheard: 0, told: Told::default() };
         Self {
-            neighbours: neighbours.into_iter().map(|rank| Beside { rank, unheard: 0 }).collect(),
+            neighbours: neighbours.into_iter().map(beside).collect(),
             is_alone: place.is_alone(),
             place,
             sent_at: (0..own as u32)
@@ -160,9 +164,30 @@ impl Gossip {
         if self.is_alone { Nearness::Rack } else { self.place.nearness(rank) }
     }
 
+    /// Where a rank is among the neighbours, if it is one.
+    fn beside(&self, rank: Rank) -> Option<usize> {
+        self.neighbours.binary_search_by_key(&rank, |it| it.rank).ok()
+    }
+
+    /// What a rank was told so far.
+    fn told(&self, rank: Rank) -> Told {
+        match self.beside(rank) {
+            Some(at) => self.neighbours[at].told,
+            None => self.told.get(&rank).copied().unwrap_or_default(),
+        }
+    }
+
+    /// From now on that is what a rank was told.
+    fn set_told(&mut self, rank: Rank, told: Told) {
+        match self.beside(rank) {
+            Some(at) => self.neighbours[at].told = told,
+            None => drop(self.told.insert(rank, told)),
+        }
+    }
+
     /// A rank said something.
     pub(super) fn heard(&mut self, rank: Rank) {
-        if let Ok(at) = self.neighbours.binary_search_by_key(&rank, |it| it.rank) {
+        if let Some(at) = self.beside(rank) {
             self.neighbours[at].unheard = 0;
         }
     }
@@ -177,13 +202,14 @@ impl Gossip {
     /// What a rank was not told yet of the gains; now it is.
     pub(super) fn news_for(&mut self, rank: Rank) -> Vec<Span> {
         let nearness = self.nearness(rank);
-        let told = self.told.entry(rank).or_default();
+        let mut told = self.told(rank);
         let lists = [&*self.gains, &*self.brought, &*self.owned];
-        let news = untold(lists, nearness, told);
+        let news = untold(lists, nearness, &mut told);
         if news.is_empty() {
             return Vec::new();
         }
         let mut news = news.to_vec();
+        self.set_told(rank, told);
         news.sort_unstable();
         Span::join(news)
     }
@@ -199,10 +225,10 @@ impl Gossip {
         for &piece in given_back {
             *self.returned.entry((rank, piece)).or_default() += 1;
         }
-        let told = self.told.entry(rank).or_default();
-        let news = &self.sent[told.sent..self.sent.len().min(told.sent + MAX_TOLD)];
-        told.sent += news.len();
+        let mut told = self.told(rank);
+        let news = untold_of(&self.sent, &mut told.sent);
         let news: BTreeSet<u32> = news.iter().chain(given_back).copied().collect();
+        self.set_told(rank, told);
         Span::join(news)
     }
 
@@ -216,8 +242,7 @@ impl Gossip {
             return false;
         }
         let at = self.sent_at[piece as usize];
-        let told = self.told.get(&asker).map_or(0, |told| told.sent);
-        (at as usize) < self.sent.len() && at as usize >= told
+        (at as usize) < self.sent.len() && at >= self.told(asker).sent
     }
 
     /// Whether a piece leaves this rack, or has left it, otherwise than from here to a rank that
@@ -262,14 +287,13 @@ impl Gossip {
         actions.reserve(self.neighbours.len());
         let mut news = Vec::new();
         for at in 0..self.neighbours.len() {
-            let Beside { rank: to, unheard } = self.neighbours[at];
+            let Beside { rank: to, unheard, .. } = self.neighbours[at];
             if unheard >= MAX_UNHEARD {
                 continue;
             }
             let nearness = self.nearness(to);
-            let told = self.told.entry(to).or_default();
             let lists = [&*self.gains, &*self.brought, &*self.owned];
-            let untold = untold(lists, nearness, told);
+            let untold = untold(lists, nearness, &mut self.neighbours[at].told);
             news.clear();
             news.extend(untold.iter().copied().filter(|&piece| !has(to, piece)));
             if news.is_empty() {
@@ -294,8 +318,14 @@ fn untold<'a>(
         Nearness::Rack => brought,
         Nearness::Far => owned,
     };
-    let news = &gains[told.gains..gains.len().min(told.gains + MAX_TOLD)];
-    told.gains += news.len();
+    untold_of(gains, &mut told.gains)
+}
+
+/// What comes after the first `told` of a list, as much as fits a message; now it is told.
+fn untold_of<'a>(list: &'a [u32], told: &mut u32) -> &'a [u32] {
+    let rest = &list[*told as usize..];
+    let news = &rest[..rest.len().min(MAX_TOLD)];
+    *told += news.len() as u32;
     news
 }
 
