@@ -59,7 +59,13 @@ pub fn main(mut env: Env) -> i32 {
             refusal::end(&launcher, Whose::ThisRanks, env.pause, &mut env.stderr, &why)
         }
         Action::Simulate(_) if launcher.rank != swarm::Rank::TRACKER => 0,
-        Action::Simulate(simulation) => simulation.run(env),
+        Action::Simulate(simulation) => {
+            if let Some(again) = simulation.started_over(&env) {
+                // It returns where this program is not to be found any more: then as it is.
+                drop(again.exec());
+            }
+            simulation.run(env)
+        }
         Action::Run(orders) => {
             signals::listen(&orders.job.interrupt);
             logging::init(orders.verbosity, launcher.rank, env.began);

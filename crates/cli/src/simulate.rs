@@ -1,11 +1,13 @@
 //! `shoal simulate`: from the options to a scenario, and from the figures of its run to a table and
 //! to JSON; or to many random plans.
 
+mod heap;
 mod meter;
 mod plans;
 
 use crate::args::{ProgressArg, SimulateArgs};
 use crate::env::Env;
+use crate::launch::Launch;
 use crate::{human, target};
 use anyhow::{Context, Result, anyhow};
 use meter::Meter;
@@ -53,6 +55,14 @@ impl Simulation {
             }
         };
         Ok(Self { task, progress: args.progress })
+    }
+
+    /// The command that does the same faster in the place of this process, if there is one.
+    pub fn started_over(&self, env: &Env) -> Option<Launch> {
+        match &self.task {
+            Task::One { scenario, .. } => heap::with_large_pages(scenario.peers, env),
+            Task::Many(_) => None,
+        }
     }
 
     /// Runs it, prints the table, and gives the exit status.

@@ -2,6 +2,7 @@
 
 mod support;
 
+use cli::Action;
 use support::{World, golden};
 
 const SMALL: &str = "simulate --progress none --peers 8 --pieces 40";
@@ -73,4 +74,21 @@ fn links_of_another_rate_change_the_bound() {
 fn under_a_launcher_one_rank_simulates() {
     assert_eq!(World::new(SMALL).rank(1, 3).end(), (0, String::new(), String::new()));
     assert!(World::new(SMALL).rank(0, 3).end().1.contains("makespan"));
+}
+
+#[test]
+fn a_big_swarm_is_simulated_with_large_pages_unless_the_user_told_the_allocator_something() {
+    let started_over = |world: World| {
+        let world = world.without_launcher();
+        let Ok(Action::Simulate(simulation)) = world.decide() else { panic!("{:?}", world.args) };
+        simulation.started_over(&world.env()).map(|launch| launch.shown())
+    };
+    let big = || World::new("simulate --peers 10000 --pieces 100 --seed 7");
+    let again = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1 \
+                 /opt/shoal simulate --peers 10000 --pieces 100 --seed 7";
+    assert_eq!(started_over(big()).as_deref(), Some(again));
+    assert_eq!(started_over(big().var("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")), None, "once");
+    assert_eq!(started_over(big().var("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")), None);
+    assert_eq!(started_over(World::new("simulate --peers 64")), None, "it fits the caches");
+    assert_eq!(started_over(World::new("simulate --plans 10")), None);
 }
