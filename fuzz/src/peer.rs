@@ -76,6 +76,9 @@ impl World {
             Offered { offer: Offer { entry, held: Held::Whole }, layer }
         });
         self.event(PeerEvent::Offered(offered.collect()));
+        if how & 20 == 0 {
+            self.open_large(how);
+        }
         if how & 4 == 0 {
             return;
         }
@@ -89,6 +92,23 @@ impl World {
             self.hear(Rank::TRACKER, Epoch::FIRST, Message::FromTracker(message));
         }
         assert!(self.driver.has_begun);
+    }
+
+    /// START of a catalogue that is fetched from peers.
+    fn open_large(&mut self, how: u8) {
+        let parts = words::catalogue_parts();
+        let hashes = parts.iter().map(|part| words::hash_of_part(part));
+        let sources = if how & 64 == 0 { vec![Rank(2), Rank(3)] } else { vec![] };
+        let wanted = if how & 1 == 1 { vec![] } else { vec![Span { first: 0, count: 10 }] };
+        for message in [
+            FromTracker::Parts(hashes.collect()),
+            FromTracker::Sources(sources),
+            FromTracker::Wanted(wanted),
+            FromTracker::Start(Start { entry_count: 10, admitted: true }),
+        ] {
+            self.hear(Rank::TRACKER, Epoch::FIRST, Message::FromTracker(message));
+        }
+        assert!(!self.driver.has_begun);
     }
 
     fn step(&mut self, input: &mut Input<'_>) {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use swarm::message::{Envelope, Message, ToTracker};
-use swarm::tracker::{Succession, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
+use swarm::tracker::{Spread, Succession, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
 use swarm::{Instant, Lock, Purpose, Rank};
 
 struct World {
@@ -31,6 +31,7 @@ pub fn tracker(data: &[u8]) {
             128 => Purpose::Check,
             _ => Purpose::DryRun,
         },
+        spread: Spread { inline_bytes: usize::from(opening & 8 == 0) << 16, part_bytes: 300 },
         seed: 1,
     };
     let (tracker, actions) = if opening & 4 == 0 {

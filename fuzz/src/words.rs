@@ -164,7 +164,7 @@ fn counters(input: &mut Input<'_>) -> Counters {
 
 /// What a tracker says, or somebody in its name.
 pub fn from_tracker(input: &mut Input<'_>) -> FromTracker {
-    match input.below(21) {
+    match input.below(24) {
         0 => FromTracker::Read { positions: spans(input, 4), last: input.flag() },
         1 => FromTracker::Entries(input.several(3, any_entry).into()),
         2 => FromTracker::Wanted(spans(input, 10)),
@@ -192,8 +192,37 @@ pub fn from_tracker(input: &mut Input<'_>) -> FromTracker {
         18 => FromTracker::Walk { positions: spans(input, 4), last: input.flag() },
         19 => FromTracker::ReadOrders(input.several(3, read_order)),
         20 => FromTracker::Proven(input.several(3, proven)),
+        21 => FromTracker::Parts(input.several(3, part_hash)),
+        22 => FromTracker::Sources(input.several(4, rank)),
+        23 => {
+            let (hash, entries) = part(input);
+            FromTracker::Part { hash, entries }
+        }
         _ => FromTracker::Alive,
     }
+}
+
+/// The parts in which peers fetch the catalogue of the job.
+pub fn catalogue_parts() -> Vec<Vec<Entry>> {
+    entries().chunks(4).map(<[Entry]>::to_vec).collect()
+}
+
+/// The name of one.
+pub fn hash_of_part(part: &[Entry]) -> Hash {
+    Hash::of(&postcard::to_allocvec(part).expect("entries encode"))
+}
+
+fn part_hash(input: &mut Input<'_>) -> Hash {
+    let parts = catalogue_parts();
+    parts.get(input.below(4)).map_or(Hash::ZERO, |part| hash_of_part(part))
+}
+
+/// A part of the catalogue, or what somebody says is one.
+fn part(input: &mut Input<'_>) -> (Hash, Vec<Entry>) {
+    let parts = catalogue_parts();
+    let at = input.below(parts.len());
+    let entries = if input.byte() > 60 { parts[at].clone() } else { input.several(3, any_entry) };
+    (hash_of_part(&parts[at]), entries)
 }
 
 /// Where a rank stands, or somebody says it does.
@@ -212,7 +241,7 @@ fn outcome(input: &mut Input<'_>) -> Outcome {
 
 /// What a peer says to a peer.
 pub fn between(input: &mut Input<'_>) -> Between {
-    match input.below(9) {
+    match input.below(11) {
         0 => Between::Request {
             number: RequestNumber(input.number(20)),
             pieces: pieces(input),
@@ -231,6 +260,11 @@ pub fn between(input: &mut Input<'_>) -> Between {
         5 => Between::Gained { pieces: pieces(input), backlog: input.number(50) },
         6 => Between::Succeed { epoch: Epoch(input.number(RANKS)), certain: input.flag() },
         7 => Between::Unseated,
+        8 => Between::AskPart(part_hash(input)),
+        9 => {
+            let (hash, entries) = part(input);
+            Between::Part { hash, entries: input.flag().then_some(entries) }
+        }
         _ => hashes(input),
     }
 }
@@ -350,7 +384,8 @@ pub fn differences(input: &mut Input<'_>) -> Differences {
 
 /// What a peer says to the tracker.
 pub fn to_tracker(input: &mut Input<'_>) -> ToTracker {
-    match input.below(21) {
+    match input.below(22) {
+        21 => ToTracker::AskPart(part_hash(input)),
         18 => ToTracker::Offers(
             input.several(3, |input| WireOffer { entry: rootless(input), pieces: None }),
         ),

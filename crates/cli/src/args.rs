@@ -157,6 +157,9 @@ pub struct SimulateArgs {
     /// A rank silent for so long counts as lost
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = whole_u64)]
     pub patience: u64,
+    /// Peers fetch the list of files from each other, in parts of so many bytes; 0: a long one
+    #[arg(long, value_name = "BYTES", default_value_t = 0, value_parser = whole)]
+    pub catalogue_part: u32,
     /// Peers that are slow from the beginning: the last ones
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole)]
     pub slow_peers: u32,
@@ -197,6 +200,7 @@ pub struct SimulateArgs {
             "peers", "pieces", "files", "seeders", "hosts", "racks", "uplink", "link", "round",
             "latency", "disk", "batch", "window", "upload_window", "patience", "slow_peers",
             "slow_factor", "kill", "fault", "faults", "check_every", "json",
+            "catalogue_part",
         ])]
     pub plans: Option<u64>,
     /// How progress is shown on standard error

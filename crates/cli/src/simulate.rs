@@ -96,6 +96,7 @@ fn scenario(args: &SimulateArgs) -> Result<Scenario> {
         upload_window: args.upload_window,
         patience_s: args.patience,
         faults: args.fault.clone(),
+        catalogue_part: args.catalogue_part,
         random_faults: args.faults,
         ..Scenario::new(args.peers, args.pieces)
     };

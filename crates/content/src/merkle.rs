@@ -21,6 +21,11 @@ impl Hash {
     /// What stands for a leaf beyond the file's end (BEP 52), and for the root of an empty file.
     pub const ZERO: Self = Self([0; 32]);
 
+    /// The SHA-256 of some bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
     /// The node above two others.
     fn parent(left: Self, right: Self) -> Self {
         let mut sha = Sha256::new();

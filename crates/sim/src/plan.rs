@@ -45,6 +45,10 @@ pub fn random_plan(seed: u64) -> Scenario {
         let losses: Vec<Fault> = (0..lost as u32).map(lose).collect();
         scenario.faults.extend(losses);
     }
+    if random.below(2) == 0 {
+        // From a part a file to all in one.
+        scenario.catalogue_part = random.one_of(&[1, 150, 300, 2000]);
+    }
     scenario
 }
 

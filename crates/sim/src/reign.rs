@@ -8,7 +8,7 @@ use crate::world::{LONGEST_TICK, TICK, World};
 use std::time::Duration;
 use swarm::message::{Envelope, FromTracker, Message};
 use swarm::peer::{Limits, Peer, PeerConfig};
-use swarm::tracker::{Succession, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
+use swarm::tracker::{Spread, Succession, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
 use swarm::{Purpose, Rank};
 
 pub(crate) fn tracker_config(scenario: &Scenario, rank: u32) -> TrackerConfig {
@@ -20,6 +20,10 @@ pub(crate) fn tracker_config(scenario: &Scenario, rank: u32) -> TrackerConfig {
         memory: None,
         delete: false,
         purpose: Purpose::Transfer,
+        spread: match scenario.catalogue_part as usize {
+            0 => Spread::default(),
+            part_bytes => Spread { inline_bytes: 0, part_bytes },
+        },
         seed: scenario.seed,
     }
 }

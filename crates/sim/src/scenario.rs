@@ -5,6 +5,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::link::{EQUAL_MILLI, Link};
 use crate::random::Random;
 use std::fmt;
+use swarm::message::PART_BYTES;
 
 /// A simulated job. Links are one-port and full-duplex: a host sends one piece at a time and
 /// receives one piece at a time, each in one *round*, the unit of time.
@@ -42,6 +43,9 @@ pub struct Scenario {
     pub upload_window: u32,
     /// A rank silent for so long is lost, in seconds.
     pub patience_s: u64,
+    /// The catalogue is fetched from peers, in parts of so many bytes; 0: as a real one is, by its
+    /// length.
+    pub catalogue_part: u32,
     /// What goes wrong, as planned.
     pub faults: Vec<Fault>,
     /// What goes wrong besides: so many faults drawn from the seed.
@@ -108,6 +112,7 @@ impl Scenario {
             window: 20,
             upload_window: 8,
             patience_s: 30,
+            catalogue_part: 0,
             faults: Vec::new(),
             random_faults: 0,
             check_every: Self::default_check(peers, pieces),
@@ -146,6 +151,7 @@ impl Scenario {
             ("window", u64::from(self.window), 1, 16_384),
             ("upload-window", u64::from(self.upload_window), 1, 16_384),
             ("patience", self.patience_s, 1, 1_000_000),
+            ("catalogue-part", u64::from(self.catalogue_part), 0, PART_BYTES as u64),
             ("faults", u64::from(self.random_faults), 0, 10_000),
         ];
         for (option, given, least, most) in limits {
@@ -227,6 +233,7 @@ impl fmt::Display for Scenario {
             ("window", u64::from(self.window), u64::from(plain.window)),
             ("upload-window", u64::from(self.upload_window), u64::from(plain.upload_window)),
             ("patience", self.patience_s, plain.patience_s),
+            ("catalogue-part", u64::from(self.catalogue_part), 0),
             ("faults", u64::from(self.random_faults), 0),
             ("check-every", u64::from(self.check_every), u64::from(plain.check_every)),
         ];

@@ -14,6 +14,7 @@ pub mod purpose;
 mod random;
 pub mod rank;
 pub mod report;
+mod shelf;
 pub mod time;
 pub mod tracker;
 pub mod want;

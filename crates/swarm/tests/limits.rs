@@ -7,7 +7,7 @@ use std::time::Duration;
 use swarm::message::{Between, Envelope, Epoch, FromTracker, Gains, Hello, HelloPart, Message};
 use swarm::message::{RequestNumber, SharedFs, Start, Stop, ToTracker, WireOffer};
 use swarm::peer::{Limits, Offered, Peer, PeerAction, PeerConfig, PeerEvent};
-use swarm::tracker::{Tracker, TrackerAction, TrackerConfig, TrackerEvent};
+use swarm::tracker::{Spread, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
 use swarm::{Counters, Extra, Held, Instant, Offer, Outcome, Purpose, Rank};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,6 +43,7 @@ fn tracker_of(ranks: u32) -> Tracker {
         memory: None,
         delete: false,
         purpose: Purpose::Transfer,
+        spread: Spread::default(),
         seed: 1,
     };
     Tracker::new(config, Instant::ZERO)

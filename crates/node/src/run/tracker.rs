@@ -5,7 +5,7 @@ use super::{Ended, Node, peer};
 use crate::job::{Job, TrackerPlace};
 use crate::observer::{Phase, Progress};
 use swarm::message::{Envelope, FromTracker, Message};
-use swarm::tracker::{Succession, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
+use swarm::tracker::{Spread, Succession, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
 use swarm::{Instant, Rank};
 
 /// What a tracker on this rank is told.
@@ -18,6 +18,7 @@ pub(super) fn config(job: &Job, rank: Rank, ranks: u32) -> TrackerConfig {
         memory: job.memory,
         delete: job.delete,
         purpose: job.purpose,
+        spread: Spread::default(),
         seed: u64::from(std::process::id()),
     }
 }

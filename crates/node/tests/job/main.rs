@@ -3,6 +3,7 @@
 //!
 //! Each test has a deadline of its own, so that a hang fails it and blocks nothing.
 
+mod catalogue;
 mod endings;
 mod faults;
 mod interrupts;

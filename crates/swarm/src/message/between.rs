@@ -2,7 +2,7 @@
 
 use super::Epoch;
 use crate::Channel;
-use content::{EntryIndex, HashRange, Span};
+use content::{Entry, EntryIndex, Hash, HashRange, Span};
 use serde::{Deserialize, Serialize};
 
 /// The number of a request, unique among those of one asker in one job.
@@ -58,6 +58,15 @@ pub enum Between {
         /// The hashes with their proof.
         range: Option<HashRange>,
     },
+    /// Send me the part of the catalogue with this SHA-256.
+    AskPart(Hash),
+    /// The answer to that.
+    Part {
+        /// The part.
+        hash: Hash,
+        /// Its entries, in order; none where it has not come here yet.
+        entries: Option<Vec<Entry>>,
+    },
 }
 
 /// The answer to a request. What follows comes in this order, after what earlier acknowledgements
@@ -85,9 +94,13 @@ impl Between {
     /// The channel on which it travels.
     pub fn channel(&self) -> Channel {
         match self {
-            Self::Request { .. } | Self::AskHashes { .. } | Self::Cancel(_) => Channel::DthUth,
+            Self::Request { .. } | Self::AskHashes { .. } | Self::AskPart(_) | Self::Cancel(_) => {
+                Channel::DthUth
+            }
             Self::Succeed { .. } | Self::Unseated => Channel::Init,
-            Self::Ack(_) | Self::Gained { .. } | Self::Hashes { .. } => Channel::Ack,
+            Self::Ack(_) | Self::Gained { .. } | Self::Hashes { .. } | Self::Part { .. } => {
+                Channel::Ack
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{PieceSet, Place, Proven, ReadOrder};
 use crate::{Channel, Outcome, Rank};
-use content::{Entry, Span};
+use content::{Entry, Hash, Span};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -73,6 +73,19 @@ pub enum FromTracker {
     },
     /// The report is printed: this process may exit.
     End,
+    /// START, of a large catalogue: the SHA-256 of some of its parts, in order, in the place of the
+    /// entries.
+    Parts(Vec<Hash>),
+    /// START, likewise: the ranks to ask for the parts, the first first; this rank when none of
+    /// them has them.
+    Sources(Vec<Rank>),
+    /// The answer to a question for a part of the catalogue.
+    Part {
+        /// The part.
+        hash: Hash,
+        /// Its entries, in order.
+        entries: Vec<Entry>,
+    },
 }
 
 /// The end of START.
@@ -108,8 +121,10 @@ impl FromTracker {
             | Self::Wanted(_)
             | Self::Neighbours(_)
             | Self::Place(_)
+            | Self::Parts(_)
+            | Self::Sources(_)
             | Self::Start(_) => Channel::Init,
-            Self::Holders { .. } => Channel::TrackerDth,
+            Self::Holders { .. } | Self::Part { .. } => Channel::TrackerDth,
             Self::Admission(_) | Self::Alive | Self::Settle(_) | Self::Lost(_) => Channel::Update,
             Self::GivenUp | Self::Finish { .. } | Self::End => Channel::Finish,
         }

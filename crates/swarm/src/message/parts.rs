@@ -14,12 +14,20 @@ pub const PART_BYTES: usize = MAX_MESSAGE_LEN / 2;
 ///
 /// Panics where a single item exceeds a part: items have limits of their own.
 pub fn parts<T: Serialize>(items: impl IntoIterator<Item = T>) -> Vec<Vec<T>> {
+    parts_within(items, PART_BYTES)
+}
+
+/// As [`parts`], but of no more bytes than told; an item that is longer is a part of its own.
+pub(crate) fn parts_within<T: Serialize>(
+    items: impl IntoIterator<Item = T>,
+    most_bytes: usize,
+) -> Vec<Vec<T>> {
     let mut parts = vec![Vec::new()];
     let mut used = 0;
     for item in items {
         let len = postcard::experimental::serialized_size(&item).expect("every item encodes");
         assert!(len <= PART_BYTES, "an item of {len} bytes does not fit a message");
-        if used + len > PART_BYTES {
+        if used > 0 && used + len > most_bytes.min(PART_BYTES) {
             parts.push(Vec::new());
             used = 0;
         }

@@ -102,6 +102,7 @@ impl fmt::Display for ToTracker {
                     write!(f, "; lost {}", Runs(&gains.lost))
                 }
             }
+            Self::AskPart(hash) => write!(f, "part {} of the catalogue?", hash.short()),
             Self::Counters(counters) => write!(
                 f,
                 "counters: {} bytes received, {} sent",
@@ -149,6 +150,15 @@ impl fmt::Display for FromTracker {
             Self::Finish { outcome, .. } => write!(f, "FINISH: {}", outcome.word()),
             Self::GivenUp => f.write_str("you are given up"),
             Self::End => f.write_str("END"),
+            Self::Parts(hashes) => write!(f, "START: a catalogue of {} parts", hashes.len()),
+            Self::Sources(ranks) => {
+                f.write_str("START: parts are asked from")?;
+                ranks.iter().try_for_each(|rank| write!(f, " {rank}"))?;
+                f.write_str(if ranks.is_empty() { " the tracker" } else { ", then the tracker" })
+            }
+            Self::Part { hash, entries } => {
+                write!(f, "part {} of the catalogue: {} files", hash.short(), entries.len())
+            }
         }
     }
 }
@@ -179,6 +189,13 @@ impl fmt::Display for Between {
                 }
             }
             Self::Gained { pieces, .. } => write!(f, "gained {}", Runs(pieces)),
+            Self::AskPart(hash) => write!(f, "request: part {} of the catalogue", hash.short()),
+            Self::Part { hash, entries: Some(entries) } => {
+                write!(f, "part {} of the catalogue: {} files", hash.short(), entries.len())
+            }
+            Self::Part { hash, entries: None } => {
+                write!(f, "part {} of the catalogue is not here yet", hash.short())
+            }
             Self::Hashes { entry, index, range } => match range {
                 Some(range) => {
                     write!(f, "{} hashes of file {}, range {index}", range.hashes.len(), entry.0)

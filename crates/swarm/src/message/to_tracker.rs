@@ -2,7 +2,7 @@
 
 use super::{Hello, HelloPart, PieceSet, PiecesRead, Unread};
 use crate::{Channel, Counters, Differences, Extra, Outcome, Rank};
-use content::{Catalogue, Entry, EntryIndex, Span};
+use content::{Catalogue, Entry, EntryIndex, Hash, Span};
 use serde::{Deserialize, Serialize};
 
 /// A message of a peer to the tracker.
@@ -63,6 +63,8 @@ pub enum ToTracker {
     /// This rank was told to stop: it asks for nothing more, and serves on. A sentence that says by
     /// what.
     Interrupted(String),
+    /// Send me the part of the catalogue with this SHA-256: nobody else gave it.
+    AskPart(Hash),
 }
 
 /// One entry that a peer offers, on the wire.
@@ -191,9 +193,11 @@ impl ToTracker {
             | Self::Rejoined(_)
             | Self::Entries(_)
             | Self::Recited => Channel::Init,
-            Self::Ask { .. } | Self::Shun(_) | Self::Stop(_) | Self::Interrupted(_) => {
-                Channel::TrackerDth
-            }
+            Self::Ask { .. }
+            | Self::AskPart(_)
+            | Self::Shun(_)
+            | Self::Stop(_)
+            | Self::Interrupted(_) => Channel::TrackerDth,
             Self::Surveyed { .. } | Self::Update(_) | Self::Settled(_) => Channel::Update,
             Self::Counters(_) => Channel::Finish,
         }

@@ -343,7 +343,7 @@ impl Session {
         self.end_transfer(transfer);
     }
 
-    fn punish(&mut self, holder: Rank, actions: &mut Vec<PeerAction>) {
+    pub(super) fn punish(&mut self, holder: Rank, actions: &mut Vec<PeerAction>) {
         if self.holders.strike(holder, &mut self.picker) {
             let own = self.config.rank;
             let text =

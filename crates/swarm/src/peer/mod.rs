@@ -10,6 +10,7 @@
 //! read and sent; its driver does so and says how it went.
 
 mod asking;
+mod catalogue;
 mod download;
 mod entries;
 mod event;
@@ -45,11 +46,12 @@ pub(crate) use reading::forget_root;
 use crate::message::{
     Between, Envelope, Epoch, FromTracker, Gains, Hello, Message, ToTracker, cut,
 };
+use crate::shelf::Shelf;
 use crate::time::asleep;
 use crate::tracker::find;
 use crate::{Held, Instant, Outcome, Purpose, Rank};
 use content::{Bitfield, Catalogue};
-use opening::Opening;
+use opening::{Opening, asks};
 use session::Session;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,6 +114,8 @@ pub struct Peer {
     phase: Phase,
     loyalty: Loyalty,
     told: Told,
+    /// The parts of the catalogue, where it came in such.
+    shelf: Shelf,
     last_tick: Instant,
     /// The signal that told this rank to stop.
     interrupted: Option<String>,
@@ -126,6 +130,7 @@ impl Peer {
             phase: Phase::Opening(Box::default()),
             loyalty,
             told: Told::default(),
+            shelf: Shelf::default(),
             last_tick: now,
             interrupted: None,
         }
@@ -249,6 +254,12 @@ impl Peer {
                 self.on_succeed(now, epoch, certain, actions);
             }
             // Between peers it does not matter whom each obeys: what was asked is answered.
+            Message::Between(Between::AskPart(hash)) if self.is_other(from) => {
+                self.on_ask_part(from, hash, actions);
+            }
+            Message::Between(Between::Part { hash, entries }) if self.is_other(from) => {
+                self.on_part(now, Some(from), hash, entries, actions);
+            }
             Message::Between(message) if self.is_other(from) => {
                 if let Some(session) = self.session() {
                     session.on_peer(now, from, message, actions);
@@ -304,9 +315,12 @@ impl Peer {
                     Self::on_read_orders(orders, actions);
                 }
             }
+            (FromTracker::Part { hash, entries }, _) => {
+                self.on_part(now, None, hash, Some(entries), actions);
+            }
             (message, Phase::Opening(opening)) => {
-                if let Some(start) = opening.on_tracker(message) {
-                    self.begin(now, start.admitted, actions);
+                if opening.on_tracker(message).is_some() {
+                    self.fetch_catalogue(now, actions);
                 }
             }
             (message, Phase::Active(session)) => session.on_tracker(now, message, actions),
@@ -317,7 +331,7 @@ impl Peer {
     /// START is complete: both roles begin.
     fn begin(&mut self, now: Instant, admitted: bool, actions: &mut Vec<PeerAction>) {
         let Phase::Opening(opening) = &mut self.phase else { unreachable!("START comes once") };
-        let Some((catalogue, wanted)) = opening.catalogue() else {
+        let Some((catalogue, wanted, shelf)) = opening.catalogue() else {
             let sentence = "START did not arrive whole: a fault of the tracker";
             return self.trouble(sentence.to_owned(), actions);
         };
@@ -339,6 +353,8 @@ impl Peer {
         let place = *std::mem::take(&mut opening.place);
         let early = std::mem::take(&mut opening.early);
         let early_updates = opening.updates;
+        let liars = std::mem::take(&mut opening.fetch.liars);
+        self.shelf = shelf;
         self.told.own = shared_whole(&offered, &catalogue);
         self.told.began = Some(now);
         actions
@@ -349,6 +365,7 @@ impl Peer {
         session.updates = early_updates;
         session.fresh = fresh;
         session.begin(now, &neighbours, place, actions);
+        liars.into_iter().for_each(|rank| session.punish(rank, actions));
         for rank in early.lost {
             session.on_lost(rank, actions);
         }
@@ -379,6 +396,7 @@ impl Peer {
         if let Phase::Active(session) = &mut self.phase {
             session.on_tick(now, actions);
         }
+        self.watch_sources(now, actions);
         if self.has_exited() {
             return;
         }
@@ -405,12 +423,15 @@ impl Peer {
     }
 
     /// A rank is gone for good, for whatever this peer does.
-    fn on_lost(&mut self, rank: Rank, actions: &mut Vec<PeerAction>) {
+    fn on_lost(&mut self, now: Instant, rank: Rank, actions: &mut Vec<PeerAction>) {
         if !self.is_other(rank) {
             return;
         }
         match &mut self.phase {
-            Phase::Opening(opening) => opening.on_lost(rank),
+            Phase::Opening(opening) => {
+                opening.on_lost(now, rank);
+                self.ask_parts(actions);
+            }
             Phase::Active(session) => session.on_lost(rank, actions),
             // What is on its way to it must not be waited for.
             Phase::Closing { session: Some(session), .. } => session.on_lost(rank, actions),
@@ -452,17 +473,6 @@ impl Peer {
             session.check_invariants();
         }
     }
-}
-
-/// Whether a message asks for something, and so may come before START does.
-fn asks(message: &Between) -> bool {
-    matches!(
-        message,
-        Between::Request { .. }
-            | Between::Gained { .. }
-            | Between::AskHashes { .. }
-            | Between::Cancel(_)
-    )
 }
 
 /// The entries of the catalogue that this rank shares itself.

@@ -1,9 +1,11 @@
 //! A peer before START: it has said what it offers, and collects the catalogue.
 
 use super::Offered;
+use super::catalogue::Fetch;
 use super::reading::Reading;
 use crate::message::{Between, FromTracker, PieceSet, Place, Start, ToTracker, WireOffer, parts};
-use crate::{Held, Offer, Rank};
+use crate::shelf::Shelf;
+use crate::{Held, Instant, Offer, Rank};
 use content::{Bitfield, Catalogue, Entry, Span};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,7 +33,9 @@ pub(super) struct Opening {
     wanted: Vec<Span>,
     pub(super) neighbours: Vec<Rank>,
     pub(super) place: Box<Place>,
-    start: Option<Start>,
+    pub(super) start: Option<Start>,
+    /// The catalogue, where START says only whom to ask for it.
+    pub(super) fetch: Fetch,
     /// Updates sent so far: signs of life.
     pub(super) updates: u32,
     /// What this rank reads of a source that all see.
@@ -79,6 +83,7 @@ impl Opening {
         self.entries.clear();
         self.wanted.clear();
         self.start = None;
+        self.fetch.again();
         self.early.settle = None;
         self.reading.again();
         self.updates = 0;
@@ -112,10 +117,11 @@ impl Opening {
             FromTracker::Neighbours(all) if self.neighbours.len() <= MAX_NEIGHBOURS => {
                 self.neighbours.extend(all);
             }
+            FromTracker::Parts(parts) => self.fetch.add_parts(parts),
+            FromTracker::Sources(sources) => self.fetch.add_sources(sources),
             FromTracker::Place(place) => self.place = place,
             FromTracker::Proven(proven) => self.reading.on_proven(proven),
             FromTracker::Start(start) => return Some(*self.start.insert(start)),
-            FromTracker::Lost(rank) => self.on_lost(rank),
             FromTracker::Settle(number) => self.early.settle = Some(number),
             _ => {}
         }
@@ -123,8 +129,9 @@ impl Opening {
     }
 
     /// A rank is gone for good.
-    pub(super) fn on_lost(&mut self, rank: Rank) {
+    pub(super) fn on_lost(&mut self, now: Instant, rank: Rank) {
         self.early.lost.insert(rank);
+        self.fetch.lose(now, rank);
     }
 
     /// Keeps a request of a peer until START has come.
@@ -141,10 +148,13 @@ impl Opening {
         }
     }
 
-    /// The catalogue, and the entries that this peer is to write; none where parts are missing.
-    pub(super) fn catalogue(&mut self) -> Option<(Arc<Catalogue>, Bitfield)> {
-        // It grew by doubling, and stays for the whole job.
+    /// The catalogue, the entries that this peer is to write, and the parts of the catalogue, where
+    /// it came in such; none where something is missing.
+    pub(super) fn catalogue(&mut self) -> Option<(Arc<Catalogue>, Bitfield, Shelf)> {
         let mut entries = std::mem::take(&mut self.entries);
+        let (fetched, shelf) = self.fetch.take()?;
+        entries.extend(fetched);
+        // It grew by doubling, and stays for the whole job.
         entries.shrink_to_fit();
         let catalogue = Catalogue::new(entries).ok()?;
         let wanted_runs = std::mem::take(&mut self.wanted);
@@ -159,8 +169,19 @@ impl Opening {
         for span in &wanted_runs {
             wanted.insert_range(span.checked(catalogue.entry_count())?);
         }
-        Some((Arc::new(catalogue), wanted))
+        Some((Arc::new(catalogue), wanted, shelf))
     }
+}
+
+/// Whether a message asks for something, and so may come before START does.
+pub(super) fn asks(message: &Between) -> bool {
+    matches!(
+        message,
+        Between::Request { .. }
+            | Between::Gained { .. }
+            | Between::AskHashes { .. }
+            | Between::Cancel(_)
+    )
 }
 
 /// What was found in the source is not offered in parts, too.

@@ -267,8 +267,11 @@ impl Session {
             Between::Gained { pieces, backlog } => {
                 self.on_gained(from, &pieces, Some(backlog), actions);
             }
-            // That is for whoever watches the tracker.
-            Between::Succeed { .. } | Between::Unseated => {}
+            // Those are for whoever watches the tracker, or has the catalogue's parts.
+            Between::Succeed { .. }
+            | Between::Unseated
+            | Between::AskPart(_)
+            | Between::Part { .. } => {}
             Between::Ack(ack) => self.on_ack(now, from, &ack, actions),
             Between::Hashes { entry, index, range } => {
                 self.on_hashes(now, from, entry, index, range, actions);

@@ -181,7 +181,7 @@ impl Peer {
         loyalty.lost.insert(rank);
         let sought = loyalty.seeking.is_some_and(|(candidate, _)| candidate == rank);
         let missed = rank == loyalty.tracker() || sought;
-        self.on_lost(rank, actions);
+        self.on_lost(now, rank, actions);
         if missed {
             self.seek(now, actions);
         }
@@ -305,7 +305,7 @@ impl Peer {
                 continue;
             }
             self.loyalty.lost.insert(rank);
-            self.on_lost(rank, actions);
+            self.on_lost(now, rank, actions);
         }
     }
 

@@ -7,6 +7,7 @@ use super::{Phase, RollCall, Tracker, TrackerAction, TrackerConfig, resolve};
 use crate::message::{FromTracker, Start, parts};
 use crate::{Instant, Rank};
 use content::{Bitfield, Catalogue, Entry, EntryIndex, Kind, Span};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -97,7 +98,7 @@ impl Tracker {
 
     fn launch(&mut self, now: Instant, plan: Plan, actions: &mut Vec<TrackerAction>) {
         let catalogue = Arc::new(plan.catalogue);
-        let mut job = Box::new(Job::new(Arc::clone(&catalogue)));
+        let mut job = Box::new(Job::new(Arc::clone(&catalogue), self.config.spread));
         self.members.iter_mut().for_each(|member| member.begin(&catalogue));
         for ((&rank, wanted), assigned) in plan.ranks.iter().zip(plan.wants).zip(plan.assigned) {
             self.enrol(&mut job, rank, wanted, assigned);
@@ -135,12 +136,24 @@ impl Tracker {
 
     /// Says START to ranks.
     pub(super) fn say_start(&self, job: &Job, ranks: &[Rank], actions: &mut Vec<TrackerAction>) {
-        let entries: Vec<Arc<[Entry]>> =
-            parts(job.catalogue.entries().iter().cloned()).into_iter().map(Arc::from).collect();
+        let shelf = job.shelf.as_ref();
+        let hashes = parts(shelf.into_iter().flat_map(|shelf| shelf.hashes().iter().copied()));
+        let mut sources = shelf.map_or(BTreeMap::new(), |_| self.sources(ranks));
+        let inline = OnceCell::new();
+        let inline = || -> &Vec<Arc<[Entry]>> {
+            let all = || parts(job.catalogue.entries().iter().cloned());
+            inline.get_or_init(|| all().into_iter().map(Arc::from).collect())
+        };
         let places = Places::of(&self.members, &job.catalogue);
         for &to in ranks {
             let mut say = |message| actions.push(TrackerAction::Send { to, message });
-            entries.iter().for_each(|part| say(FromTracker::Entries(Arc::clone(part))));
+            // To itself this rank can say it all: that travels nowhere.
+            if shelf.is_none() || to == self.config.rank {
+                inline().iter().for_each(|part| say(FromTracker::Entries(Arc::clone(part))));
+            } else {
+                hashes.iter().for_each(|part| say(FromTracker::Parts(part.clone())));
+                say(FromTracker::Sources(sources.remove(&to).unwrap_or_default()));
+            }
             let wanted: Vec<Span> = self.members[to.index()].assigned.spans().collect();
             parts(wanted).into_iter().for_each(|part| say(FromTracker::Wanted(part)));
             if let Some((neighbours, place)) = places.place(to, &self.members[to.index()]) {

@@ -3,6 +3,7 @@
 use super::member::Member;
 use super::{Phase, Tracker, TrackerAction};
 use crate::message::{Differing, FromTracker, Gains};
+use crate::shelf::{Shelf, Spread};
 use crate::{Purpose, Rank};
 use content::{Bitfield, Catalogue, EntryIndex, Span};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) catalogue: Arc<Catalogue>,
+    /// Its parts, where peers fetch it in such.
+    pub(super) shelf: Option<Shelf>,
     /// Live ranks that hold anything, in the order in which they came to hold it.
     pub(super) holders: Vec<Rank>,
     /// For each piece, how many live ranks hold it.
@@ -35,9 +38,10 @@ pub(super) type FileSystem = (u32, u64);
 
 impl Job {
     /// A job in which nobody holds anything yet.
-    pub(super) fn new(catalogue: Arc<Catalogue>) -> Self {
+    pub(super) fn new(catalogue: Arc<Catalogue>, spread: Spread) -> Self {
         let pieces = catalogue.piece_count();
         Self {
+            shelf: Shelf::of(&catalogue, spread),
             catalogue,
             holders: Vec::new(),
             copies: vec![0; pieces as usize],

@@ -19,9 +19,11 @@ mod reading;
 mod rejoin;
 mod report;
 mod resolve;
+mod spread;
 mod unequal;
 mod watch;
 
+pub use crate::shelf::Spread;
 pub use rejoin::Succession;
 pub(crate) use resolve::find;
 
@@ -54,6 +56,8 @@ pub struct TrackerConfig {
     pub delete: bool,
     /// What the job is for.
     pub purpose: Purpose,
+    /// How the catalogue reaches the peers.
+    pub spread: Spread,
     /// The seed of its choices.
     pub seed: u64,
 }
@@ -303,6 +307,7 @@ impl Tracker {
             ToTracker::Ask { question, first, count } => {
                 self.answer(from, question, first, count, actions);
             }
+            ToTracker::AskPart(hash) => self.on_ask_part(from, hash, actions),
             ToTracker::Shun(rank) => self.on_shun(from, rank),
             ToTracker::Settled(number) => self.on_settled(from, number),
             // A download role stops once, and a peer counts once all have stopped.

@@ -82,7 +82,7 @@ impl Tracker {
         if let Some(rejoining) = &mut self.rejoining {
             rejoining.digest = Some(Rejoined::digest(&catalogue));
         }
-        self.phase = Phase::Serving(Box::new(Job::new(catalogue)));
+        self.phase = Phase::Serving(Box::new(Job::new(catalogue, self.config.spread)));
         self.roll = RollCall::default();
         self.started = Some(started);
     }

@@ -60,6 +60,7 @@ impl Bench {
             memory: None,
             delete: false,
             purpose: Purpose::Transfer,
+            spread: Spread::default(),
             seed: 1,
         };
         let tracker = Tracker::new(config, Instant::ZERO);

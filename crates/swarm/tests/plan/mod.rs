@@ -5,6 +5,7 @@ use crate::world::{Fault, Orders, Settings, Trigger, World, file, version};
 use content::Entry;
 use std::collections::BTreeSet;
 use std::time::Duration;
+use swarm::tracker::Spread;
 use swarm::{Channel, Rank};
 
 /// A source of choices.
@@ -114,6 +115,10 @@ fn draw_settings(dice: &mut Dice, seed: u64, cast: bool) -> Settings {
     settings.window_pieces = dice.of(&[1, 4, 20, 64, 64]);
     settings.late_one_in = dice.of(&[0, 0, 2, 10, 100]);
     settings.delay = Duration::from_millis(dice.of(&[5, 50, 400]));
+    if dice.one_in(2) {
+        // From a part an entry to all in one.
+        settings.spread = Spread { inline_bytes: 0, part_bytes: dice.of(&[1, 100, 200, 1000]) };
+    }
     settings
 }
 

@@ -23,7 +23,7 @@ use content::{EntryIndex, Span};
 use std::time::Duration;
 use swarm::message::{Differing, Gains, Hello, Message, PieceSet, PiecesRead, ReadFault, SharedFs};
 use swarm::message::{Stop, ToTracker, Unread, WireOffer};
-use swarm::tracker::{Tracker, TrackerAction, TrackerConfig, TrackerEvent};
+use swarm::tracker::{Spread, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
 use swarm::{Counters, Destination, Differences, Extra, Instant, Lock, Rank, Report};
 
 const KEYS: [&str; 14] = [
@@ -59,6 +59,7 @@ impl TrackerBench {
             memory: value(ranks, "memory", &KEYS).map(number),
             delete: ranks.contains("and-delete"),
             purpose: super::words::purpose(text),
+            spread: spread(ranks),
             seed: 1,
         };
         Self { tracker: Tracker::new(config, Instant::ZERO), now: Instant::ZERO }
@@ -83,6 +84,12 @@ impl TrackerBench {
         self.tracker.check_invariants();
         Some(actions.into_iter().flat_map(show).collect())
     }
+}
+
+/// `in parts of BYTES`: the catalogue is fetched in such.
+fn spread(text: &str) -> Spread {
+    value(text, "in parts of", &KEYS)
+        .map_or(Spread::default(), |bytes| Spread { inline_bytes: 0, part_bytes: number(bytes) })
 }
 
 fn show(action: TrackerAction) -> Vec<String> {

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use swarm::message::{Envelope, Hello, Message, SharedFs};
 use swarm::peer::{Offered, PeerEvent, TransferId};
-use swarm::tracker::{Tracker, TrackerEvent};
+use swarm::tracker::{Spread, Tracker, TrackerEvent};
 use swarm::{Channel, Destination, Held, Instant, Lock, Offer, Rank, Report};
 
 /// The laws of a world.
@@ -45,6 +45,8 @@ pub struct Settings {
     pub passes_every: usize,
     /// Invariants are checked after one in so many events; never where it is 0.
     pub checks_every: usize,
+    /// How the catalogue reaches the peers.
+    pub spread: Spread,
     /// Whether all messages are kept.
     pub keeps_log: bool,
 }
@@ -63,6 +65,7 @@ impl Settings {
             window_pieces: 64,
             passes_every: 64,
             checks_every: 1,
+            spread: Spread::default(),
             keeps_log: true,
         }
     }

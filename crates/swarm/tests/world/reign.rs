@@ -9,7 +9,7 @@ use swarm::{Purpose, Rank};
 impl World {
     pub(super) fn tracker_config(&self, rank: Rank) -> TrackerConfig {
         let ranks = self.nodes.len() as u32;
-        let super::Settings { seed, colocated, patience, .. } = self.settings;
+        let super::Settings { seed, colocated, patience, spread, .. } = self.settings;
         TrackerConfig {
             rank,
             ranks,
@@ -18,6 +18,7 @@ impl World {
             memory: None,
             delete: false,
             purpose: Purpose::Transfer,
+            spread,
             seed,
         }
     }
