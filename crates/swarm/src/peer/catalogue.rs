@@ -70,8 +70,10 @@ impl Fetch {
 
     /// START says whom to ask.
     pub(super) fn add_sources(&mut self, mut sources: Vec<Rank>) {
-        sources.truncate(MAX_SOURCES.saturating_sub(self.sources.len()));
-        self.sources.extend(sources);
+        if !self.begun {
+            sources.truncate(MAX_SOURCES.saturating_sub(self.sources.len()));
+            self.sources.extend(sources);
+        }
     }
 
     /// Another rank tracks: its START counts. What is here may be of use.

@@ -154,3 +154,11 @@ fn another_trackers_start_counts_and_what_is_here_is_not_fetched_again() {
     assert!(fetch.is_whole());
     assert_eq!(fetch.take().unwrap().0, [part(1), part(4)].concat());
 }
+
+#[test]
+fn whom_to_ask_is_said_before_it_asks_and_not_after() {
+    let mut fetch = fetch(4, &[2]);
+    fetch.add_sources(vec![Rank(3)]);
+    fetch.lose(second(1), Rank(2));
+    assert_eq!(asked(&mut fetch).pop(), Some((None, 3)), "only the tracker is left");
+}
