@@ -133,6 +133,9 @@ pub struct SimulateArgs {
     /// Pieces a round that cross a rack's uplink each way [default: as many as its hosts send]
     #[arg(long, value_name = "N", value_parser = whole)]
     pub uplink: Option<u32>,
+    /// Do not tell the ranks of the racks, as where neither a plan nor Slurm names any
+    #[arg(long)]
+    pub racks_untold: bool,
     /// Links of another rate: up, or up/down, as a share of the others', as in 4-7=0.5/2
     #[arg(long, value_name = "RANKS=UP[/DOWN]")]
     pub link: Vec<sim::Link>,
@@ -197,7 +200,8 @@ pub struct SimulateArgs {
     /// Each is run twice, and printed with the command that replays it where it breaks a promise.
     #[arg(verbatim_doc_comment, long, value_name = "N", value_parser = whole_u64,
         conflicts_with_all = [
-            "peers", "pieces", "files", "seeders", "hosts", "racks", "uplink", "link", "round",
+            "peers", "pieces", "files", "seeders", "hosts", "racks", "uplink",
+            "racks_untold", "link", "round",
             "latency", "disk", "batch", "window", "upload_window", "patience", "slow_peers",
             "slow_factor", "kill", "fault", "faults", "check_every", "json",
             "catalogue_part",

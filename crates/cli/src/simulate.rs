@@ -87,6 +87,7 @@ fn scenario(args: &SimulateArgs) -> Result<Scenario> {
         hosts,
         racks: args.racks,
         uplink: args.uplink.unwrap_or(Scenario::default_uplink(hosts, args.racks)),
+        racks_untold: args.racks_untold,
         links: args.link.clone(),
         round_us: args.round,
         latency_us: args.latency,

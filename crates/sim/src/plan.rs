@@ -27,6 +27,8 @@ pub fn random_plan(seed: u64) -> Scenario {
         let full = Scenario::default_uplink(scenario.hosts, scenario.racks);
         scenario.uplink = random.within(1, u64::from(full)) as u32;
     }
+    // Drawn apart, so that the rest of a plan does not depend on it.
+    scenario.racks_untold = scenario.racks > 1 && Random::new(seed ^ 0x4AC5).below(2) == 0;
     if random.below(3) == 0 {
         scenario.links = (0..random.within(1, 3)).map(|_| link(&mut random, peers)).collect();
     }

@@ -27,6 +27,8 @@ pub struct Scenario {
     pub racks: u32,
     /// What crosses a rack's uplink each way in a round, in pieces.
     pub uplink: u32,
+    /// The ranks are not told of the racks, as where neither a plan nor a launcher names any.
+    pub racks_untold: bool,
     /// Links that are not like the others; where several speak of a rank the last one counts.
     pub links: Vec<Link>,
     /// The time of a piece on a link, in microseconds: one round.
@@ -104,6 +106,7 @@ impl Scenario {
             hosts: peers,
             racks: 1,
             uplink: peers,
+            racks_untold: false,
             links: Vec::new(),
             round_us: 10_000,
             latency_us: 100,
@@ -239,6 +242,9 @@ impl fmt::Display for Scenario {
         ];
         for (option, value, _) in told.into_iter().filter(|(_, value, plain)| value != plain) {
             write!(f, " --{option} {value}")?;
+        }
+        if self.racks_untold {
+            write!(f, " --racks-untold")?;
         }
         self.links.iter().try_for_each(|link| write!(f, " --link {link}"))?;
         self.faults.iter().try_for_each(|fault| write!(f, " --fault {fault}"))?;

@@ -308,7 +308,7 @@ fn hello(scenario: &Scenario, rank: u32, is_seeder: bool) -> Hello {
     };
     Hello {
         host: format!("node{}", scenario.host_of(rank)),
-        rack: Some(format!("rack{}", scenario.rack_of(rank))),
+        rack: (!scenario.racks_untold).then(|| format!("rack{}", scenario.rack_of(rank))),
         shares: if is_seeder { vec![("/data".into(), true)] } else { Vec::new() },
         waits_for_read: false,
         shared_fs: SharedFs::No,

@@ -84,4 +84,6 @@ fn a_plan_prints_all_that_it_takes_to_replay_it() {
     scenario.faults = vec!["kill:3@9".parse().unwrap()];
     let told = "shoal simulate --peers 5 --pieces 7 --racks 2 --uplink 1 --fault kill:3@9 --seed 1";
     assert_eq!(scenario.to_string(), told);
+    scenario.racks_untold = true;
+    assert!(scenario.to_string().contains(" --racks-untold --fault"));
 }
