@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use swarm::message::{Ack, Between, Differing, Epoch, FromTracker, Gains, Hello, HelloPart};
 use swarm::message::{
-    HolderPieces, PieceSet, Place, Recall, Rejoined, RequestNumber, Share, Start, Stop, ToTracker,
+    HolderPieces, PieceSet, Place, Rate, Recall, Rejoined, RequestNumber, Share, Start, Stop,
+    ToTracker,
 };
 use swarm::message::{Keep, PiecesRead, Proven, ReadFault, ReadOrder, SharedFs, Unread, WireOffer};
 use swarm::{Counters, Destination, Differences, Extra, Lock, Outcome, Rank};
@@ -179,7 +180,14 @@ pub fn from_tracker(input: &mut Input<'_>) -> FromTracker {
         },
         8 => FromTracker::Alive,
         9 => FromTracker::Settle(input.number(9)),
-        10 => FromTracker::Lost(rank(input)),
+        10 => match input.below(3) {
+            0 => FromTracker::TellRates,
+            1 => FromTracker::Moved {
+                neighbours: input.several(3, rank),
+                place: Box::new(place(input)),
+            },
+            _ => FromTracker::Lost(rank(input)),
+        },
         11 if input.byte() > 200 => {
             FromTracker::Finish { outcome: outcome(input), lost: input.flag() }
         }
@@ -406,6 +414,9 @@ pub fn to_tracker(input: &mut Input<'_>) -> ToTracker {
             count: input.number(8),
         },
         8 => ToTracker::Shun(rank(input)),
+        9 if input.flag() => ToTracker::Rates(
+            input.several(8, |input| Rate { rank: rank(input), micros: input.number(90) }),
+        ),
         9 => ToTracker::Settled(input.number(5)),
         10 => ToTracker::Stop(Stop {
             cannot_receive: input.flag().then(|| sentence(input)),

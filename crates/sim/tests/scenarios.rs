@@ -47,6 +47,7 @@ fn sections() -> Vec<Section> {
         ),
         section("policies", policies()),
         section("hosts, racks and links", places()),
+        section("racks that nobody told of", untold()),
         section(
             "a leecher fails",
             faults(&[
@@ -137,6 +138,35 @@ fn places() -> Vec<Scenario> {
         all.push(with_links(plain(8, 200), links));
     }
     all
+}
+
+/// What the ranks find out for themselves.
+fn untold() -> Vec<Scenario> {
+    let racks = |racks, size, uplink, pieces| Scenario {
+        racks,
+        uplink,
+        racks_untold: true,
+        ..plain(racks * size, pieces)
+    };
+    let real = |scenario| Scenario { window: 320, upload_window: 128, ..scenario };
+    vec![
+        racks(2, 4, 1, 500),
+        racks(3, 4, 1, 500),
+        racks(4, 4, 1, 500),
+        racks(2, 8, 2, 500),
+        racks(3, 8, 2, 500),
+        racks(4, 8, 2, 500),
+        real(racks(4, 4, 1, 500)),
+        real(racks(4, 8, 2, 500)),
+        Scenario { latency_us: 10_000, ..racks(4, 8, 2, 500) },
+        Scenario { hosts: 16, ..racks(4, 8, 1, 500) },
+        racks(2, 4, 4, 500),
+        with_links(racks(4, 4, 1, 500), &["6=0.5"]),
+        with_links(racks(1, 16, 16, 500), &["9-16=0.25"]),
+        with_links(racks(1, 16, 16, 500), &["2-9=4"]),
+        with_faults(racks(4, 4, 1, 500), &["kill:6@200", "hang:11@150:9000"]),
+        with_faults(racks(4, 4, 1, 500), &["kill:0@200"]),
+    ]
 }
 
 fn several() -> Vec<Scenario> {

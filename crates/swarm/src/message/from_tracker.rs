@@ -60,6 +60,16 @@ pub enum FromTracker {
     /// Say [`Settled`](super::ToTracker::Settled) with this number once all that is under way now,
     /// and may yet bring a piece, is over: somebody lacks pieces that nobody is known to hold.
     Settle(u32),
+    /// Say [`Rates`](super::ToTracker::Rates): some ranks see holders from which pieces take far
+    /// longer than from others.
+    TellRates,
+    /// Racks were learned from the rates: where this peer stands among the others from now on.
+    Moved {
+        /// The peers that this one is to tell of its gains unasked, as they tell it of theirs.
+        neighbours: Vec<Rank>,
+        /// Where it stands.
+        place: Box<Place>,
+    },
     /// A rank was lost: nothing is to be had from it.
     Lost(Rank),
     /// All others were told that this rank is lost; FINISH follows.
@@ -125,7 +135,12 @@ impl FromTracker {
             | Self::Sources(_)
             | Self::Start(_) => Channel::Init,
             Self::Holders { .. } | Self::Part { .. } => Channel::TrackerDth,
-            Self::Admission(_) | Self::Alive | Self::Settle(_) | Self::Lost(_) => Channel::Update,
+            Self::Admission(_)
+            | Self::Alive
+            | Self::Settle(_)
+            | Self::TellRates
+            | Self::Moved { .. }
+            | Self::Lost(_) => Channel::Update,
             Self::GivenUp | Self::Finish { .. } | Self::End => Channel::Finish,
         }
     }

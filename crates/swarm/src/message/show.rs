@@ -82,6 +82,7 @@ impl fmt::Display for ToTracker {
             }
             Self::Shun(rank) => write!(f, "rank {rank} is not asked any more"),
             Self::Settled(number) => write!(f, "settled {number}"),
+            Self::Rates(rates) => write!(f, "rates of {} holders", rates.len()),
             Self::Stop(_) => f.write_str("STOP"),
             Self::Interrupted(why) => write!(f, "ends early: {why}"),
             Self::Update(gains) if gains.is_empty() => f.write_str("update: alive"),
@@ -146,6 +147,12 @@ impl fmt::Display for FromTracker {
             }
             Self::Alive => f.write_str("alive"),
             Self::Settle(number) => write!(f, "settle {number}"),
+            Self::TellRates => f.write_str("tell your rates"),
+            Self::Moved { neighbours, place } => {
+                let share = place.of_rack;
+                write!(f, "racks were learned: {} neighbours, fetches ", neighbours.len())?;
+                write!(f, "{}/{} of what its rack needs", u64::from(share.index) + 1, share.count)
+            }
             Self::Lost(rank) => write!(f, "rank {rank} is lost"),
             Self::Finish { outcome, .. } => write!(f, "FINISH: {}", outcome.word()),
             Self::GivenUp => f.write_str("you are given up"),

@@ -58,6 +58,9 @@ pub enum ToTracker {
     /// The answer to [`FromTracker::Settle`](super::FromTracker::Settle): what was under way then
     /// is over, and the updates before this message tell what came of it.
     Settled(u32),
+    /// How long a piece takes from each holder that is known well enough, but for those on the own
+    /// host: where there are two groups of them, or the tracker asked.
+    Rates(Vec<Rate>),
     /// The final counters: nothing is in flight, and the disk work is done.
     Counters(Counters),
     /// This rank was told to stop: it asks for nothing more, and serves on. A sentence that says by
@@ -65,6 +68,20 @@ pub enum ToTracker {
     Interrupted(String),
     /// Send me the part of the catalogue with this SHA-256: nobody else gave it.
     AskPart(Hash),
+}
+
+/// How long a piece takes from a holder, the time in its row included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// The holder.
+    pub rank: Rank,
+    /// In microseconds.
+    pub micros: u32,
+}
+
+impl Rate {
+    /// The most holders whose rates one peer tells.
+    pub const MAX_TOLD: usize = 64;
 }
 
 /// One entry that a peer offers, on the wire.
@@ -198,7 +215,9 @@ impl ToTracker {
             | Self::Shun(_)
             | Self::Stop(_)
             | Self::Interrupted(_) => Channel::TrackerDth,
-            Self::Surveyed { .. } | Self::Update(_) | Self::Settled(_) => Channel::Update,
+            Self::Surveyed { .. } | Self::Update(_) | Self::Settled(_) | Self::Rates(_) => {
+                Channel::Update
+            }
             Self::Counters(_) => Channel::Finish,
         }
     }

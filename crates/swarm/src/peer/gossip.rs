@@ -119,6 +119,54 @@ impl Gossip {
         }
     }
 
+    /// Racks were learned: this rank stands elsewhere, and has other neighbours. Of its own share
+    /// each piece that it has may leave for another rack once.
+    pub(super) fn move_to(
+        &mut self,
+        place: Arc<Place>,
+        neighbours: &[Rank],
+        serving: &Bitfield,
+        owns: impl Fn(u32) -> bool,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        let new: BTreeSet<Rank> = neighbours.iter().copied().collect();
+        let former = std::mem::take(&mut self.neighbours);
+        let known: BTreeSet<Rank> = former.iter().map(|it| it.rank).collect();
+        self.told.extend(former.into_iter().map(|it| (it.rank, it.told)));
+        self.is_alone = place.is_alone();
+        let before = std::mem::replace(&mut self.place, place);
+        if self.held.len() != serving.len() {
+            self.held = Bitfield::new(serving.len());
+        }
+        self.sent_at.resize(serving.len() as usize, GAINED);
+        self.owned.clear();
+        for piece in self.brought.iter().copied().filter(|&piece| serving.get(piece) && owns(piece))
+        {
+            self.owned.push(piece);
+            if self.sent_at[piece as usize] == GAINED {
+                self.sent_at[piece as usize] = UNSENT;
+                self.unsent += 1;
+            }
+        }
+        let place = Arc::clone(&self.place);
+        for (&rank, told) in &mut self.told {
+            // Another list is told from its beginning.
+            let nearness = place.nearness(rank);
+            if nearness == Nearness::Far || nearness != before.nearness(rank) {
+                told.gains = 0;
+            }
+        }
+        for &rank in &new {
+            let told = self.told.remove(&rank).unwrap_or_default();
+            self.neighbours.push(Beside { rank, unheard: 0, told });
+        }
+        let spans: Vec<Span> = self.held.spans().collect();
+        for &to in new.difference(&known) {
+            spans.chunks(MAX_TOLD).for_each(|part| say(to, part.to_vec(), 0, actions));
+        }
+        self.urgent = true;
+    }
+
     /// This rank holds one more piece; `brought`: nobody on its host had it; `owned`: it is of this
     /// rank's share of what its rack needs.
     pub(super) fn gained(&mut self, piece: u32, rare: bool, brought: bool, owned: bool) {
@@ -420,5 +468,27 @@ mod tests {
         }
         assert!(![0, 7, 8].iter().any(|&piece| gossip.is_early(other, piece)));
         assert!(gossip.is_early(far, 0), "each is counted alone");
+    }
+
+    #[test]
+    fn once_racks_are_learned_other_racks_hear_of_the_own_share_and_get_each_of_it_once() {
+        let mut gossip = gossip(0);
+        let mut serving = Bitfield::new(20);
+        for piece in 4..8 {
+            serving.insert(piece);
+            gossip.gained(piece, false, true, true);
+        }
+        assert_eq!(told(&mut gossip, |_, _| false).len(), 2, "there is one rack so far");
+        let place = Arc::new(Place { rack: Some(span(0, 3)), ..Place::default() });
+        let mut actions = Vec::new();
+        let neighbours = [Rank(2), Rank(9)];
+        gossip.move_to(place, &neighbours, &serving, |piece| piece < 6, &mut actions);
+        assert_eq!(actions, [], "what came since START is told as ever");
+        assert_eq!(told(&mut gossip, |_, _| false), []);
+        assert_eq!(gossip.news_for(Rank(2)), [], "it knows");
+        assert_eq!(gossip.news_for(Rank(9)), span(4, 2), "what this rank hands on to other racks");
+        assert!(!gossip.is_early(Rank(9), 5) && gossip.is_early(Rank(9), 7));
+        gossip.goes(Rank(9), 5);
+        assert!(gossip.is_early(Rank(12), 5), "it left the rack");
     }
 }

@@ -2,7 +2,9 @@
 
 use super::lag::Lag;
 use super::picker::{PLACES, Picker};
-use crate::message::Nearness;
+use super::rates;
+use super::reach::Reach;
+use crate::message::{Nearness, Rate};
 use crate::{Instant, Rank};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -63,6 +65,8 @@ pub(super) struct Holder {
     pub(super) progress: Instant,
     /// How long a piece takes from it, on the average of late; none before the first.
     took: Option<Duration>,
+    /// Pieces that it sent.
+    sent: u32,
 }
 
 impl Holder {
@@ -75,6 +79,7 @@ impl Holder {
             unacknowledged: 0,
             progress: Instant::ZERO,
             took: None,
+            sent: 0,
         }
     }
 
@@ -204,8 +209,27 @@ impl Holders {
         let Some(holder) = self.get_mut(rank) else { return };
         let took = now.since(holder.progress);
         holder.progress = now;
+        holder.sent += 1;
         holder.took = Some(holder.took.map_or(took, |before| (before * 3 + took) / 4));
         self.usual = (self.usual * 15 + took) / 16;
+    }
+
+    /// How long a piece takes from each holder of another host that is known well enough.
+    pub(super) fn rates(&self) -> Vec<Rate> {
+        let known = self.iter().filter(|(_, holder)| {
+            holder.nearness != Nearness::Host && holder.sent >= rates::ENOUGH
+        });
+        let micros = |took: Duration| u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        let rates = known.filter_map(|(rank, it)| Some(Rate { rank, micros: micros(it.took?) }));
+        rates.take(Rate::MAX_TOLD).collect()
+    }
+
+    /// This rank stands elsewhere: so do all others, seen from it.
+    pub(super) fn seat_anew(&mut self, reach: &Reach, picker: &mut Picker) {
+        for (&rank, holder) in self.ranks.iter().zip(&mut self.holders) {
+            holder.nearness = reach.nearness(rank);
+            picker.seat(holder.place(), holder.nearness);
+        }
     }
 
     /// A holder answered a request in full.

@@ -29,6 +29,7 @@ mod outgoing;
 mod pace;
 mod picker;
 mod queue;
+mod rates;
 mod reach;
 mod reading;
 mod session;

@@ -47,12 +47,20 @@ pub(super) struct Reach {
 
 impl Reach {
     pub(super) fn new(place: Place, now: Instant) -> Self {
+        let mut reach = Self { began: now, ..Self::default() };
+        reach.move_to(place, now);
+        reach
+    }
+
+    /// The rank stands elsewhere from now on.
+    pub(super) fn move_to(&mut self, place: Place, now: Instant) {
         let is_sound = |share: &Share| share.index < share.count && share.count <= MAX_SHARES;
         let share = |share: Share| if is_sound(&share) { share } else { WHOLE };
         let (of_host, of_rack) = (share(place.of_host), share(place.of_rack));
-        let place = Arc::new(Place { of_host, of_rack, ..place });
-        let is_alone = place.is_alone();
-        Self { place, is_alone, began: now, progress: now, ..Self::default() }
+        self.place = Arc::new(Place { of_host, of_rack, ..place });
+        self.is_alone = self.place.is_alone();
+        self.deputies = 0;
+        self.progress = now;
     }
 
     /// How near another rank is.
@@ -202,5 +210,16 @@ mod tests {
         let reach = Reach::new(place, Instant::ZERO);
         assert_eq!(reach.of(1), Nearness::Far, "and a share that cannot be is none");
         assert_eq!(reach.nearness(Rank(7)), Nearness::Rack);
+    }
+
+    #[test]
+    fn who_is_told_of_its_rack_later_leaves_to_others_what_is_theirs() {
+        let mut reach = Reach::new(Place::default(), Instant::ZERO);
+        assert!((0..PIECES).all(|piece| reach.of(piece) == Nearness::Far));
+        let rack = rack(5, 1).remove(2).place;
+        reach.move_to(Place::clone(&rack), Instant::after(MAX_WAIT * 5));
+        assert!(reach.is_limited() && reach.nearness(Rank(7)) == Nearness::Far);
+        assert!((0..PIECES).any(|piece| reach.of(piece) == Nearness::Rack));
+        assert!(!reach.widen(Instant::after(MAX_WAIT * 6)), "its wait begins anew");
     }
 }

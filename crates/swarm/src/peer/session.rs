@@ -11,6 +11,7 @@ use super::inspect::Inspection;
 use super::news::{News, Questions};
 use super::pace::Pace;
 use super::picker::Picker;
+use super::rates::Rates;
 use super::reach::Reach;
 use super::upload::{MAX_BATCH, Upload};
 use super::window::Window;
@@ -47,6 +48,8 @@ pub(super) struct Session {
     pub(super) inspection: Option<Inspection>,
     /// From how far away pieces may be fetched.
     pub(super) reach: Reach,
+    /// When it is told how near others seem.
+    pub(super) rates: Rates,
     pub(super) download: Download,
     pub(super) upload: Upload,
     pub(super) news: News,
@@ -138,6 +141,7 @@ impl Session {
             ),
             holders: Holders::new(config.rank),
             reach: Reach::default(),
+            rates: Rates::default(),
             picker: Picker::new(pieces, cursor as u32, u64::from(config.rank.0)),
             entries: match config.purpose {
                 Purpose::Transfer => Entries::new(&catalogue, wanted, &held_whole),
@@ -170,6 +174,7 @@ impl Session {
         actions: &mut Vec<PeerAction>,
     ) {
         self.reach = Reach::new(place, now);
+        self.rates.is_wanted = self.reach.place.rack.is_none();
         self.picker.limit(&self.reach);
         let sendable = self.sendable();
         self.upload.gossip = Gossip::new(&sendable, neighbours, Arc::clone(&self.reach.place));
@@ -234,6 +239,10 @@ impl Session {
                 self.questions.answered(now, question, news, last);
             }
             FromTracker::Settle(number) => self.on_settle(number, actions),
+            FromTracker::TellRates => self.say(ToTracker::Rates(self.holders.rates()), actions),
+            FromTracker::Moved { neighbours, place } => {
+                self.on_moved(now, &neighbours, *place, actions);
+            }
             // Alive asks for nothing; the rest belongs to other phases, or to every one.
             _ => {}
         }
@@ -365,6 +374,7 @@ impl Session {
         self.upload.gossip.urgent = true;
         self.expire(now, actions);
         self.widen(now);
+        self.tell_rates(now, actions);
         self.picker.common_first = self.holders.look(self.reach.gains());
     }
 

@@ -150,6 +150,11 @@ impl Member {
         self.standing == Standing::Live
     }
 
+    /// Whether it is to write anything, and has not stopped.
+    pub(super) fn fetches(&self) -> bool {
+        !self.assigned.is_empty() && self.stop.is_none()
+    }
+
     pub(super) fn is_lost(&self) -> bool {
         matches!(self.standing, Standing::Lost { .. })
     }

@@ -14,7 +14,9 @@ mod gather;
 mod interrupt;
 mod job;
 mod member;
+mod nearness;
 mod places;
+mod racks;
 mod reading;
 mod rejoin;
 mod report;
@@ -34,6 +36,7 @@ use crate::{Instant, Purpose, Rank};
 use interrupt::Interruption;
 use job::Job;
 use member::{Member, Standing};
+use racks::Learning;
 use reading::Reading;
 use rejoin::Rejoining;
 use std::collections::BTreeMap;
@@ -133,6 +136,8 @@ pub struct Tracker {
     hosts: BTreeMap<String, u32>,
     /// The numbers of racks; ranks that name none count as those of one rack.
     racks: BTreeMap<Option<String>, u32>,
+    /// What ranks see of racks that nobody told of.
+    learning: Learning,
     /// Whether it took over, and some ranks have not said INIT again.
     rejoining: Option<Box<Rejoining>>,
 }
@@ -195,6 +200,7 @@ impl Tracker {
             interruption: None,
             hosts: BTreeMap::new(),
             racks: BTreeMap::new(),
+            learning: Learning::default(),
             rejoining: None,
         }
     }
@@ -310,6 +316,7 @@ impl Tracker {
             ToTracker::AskPart(hash) => self.on_ask_part(from, hash, actions),
             ToTracker::Shun(rank) => self.on_shun(from, rank),
             ToTracker::Settled(number) => self.on_settled(from, number),
+            ToTracker::Rates(rates) => self.on_rates(from, rates),
             // A download role stops once, and a peer counts once all have stopped.
             ToTracker::Stop(stop) => {
                 member.stop.get_or_insert((now, stop));

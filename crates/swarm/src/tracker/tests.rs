@@ -1,6 +1,7 @@
 //! The rules that the tracker keeps, one message at a time.
 
 mod interrupt;
+mod racks;
 
 use super::*;
 use crate::message::{Gains, Hello, HolderPieces, PieceSet, SharedFs, Stop, WireOffer};

@@ -61,6 +61,7 @@ impl Tracker {
 
     pub(super) fn on_tick(&mut self, now: Instant, actions: &mut Vec<TrackerAction>) {
         self.hurry(now, actions);
+        self.learn_racks(now, actions);
         if now < self.next_look || self.has_ended() {
             return;
         }

@@ -358,6 +358,7 @@ fn from_tracker(text: &str) -> Option<FromTracker> {
         "admitted" => FromTracker::Admission(Ok(())),
         "not-admitted" => FromTracker::Admission(Err(rest.to_owned())),
         "settle" => FromTracker::Settle(number(rest)),
+        "tell-rates" => FromTracker::TellRates,
         "lost" => FromTracker::Lost(Rank(number(rest))),
         "FINISH" => FromTracker::Finish { outcome: outcome(rest)?, lost: false },
         "END" => FromTracker::End,

@@ -22,7 +22,7 @@ use super::words::{entry, number, sent, spans, value};
 use content::{EntryIndex, Span};
 use std::time::Duration;
 use swarm::message::{Differing, Gains, Hello, Message, PieceSet, PiecesRead, ReadFault, SharedFs};
-use swarm::message::{Stop, ToTracker, Unread, WireOffer};
+use swarm::message::{Rate, Stop, ToTracker, Unread, WireOffer};
 use swarm::tracker::{Spread, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
 use swarm::{Counters, Destination, Differences, Extra, Instant, Lock, Rank, Report};
 
@@ -156,6 +156,7 @@ fn to_tracker(rank: u32, text: &str) -> Option<ToTracker> {
         "shuns" => ToTracker::Shun(Rank(number(rest))),
         "surveyed" => ToTracker::Surveyed { need_bytes: number(rest) },
         "settled" => ToTracker::Settled(number(rest)),
+        "rates" => ToTracker::Rates(rest.split(' ').map(rate).collect::<Option<_>>()?),
         "update" => {
             let runs = |key| value(text, key, &KEYS).map(spans).unwrap_or_default();
             ToTracker::Update(Gains {
@@ -204,6 +205,12 @@ fn read(file: &str, run: Span) -> PiecesRead {
     let layer = super::words::layer(count, content);
     let hashes = layer.hashes()[run.first as usize..=run.last() as usize].to_vec();
     PiecesRead { entry, first: run.first, hashes }
+}
+
+/// `3=20000`: a piece from rank 3 takes so many microseconds.
+fn rate(text: &str) -> Option<Rate> {
+    let (rank, micros) = text.split_once('=')?;
+    Some(Rate { rank: Rank(number(rank)), micros: number(micros) })
 }
 
 fn differing(what: Differences, entries: Vec<Span>) -> Vec<Differing> {
