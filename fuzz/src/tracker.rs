@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use swarm::message::{Envelope, Message, ToTracker};
 use swarm::tracker::{Spread, Succession, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
-use swarm::{Instant, Lock, Purpose, Rank};
+use swarm::{Instant, Lock, Purpose, Rank, Sweep};
 
 struct World {
     tracker: Tracker,
@@ -25,7 +25,10 @@ pub fn tracker(data: &[u8]) {
         colocated: opening & 1 == 1,
         patience: Duration::from_secs(30),
         memory: (opening & 16 != 0).then_some(1 << 20),
-        delete: opening & 32 == 0,
+        sweep: (opening & 32 == 0).then_some(match opening & 2 {
+            0 => Sweep::Everywhere,
+            _ => Sweep::BelowItsOwn,
+        }),
         purpose: match opening & 192 {
             0 | 64 => Purpose::Transfer,
             128 => Purpose::Check,

@@ -85,6 +85,42 @@ fn what_another_rank_shares_from_below_a_destination_refuses_the_job() {
 }
 
 #[test]
+fn a_destination_in_what_another_rank_shares_refuses_the_job() {
+    let cluster = Cluster::new();
+    cluster.file("data/in/a", 1, 100);
+    let plan = "[[peer]]\nranks = '1'\nshare = ['data']\nwant = []\n\
+                [[peer]]\nranks = '2'\nshare = []\ninto = 'data/in'\n";
+    cluster.text("plan.toml", plan);
+    let run = ["run", "--plan", "plan.toml", "--delete"];
+    let refused = cluster.launch(3, run).run();
+    refused.refused(&["what rank 1 shares", "data/in', the destination of rank 2, lies in"]);
+    // What a rank leaves out of what it shares is nobody's but its own destination.
+    cluster.file("source/a", 2, 100);
+    for rank in 0..2 {
+        cluster.text(format!("source/copy{rank}/source/old"), "x");
+    }
+    let cast = ["cast", "source", "source/copy{rank}", "--delete"];
+    cluster.launch(2, cast).run().refused(&["what rank 0 shares", "source/copy1"]);
+    cluster.launch(2, ["cast", "source", "source", "--delete"]).run().refused(&["lies in"]);
+    assert!(cluster.path("source/copy1/source/old").exists() && cluster.path("data/in/a").exists());
+    cluster.launch(2, ["cast", "source", "source/copy0", "--delete"]).run().complete();
+    assert!(!cluster.path("source/copy0/source/old").exists());
+}
+
+#[test]
+fn a_source_that_all_ranks_see_is_not_removed_from_anothers_destination() {
+    let cluster = Cluster::new();
+    cluster.file("data/sub/a", 1, 100);
+    let plan = "[[peer]]\nranks = '1'\nshare = ['data/sub']\nwant = []\n\
+                [[peer]]\nranks = '2'\nshare = []\ninto = 'data'\n";
+    cluster.text("plan.toml", plan);
+    let finished =
+        cluster.launch(3, ["run", "--plan", "plan.toml", "--shared-fs", "--delete"]).run();
+    finished.refused(&["--delete would remove what rank 1 shares"]);
+    assert!(cluster.path("data/sub/a").exists());
+}
+
+#[test]
 fn cast_removes_only_below_what_it_makes_and_never_its_own_source() {
     let cluster = Cluster::new();
     let source = cluster.file("source/sub/a", 1, 100 * KIB);

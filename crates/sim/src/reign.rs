@@ -18,7 +18,7 @@ pub(crate) fn tracker_config(scenario: &Scenario, rank: u32) -> TrackerConfig {
         colocated: false,
         patience: Duration::from_secs(scenario.patience_s),
         memory: None,
-        delete: false,
+        sweep: None,
         purpose: Purpose::Transfer,
         spread: match scenario.catalogue_part as usize {
             0 => Spread::default(),

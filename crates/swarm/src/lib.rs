@@ -21,7 +21,7 @@ pub mod want;
 
 pub use channel::Channel;
 pub use offer::{Destination, Held, Lock, Offer};
-pub use purpose::{Differences, Extra, Purpose};
+pub use purpose::{Differences, Extra, Purpose, Sweep};
 pub use rank::Rank;
 pub use report::{Counters, Outcome, PeerRow, PeerState, Report, SourceRead, Unequal};
 pub use time::Instant;

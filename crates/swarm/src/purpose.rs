@@ -27,6 +27,15 @@ impl Purpose {
     }
 }
 
+/// Where what the catalogue lacks is removed from destinations (`--delete`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sweep {
+    /// All over them (`run`).
+    Everywhere,
+    /// Below what the job itself makes there (`cast`).
+    BelowItsOwn,
+}
+
 /// In what an entry's destination differs from the catalogue; nothing where it does not.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,

@@ -41,7 +41,7 @@ fn tracker_of(ranks: u32) -> Tracker {
         colocated: false,
         patience: PATIENCE,
         memory: None,
-        delete: false,
+        sweep: None,
         purpose: Purpose::Transfer,
         spread: Spread::default(),
         seed: 1,

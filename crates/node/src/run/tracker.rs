@@ -2,11 +2,11 @@
 //! over.
 
 use super::{Ended, Node, peer};
-use crate::job::{Job, TrackerPlace};
+use crate::job::{Command, Job, TrackerPlace};
 use crate::observer::{Phase, Progress};
 use swarm::message::{Envelope, FromTracker, Message};
 use swarm::tracker::{Spread, Succession, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
-use swarm::{Instant, Rank};
+use swarm::{Instant, Rank, Sweep};
 
 /// What a tracker on this rank is told.
 pub(super) fn config(job: &Job, rank: Rank, ranks: u32) -> TrackerConfig {
@@ -16,7 +16,10 @@ pub(super) fn config(job: &Job, rank: Rank, ranks: u32) -> TrackerConfig {
         colocated: job.tracker == TrackerPlace::Colocated,
         patience: job.patience,
         memory: job.memory,
-        delete: job.delete,
+        sweep: job.delete.then_some(match job.command {
+            Command::Run => Sweep::Everywhere,
+            Command::Cast => Sweep::BelowItsOwn,
+        }),
         purpose: job.purpose,
         spread: Spread::default(),
         seed: u64::from(std::process::id()),

@@ -3,7 +3,7 @@
 use super::job::{FileSystem, Job};
 use super::member::Member;
 use super::places::Places;
-use super::{Phase, RollCall, Tracker, TrackerAction, TrackerConfig, resolve};
+use super::{Phase, RollCall, Tracker, TrackerAction, TrackerConfig, nesting, resolve};
 use crate::message::{FromTracker, Start, parts};
 use crate::{Instant, Rank};
 use content::{Bitfield, Catalogue, Entry, EntryIndex, Kind, Span};
@@ -215,8 +215,8 @@ pub(super) fn plan(
     members: &[(Rank, &Member)],
 ) -> Result<Plan, Vec<String>> {
     resolve::check_purposes(config.purpose, members)?;
-    if config.delete {
-        resolve::check_nesting(members)?;
+    if let Some(sweep) = config.sweep {
+        nesting::check(sweep, members)?;
     }
     resolve::check_locks(members)?;
     let catalogue = resolve::catalogue(members)?;

@@ -15,6 +15,7 @@ mod interrupt;
 mod job;
 mod member;
 mod nearness;
+mod nesting;
 mod places;
 mod racks;
 mod reading;
@@ -32,7 +33,7 @@ pub(crate) use resolve::find;
 use crate::message::{Epoch, FromTracker, ToTracker};
 use crate::random::Random;
 use crate::report::{Outcome, Report, SourceRead};
-use crate::{Instant, Purpose, Rank};
+use crate::{Instant, Purpose, Rank, Sweep};
 use interrupt::Interruption;
 use job::Job;
 use member::{Member, Standing};
@@ -55,8 +56,8 @@ pub struct TrackerConfig {
     pub patience: Duration,
     /// Bytes that each rank may use for pieces, where that is bounded.
     pub memory: Option<u64>,
-    /// Whether what the catalogue lacks is removed from destinations.
-    pub delete: bool,
+    /// Where what the catalogue lacks is removed, if it is.
+    pub sweep: Option<Sweep>,
     /// What the job is for.
     pub purpose: Purpose,
     /// How the catalogue reaches the peers.

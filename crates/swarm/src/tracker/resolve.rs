@@ -8,10 +8,10 @@ use content::{Bitfield, Catalogue, Entry, EntryIndex, Kind, Name, PieceLen};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// At most so many reasons are told; the rest are of the same kind.
-const MAX_REASONS: usize = 20;
+pub(super) const MAX_REASONS: usize = 20;
 
 /// The peers that take part, with their ranks.
-type Members<'a> = [(Rank, &'a Member)];
+pub(super) type Members<'a> = [(Rank, &'a Member)];
 
 /// Makes the catalogue of everything that is offered, in order of the names.
 ///
@@ -239,40 +239,6 @@ pub(super) fn check_purposes(purpose: Purpose, members: &Members<'_>) -> Result<
         purpose.option(),
         ranks.join(", ")
     )])
-}
-
-/// Where what the catalogue lacks is removed, nothing that anybody shares may lie below a
-/// destination, whatever host it is on: it would lie there under another name than in the
-/// catalogue. A rank that shares its own destination has it there under the same names.
-///
-/// # Errors
-///
-/// Names the ranks and the path.
-pub(super) fn check_nesting(members: &Members<'_>) -> Result<(), Vec<String>> {
-    let destination = |member: &Member| member.destination().map(|at| at.path.clone());
-    let all = members.iter().filter_map(|(rank, member)| Some((destination(member)?, *rank)));
-    let destinations: BTreeMap<String, Rank> = all.collect();
-    let mut reasons = Vec::new();
-    for (rank, member) in members {
-        let Some(hello) = member.hello.as_ref().filter(|hello| !hello.waits_for_read) else {
-            continue;
-        };
-        let own = destination(member);
-        for (path, _) in hello.shares.iter().filter(|(_, there)| *there) {
-            let ends = path.bytes().enumerate().filter(|(_, byte)| *byte == b'/').map(|(at, _)| at);
-            let above = ends.map(|at| &path[..at.max(1)]);
-            let same = Some(path.as_str()).filter(|_| own.as_ref() != Some(path));
-            let into = above.chain(same).find_map(|at| Some((at, destinations.get(at)?)));
-            if let Some((into, owner)) = into {
-                reasons.push(format!(
-                    "--delete would remove what rank {rank} shares: '{path}' lies in '{into}', the \
-                     destination of rank {owner}; choose another --into, or leave --delete out"
-                ));
-            }
-        }
-    }
-    reasons.truncate(MAX_REASONS);
-    if reasons.is_empty() { Ok(()) } else { Err(reasons) }
 }
 
 /// The memory of a rank must hold so many of the longest pieces: two to receive and two to send at

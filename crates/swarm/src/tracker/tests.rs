@@ -59,7 +59,7 @@ impl Bench {
             colocated: false,
             patience: PATIENCE,
             memory: None,
-            delete: false,
+            sweep: None,
             purpose: Purpose::Transfer,
             spread: Spread::default(),
             seed: 1,

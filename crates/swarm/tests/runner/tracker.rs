@@ -24,7 +24,7 @@ use std::time::Duration;
 use swarm::message::{Differing, Gains, Hello, Message, PieceSet, PiecesRead, ReadFault, SharedFs};
 use swarm::message::{Rate, Stop, ToTracker, Unread, WireOffer};
 use swarm::tracker::{Spread, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
-use swarm::{Counters, Destination, Differences, Extra, Instant, Lock, Rank, Report};
+use swarm::{Counters, Destination, Differences, Extra, Instant, Lock, Rank, Report, Sweep};
 
 const KEYS: [&str; 14] = [
     "shares",
@@ -57,7 +57,7 @@ impl TrackerBench {
             colocated: ranks.contains("colocated"),
             patience: Duration::from_secs(30),
             memory: value(ranks, "memory", &KEYS).map(number),
-            delete: ranks.contains("and-delete"),
+            sweep: ranks.contains("and-delete").then_some(Sweep::Everywhere),
             purpose: super::words::purpose(text),
             spread: spread(ranks),
             seed: 1,

@@ -16,7 +16,7 @@ impl World {
             colocated,
             patience,
             memory: None,
-            delete: false,
+            sweep: None,
             purpose: Purpose::Transfer,
             spread,
             seed,
