@@ -215,7 +215,7 @@ pub struct SimulateArgs {
         hide_possible_values = true
     )]
     pub progress: ProgressArg,
-    /// Write the figures as JSON; equal seeds give equal files
+    /// Write the figures as JSON ('-' is standard output); equal seeds give equal files
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 }
@@ -328,7 +328,7 @@ pub struct Common {
         hide_possible_values = true
     )]
     pub progress: ProgressArg,
-    /// Write the report as JSON; the tracker does
+    /// Write the report as JSON; the tracker does ('-' is standard output)
     #[arg(long, value_name = "FILE", value_parser = path())]
     pub json: Option<Template>,
     /// -v shows phases, -vv every message with its rank, channel and tag

@@ -119,7 +119,8 @@ fn orders(env: &Env, launcher: &Launcher, common: &Common, mut job: Job) -> Resu
     let json = match &common.json {
         Some(template) => {
             let here = job::surroundings(env, launcher);
-            Some(env.current_dir.join(job::fill_path("--json", template, here)?))
+            let path = job::fill_path("--json", template, here)?;
+            Some(target::named(&env.current_dir, &path))
         }
         None => None,
     };

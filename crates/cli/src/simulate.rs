@@ -49,7 +49,7 @@ impl Simulation {
         let task = match args.plans {
             Some(count) => Task::Many(Plans::new(args.seed, count)?),
             None => {
-                let json = args.json.as_ref().map(|path| directory.join(path));
+                let json = args.json.as_ref().map(|path| target::named(directory, path));
                 json.as_ref().map_or(Ok(()), |path| target::check(path))?;
                 Task::One { scenario: Box::new(scenario(args)?), json }
             }

@@ -6,11 +6,16 @@ use rustix::fs::{Access, OFlags};
 use std::fs::{self, File, FileType, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long a pipe may have no reader, or one that does not read: all ranks wait meanwhile.
 const READER: Duration = Duration::from_secs(1);
+
+/// The target that an option names, seen from a directory; `-` is standard output.
+pub fn named(directory: &Path, text: &Path) -> PathBuf {
+    if text == Path::new("-") { PathBuf::from(STDOUT) } else { directory.join(text) }
+}
 
 /// Finds out before the job whether the report could be written.
 ///
@@ -62,7 +67,7 @@ fn check_directory(path: &Path, shown: &str) -> Result<()> {
 ///
 /// Names the path, and the directory where that is missing.
 pub fn write(path: &Path, text: &str, stdout: &mut dyn Write) -> Result<()> {
-    let written = if path == Path::new("/dev/stdout") {
+    let written = if path == Path::new(STDOUT) {
         // Opened anew, a redirected standard output would be overwritten from its beginning.
         stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
     } else if is_descriptor(path) {
@@ -83,6 +88,8 @@ pub fn write(path: &Path, text: &str, stdout: &mut dyn Write) -> Result<()> {
     };
     written.with_context(|| format!("cannot write the report to {}", path.display()))
 }
+
+const STDOUT: &str = "/dev/stdout";
 
 const PREFIX: &str = ".shoal-report-";
 

@@ -305,10 +305,13 @@ fn a_target_that_cannot_be_written_is_found_out_before_the_job() {
 
 #[test]
 fn standard_output_as_a_target_comes_before_the_table() {
-    let (mut terminal, stdout, stderr) = terminal("run --into x --json /dev/stdout", |_| {});
-    terminal.report(&complete());
-    let expected = format!("{}{}", json::text(&complete()), report::table(&complete()));
-    assert_eq!((stdout.text(), stderr.text()), (expected, String::new()));
+    for name in ["/dev/stdout", "-"] {
+        let command = format!("run --into x --json {name}");
+        let (mut terminal, stdout, stderr) = terminal(&command, |_| {});
+        terminal.report(&complete());
+        let expected = format!("{}{}", json::text(&complete()), report::table(&complete()));
+        assert_eq!((stdout.text(), stderr.text()), (expected, String::new()), "{name}");
+    }
 }
 
 #[test]
