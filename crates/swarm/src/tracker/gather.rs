@@ -12,6 +12,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// At most so many paths that some ranks lack are named: with `--share 'part{rank}'` each of
+/// thousands may have another.
+const MAX_MISSING_SHARES: usize = 8;
+
+/// At most so many runs of ranks are named that lack one path.
+const MAX_NAMED_SPANS: usize = 16;
+
 impl Tracker {
     /// Names, for every source of a cast, the lowest rank that has it as its reader. Tells each
     /// rank that waits what to read, perhaps nothing. Then says which paths are missing where.
@@ -57,11 +64,12 @@ impl Tracker {
             }));
         }
         actions.extend(seen_by_all.flatten().map(TrackerAction::Notice));
-        actions.extend(self.missing_shares().map(TrackerAction::Notice));
+        actions.extend(self.missing_shares().into_iter().map(TrackerAction::Notice));
     }
 
-    /// A sentence for each path that some ranks lack which were told to share it.
-    fn missing_shares(&self) -> impl Iterator<Item = String> + use<> {
+    /// A sentence for each path that some ranks lack which were told to share it; one for all the
+    /// rest where there are many, as with `--share 'part{rank}'`.
+    fn missing_shares(&self) -> Vec<String> {
         let mut by_path: BTreeMap<String, Vec<u32>> = BTreeMap::new();
         for (at, member) in self.members.iter().enumerate() {
             let Some(hello) = member.hello.as_ref().filter(|hello| !hello.waits_for_read) else {
@@ -71,14 +79,22 @@ impl Tracker {
                 by_path.entry(path.clone()).or_default().push(at as u32);
             }
         }
-        by_path.into_iter().map(|(path, ranks)| {
-            let named: Vec<String> =
-                Span::join(ranks.iter().copied()).iter().map(span_text).collect();
+        let more = by_path.len().saturating_sub(MAX_MISSING_SHARES);
+        let sentence = |(path, ranks): (&String, &Vec<u32>)| {
+            let spans = Span::join(ranks.iter().copied());
+            let named: Vec<String> = spans.iter().take(MAX_NAMED_SPANS).map(span_text).collect();
+            let rest = if spans.len() > named.len() { " and others" } else { "" };
             format!(
-                "--share '{path}' does not exist on rank {}; it shares nothing there",
+                "--share '{path}' does not exist on rank {}{rest}; it shares nothing there",
                 named.join(", ")
             )
-        })
+        };
+        let mut sentences: Vec<String> =
+            by_path.iter().take(MAX_MISSING_SHARES).map(sentence).collect();
+        if more > 0 {
+            sentences.push(format!("{more} more paths of --share do not exist on their ranks"));
+        }
+        sentences
     }
 
     /// Every live peer has said INIT: resolves the catalogue and says START, or refuses.
