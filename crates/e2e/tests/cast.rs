@@ -122,6 +122,16 @@ fn a_source_that_no_rank_has_is_refused() {
 }
 
 #[test]
+fn a_refused_destination_is_told_without_options_that_cast_lacks() {
+    let cluster = Cluster::new();
+    cluster.file("a.bin", 1, 100);
+    cluster.text("file", "I am a file");
+    let finished = cluster.launch(2, ["cast", "a.bin", "file"]).run();
+    finished.refused(&["is not a directory; choose another destination"]);
+    assert!(!finished.stderr.contains("--into"), "{finished}");
+}
+
+#[test]
 fn a_dedicated_tracker_gets_no_copy() {
     let cluster = Cluster::new();
     let source = cluster.file("rank1/a.bin", 1, MIB);

@@ -46,7 +46,7 @@ pub struct Destination {
 pub enum DestinationError {
     /// Something else has its name.
     #[error(
-        "nothing can be put into '{}' because '{}' is not a directory; choose another --into",
+        "nothing can be put into '{}' because '{}' is not a directory; choose another destination",
         show(into),
         show(obstacle)
     )]
@@ -59,7 +59,7 @@ pub enum DestinationError {
     /// The permissions say no.
     #[error(
         "permission denied: nothing can be written into '{}'; change its permissions or choose \
-         another --into",
+         another destination",
         show(into)
     )]
     Denied {
@@ -67,19 +67,19 @@ pub enum DestinationError {
         into: PathBuf,
     },
     /// The file system admits no writing.
-    #[error("'{}' lies on a read-only file system; choose another --into", show(into))]
+    #[error("'{}' lies on a read-only file system; choose another destination", show(into))]
     ReadOnly {
         /// The destination.
         into: PathBuf,
     },
     /// The file system, or the user's quota on it, is full.
-    #[error("no space is left for '{}'; make room there or choose another --into", show(into))]
+    #[error("no space is left for '{}'; make room there or choose another destination", show(into))]
     NoSpace {
         /// The destination.
         into: PathBuf,
     },
     /// Anything else.
-    #[error("'{}' cannot be used as a destination: {source}; choose another --into", show(into))]
+    #[error("'{}' cannot be used as a destination: {source}; choose another one", show(into))]
     Io {
         /// The destination.
         into: PathBuf,

@@ -53,7 +53,7 @@ pub enum WriteError {
         path: PathBuf,
     },
     /// The file system admits no writing.
-    #[error("'{}' lies on a read-only file system; choose another --into", show(path))]
+    #[error("'{}' lies on a read-only file system; choose another destination", show(path))]
     ReadOnly {
         /// What was being written.
         path: PathBuf,
@@ -61,7 +61,7 @@ pub enum WriteError {
     /// The permissions say no.
     #[error(
         "permission denied: '{}' cannot be written; change the permissions there or choose \
-         another --into",
+         another destination",
         show(path)
     )]
     Denied {
@@ -71,7 +71,7 @@ pub enum WriteError {
     /// The name leads through a symbolic link, which could lead anywhere.
     #[error(
         "'{}' would be written through the symbolic link '{}'; remove the link or \
-         choose another --into",
+         choose another destination",
         show(path),
         show(link)
     )]
@@ -83,7 +83,7 @@ pub enum WriteError {
     },
     /// Something of another kind stands where an entry, or a directory that it lies in, must go.
     #[error(
-        "'{}' is {what} where {wanted} must go{}; move it away or choose another --into",
+        "'{}' is {what} where {wanted} must go{}; move it away or choose another destination",
         show(obstacle),
         on_behalf(path, obstacle)
     )]
@@ -99,7 +99,8 @@ pub enum WriteError {
     },
     /// Anything else.
     #[error(
-        "cannot write '{}': {source}; mend that or choose another --into, and run again to resume",
+        "cannot write '{}': {source}; mend that or choose another destination, and run again to \
+         resume",
         show(path)
     )]
     Io {

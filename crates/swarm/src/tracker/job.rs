@@ -203,7 +203,7 @@ impl Tracker {
             } else {
                 Err(format!(
                     "{need} bytes must be written, and the destination's file system has {free} bytes left for \
-                     this rank: free some space, or choose another --into"
+                     this rank: free some space, or choose another destination"
                 ))
             };
             actions

@@ -40,7 +40,7 @@ fn shares_in_destinations(
             if let Some((into, owner)) = into {
                 reasons.push(format!(
                     "--delete would remove what rank {rank} shares: '{path}' lies in '{into}', the \
-                     destination of rank {owner}; choose another --into, or leave --delete out"
+                     destination of rank {owner}; choose another destination, or leave --delete out"
                 ));
             }
         }

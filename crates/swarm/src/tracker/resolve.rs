@@ -38,7 +38,7 @@ pub(super) fn catalogue(members: &Members<'_>) -> Result<Catalogue, Vec<String>>
     }
     reasons.extend(paths_through_files(&entries));
     if entries.is_empty() {
-        reasons.push("nothing is shared: what --share names holds no file".into());
+        reasons.push("nothing is shared: what is to be shared holds no file".into());
     }
     if !reasons.is_empty() {
         reasons.truncate(MAX_REASONS);
@@ -202,10 +202,13 @@ fn without_match(rank: Rank, pattern: &str, catalogue: &Catalogue) -> String {
         return format!("rank {rank}: {error}");
     }
     let deeper = format!("**/{pattern}");
+    let see = "see what is shared, or give --want '' to want nothing";
     let hint = if !pattern.contains('/') && !matching(catalogue, &deeper).is_empty() {
         format!("; '*' does not cross '/': did you mean '{deeper}'?")
+    } else if !pattern.contains('/') && pattern.contains(['*', '?']) {
+        format!("; '*' does not cross '/', but '{deeper}' matches none either: {see}")
     } else {
-        String::from("; see what is shared, or give --want '' to want nothing")
+        format!("; {see}")
     };
     format!("rank {rank} wants '{pattern}', which matches no name of the catalogue{hint}")
 }
@@ -291,7 +294,7 @@ pub(super) fn check_locks(members: &Members<'_>) -> Result<(), Vec<String>> {
     let foreign = |(rank, destination): (&Rank, &crate::Destination)| match &destination.lock {
         Lock::Taken { nonce, owner } if !held.contains(&(destination.id, *nonce)) => Some(format!(
             "the destination '{path}' of rank {rank} is in use by another job ({owner}): wait for it, or \
-             choose another --into",
+             choose another destination",
             path = destination.path
         )),
         _ => None,
