@@ -1,10 +1,13 @@
 //! SIGINT and SIGTERM: the first asks the job to end in order, a second ends this process at once.
+//! SIGXFSZ kills nobody.
 //!
 //! A thread hears them, so that the second is heard also where the loop, or MPI, is stuck.
 
 use node::{Interrupt, Signal};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use swarm::Outcome;
 
@@ -14,6 +17,9 @@ const SAME: Duration = Duration::from_millis(300);
 
 /// Hears signals from now on, and raises the first.
 pub fn listen(interrupt: &Interrupt) {
+    // Where the system limits the length of files, that is an error of one write, on one rank:
+    // unheard, the signal would kill the rank, and most MPIs the whole job with it.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
     let interrupt = interrupt.clone();
     // Where the system has no thread or pipe left, signals do what they always did.
     let hear = move || {

@@ -2,6 +2,7 @@
 //! and says why, goes on serving, and the others do not notice.
 
 use e2e::{Cluster, Ext4, Finished, MIB, Tmpfs, skip};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -74,6 +75,22 @@ fn a_disk_that_turns_read_only_in_mid_transfer_stops_its_rank_and_no_other() {
     finished.complete_at(&cluster, &[3, 4], &[(NAME, &source)]);
     assert_eq!(report.missing, [NAME], "{finished}");
     assert!(!into.join(NAME).exists());
+}
+
+#[test]
+fn a_limit_on_the_length_of_files_stops_its_rank_and_no_other() {
+    let cluster = Cluster::new();
+    let source = cluster.file("rank1/share/large.bin", 1, SIZE);
+    let mut running = cluster.launch(4, RUN).start();
+    running.wait_for_mid_transfer(&cluster, &[2, 3]);
+    // What `ulimit -f` in a batch system's script does on one host.
+    let limit = Rlimit { current: Some(MIB), maximum: None };
+    prlimit(Pid::from_raw(running.rank(2).pid), Resource::Fsize, limit).unwrap();
+    let finished = running.finish();
+    finished.ended_as("degraded");
+    finished.lost(&[]);
+    finished.incomplete(&[2], &["File too large"]);
+    finished.complete_at(&cluster, &[3], &[(NAME, &source)]);
 }
 
 #[test]
