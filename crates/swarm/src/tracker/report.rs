@@ -290,7 +290,10 @@ fn why_incomplete(
         return why.clone();
     }
     let count = lacks.count();
-    let mut why = format!("{count} entries could not be completed: no rank holds all their pieces");
+    let mut why = match count {
+        1 => "1 entry could not be completed: no rank holds all its pieces".to_owned(),
+        _ => format!("{count} entries could not be completed: no rank holds all their pieces"),
+    };
     if !member.shunned.is_empty() {
         let shunned: Vec<String> = member.shunned.iter().take(8).map(Rank::to_string).collect();
         why += &format!(" whose pieces verify; rank {} sent others", shunned.join(", "));
