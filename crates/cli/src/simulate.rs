@@ -108,8 +108,12 @@ fn scenario(args: &SimulateArgs) -> Result<Scenario> {
     if args.slow_peers > args.peers {
         return Err(anyhow!("--slow-peers {}: there are {} peers", args.slow_peers, args.peers));
     }
-    for rank in args.peers - args.slow_peers + 1..=args.peers {
-        scenario.faults.push(Fault { rank, at: 0, kind: FaultKind::Slow(args.slow_factor) });
+    if args.slow_factor == 0 {
+        return Err(anyhow!("--slow-factor 0: a factor is at least 1"));
+    }
+    for before in args.peers - args.slow_peers..args.peers {
+        let kind = FaultKind::Slow(args.slow_factor);
+        scenario.faults.push(Fault { rank: before + 1, at: 0, kind });
     }
     scenario.check()?;
     Ok(scenario)

@@ -74,6 +74,8 @@ fn every_mistake_has_one_sentence_and_a_hint() {
         "simulate --fault hang:5@3",
         "simulate --fault kill:99@3",
         "simulate --slow-peers 65",
+        "simulate --slow-peers 1 --slow-factor 0",
+        "simulate --peers 4294967295",
         "simulate --sede 4",
     ] {
         told.push_str(&format!("$ shoal {args}\n{}\n\n", message(args)));
