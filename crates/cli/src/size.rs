@@ -4,6 +4,10 @@
 use content::PieceLen;
 use std::time::Duration;
 
+/// The shortest `--patience`: signs of life go four times as often, and at a millisecond they are
+/// all that ranks do.
+const PATIENCE_MIN_SECONDS: f64 = 0.01;
+
 /// The longest `--patience`: beyond a month it is a typing error.
 const PATIENCE_MAX_SECONDS: f64 = 30.0 * 24.0 * 3600.0;
 
@@ -85,17 +89,14 @@ pub fn parse_piece_len(text: &str) -> Result<PieceLen, String> {
 ///
 /// # Errors
 ///
-/// Refuses what is no positive number, or more than a month.
+/// Refuses what is no number, less than a hundredth of a second, or more than a month.
 pub fn parse_patience(text: &str) -> Result<Duration, String> {
-    let refuse = || "it is a number of seconds above 0, at most a month".to_owned();
+    let refuse = || "it is a number of seconds, at least 0.01, at most a month".to_owned();
     let seconds: f64 = text.trim().parse().map_err(|_| refuse())?;
-    if !(seconds > 0.0 && seconds <= PATIENCE_MAX_SECONDS) {
+    if !(PATIENCE_MIN_SECONDS..=PATIENCE_MAX_SECONDS).contains(&seconds) {
         return Err(refuse());
     }
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(patience) if !patience.is_zero() => Ok(patience),
-        _ => Err(refuse()),
-    }
+    Duration::try_from_secs_f64(seconds).map_err(|_| refuse())
 }
 
 /// Reads a number of pieces in a batch.
@@ -213,7 +214,8 @@ mod tests {
     fn patience_is_positive_and_may_have_a_fraction() {
         assert_eq!(parse_patience("0.5"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_patience("30"), Ok(Duration::from_secs(30)));
-        for bad in ["0", "-1", "1e-30", "NaN", "inf", "", "soon", "1e12"] {
+        assert_eq!(parse_patience("0.01"), Ok(Duration::from_millis(10)));
+        for bad in ["0", "-1", "1e-30", "0.009", "NaN", "inf", "", "soon", "1e12"] {
             assert!(parse_patience(bad).is_err(), "{bad}");
         }
     }
