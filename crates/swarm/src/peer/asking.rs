@@ -107,7 +107,7 @@ impl Session {
     /// Takes back what waits at busy holders and can be had of one that is less busy.
     pub(super) fn retract(&mut self, better: Rank, actions: &mut Vec<PeerAction>) {
         let Some(known) = self.holders.get(better) else { return };
-        if known.requests() > 0 || known.standing != Standing::Good {
+        if known.requests() > 0 || known.standing() != Standing::Good {
             return;
         }
         let backlog = self.holders.backlog_at(known.place()).saturating_add(LESS_BUSY);

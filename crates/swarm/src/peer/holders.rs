@@ -54,7 +54,7 @@ pub(super) enum Standing {
 pub(super) struct Holder {
     /// Whether it runs on this rank's host, or in its rack.
     nearness: Nearness,
-    pub(super) standing: Standing,
+    standing: Standing,
     /// Requests that it has not answered in full.
     requests: u32,
     /// Of those, the ones it has not acknowledged.
@@ -93,9 +93,14 @@ impl Holder {
         self.unacknowledged as usize
     }
 
+    /// How it stands.
+    pub(super) fn standing(&self) -> Standing {
+        self.standing
+    }
+
     /// Whether it has something to pick.
     fn is_useful(&self, picker: &Picker) -> bool {
-        picker.useful(self.place()) > 0
+        picker.of_use() >> self.place & 1 == 1
     }
 
     /// Whether it has a piece.
@@ -123,6 +128,10 @@ pub(super) struct Holders {
     free: u64,
     /// How many have requests under way.
     busy: usize,
+    /// The places of those in good standing, ...
+    good: u64,
+    /// ... and of those, the ones without a request under way.
+    idle: u64,
     /// How long a piece takes from any of them.
     usual: Duration,
     lag: Lag,
@@ -142,6 +151,8 @@ impl Holders {
             backlogs: [0; PLACES],
             free: u64::MAX,
             busy: 0,
+            good: 0,
+            idle: 0,
             usual: Duration::ZERO,
             lag: Lag::new(),
             lost: BTreeSet::new(),
@@ -158,8 +169,26 @@ impl Holders {
         self.position(rank).map(|at| &self.holders[at])
     }
 
-    pub(super) fn get_mut(&mut self, rank: Rank) -> Option<&mut Holder> {
+    fn get_mut(&mut self, rank: Rank) -> Option<&mut Holder> {
         self.position(rank).map(|at| &mut self.holders[at])
+    }
+
+    /// How a holder stands, or what is under way at it, is different now.
+    fn note(&mut self, at: usize) {
+        let Holder { place, standing, requests, .. } = self.holders[at];
+        let is_good = standing == Standing::Good;
+        let put = |places: u64, is_in: bool| places & !(1 << place) | u64::from(is_in) << place;
+        self.good = put(self.good, is_good);
+        self.idle = put(self.idle, is_good && requests == 0);
+    }
+
+    /// A holder let a request time out.
+    pub(super) fn stall(&mut self, rank: Rank) {
+        let Some(at) = self.position(rank) else { return };
+        if self.holders[at].standing == Standing::Good {
+            self.holders[at].standing = Standing::Stalled;
+            self.note(at);
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Rank, &Holder)> {
@@ -185,7 +214,9 @@ impl Holders {
         self.busy += usize::from(holder.requests == 0);
         holder.requests += 1;
         holder.unacknowledged += 1;
-        holder.place()
+        let place = holder.place();
+        self.note(at);
+        place
     }
 
     /// A holder acknowledged a request.
@@ -242,6 +273,7 @@ impl Holders {
             if holder.standing == Standing::Stalled {
                 holder.standing = Standing::Good;
             }
+            self.note(at);
         }
     }
 
@@ -283,6 +315,7 @@ impl Holders {
                 picker.seat(place.into(), nearness);
                 self.ranks.insert(at, rank);
                 self.holders.insert(at, Holder::new(place, nearness));
+                self.note(at);
                 is_new = true;
                 at
             }
@@ -330,6 +363,8 @@ impl Holders {
             let holder = self.holders.remove(at);
             self.busy -= usize::from(holder.requests > 0);
             self.free |= 1 << holder.place;
+            self.good &= !(1 << holder.place);
+            self.idle &= !(1 << holder.place);
             picker.lost_all(holder.place());
         }
     }
@@ -343,9 +378,10 @@ impl Holders {
         if !self.is_banned(rank) {
             return false;
         }
-        if let Some(holder) = self.get_mut(rank) {
-            holder.standing = Standing::Banned;
-            picker.lost_all(holder.place());
+        if let Some(at) = self.position(rank) {
+            self.holders[at].standing = Standing::Banned;
+            self.note(at);
+            picker.lost_all(self.holders[at].place());
         }
         true
     }
@@ -359,7 +395,10 @@ impl Holders {
     /// something to pick, those with the fewest requests under way first, near ones, those with the
     /// least to send to others, in turn.
     pub(super) fn next(&mut self, picker: &Picker, ahead: Ahead) -> Option<(Rank, usize)> {
-        if picker.is_empty() {
+        let of_use = picker.of_use() & self.good;
+        let is_only_one = of_use.is_power_of_two();
+        // Nearly always whoever is of use is asked already, and then nobody need be looked at.
+        if of_use == 0 || (ahead == Ahead::No && of_use & self.idle == 0 && !is_only_one) {
             return None;
         }
         let most = if ahead == Ahead::Yes { 2 } else { 1 };
@@ -387,12 +426,8 @@ impl Holders {
             }
         }
         let ((_, requests, ..), rank) = best?;
-        if requests >= most {
-            let all = self.holders.iter();
-            let mut useful = all.map(|h| good(h) && h.is_useful(picker)).filter(|&useful| useful);
-            if useful.nth(1).is_some() {
-                return None;
-            }
+        if requests >= most && !is_only_one {
+            return None;
         }
         self.turn = rank;
         Some((rank, sharing))
@@ -424,64 +459,14 @@ impl Holders {
         assert!(self.ranks.is_sorted() && self.ranks.len() == self.holders.len());
         assert_eq!(self.free.count_zeros() as usize, self.holders.len(), "each has its place");
         assert_eq!(self.busy, self.holders.iter().filter(|holder| holder.requests > 0).count());
+        let places = |which: &dyn Fn(&&Holder) -> bool| {
+            self.holders.iter().filter(which).fold(0, |all, holder| all | 1 << holder.place)
+        };
+        let is_good = |holder: &&Holder| holder.standing == Standing::Good;
+        assert_eq!(self.good, places(&is_good));
+        assert_eq!(self.idle, places(&|holder| is_good(holder) && holder.requests == 0));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn learn(holders: &mut Holders, picker: &mut Picker, rank: u32, pieces: Range<u32>) -> bool {
-        holders.learn(Rank(rank), Nearness::Rack, std::iter::once(pieces), picker)
-    }
-
-    #[test]
-    fn a_new_holder_takes_the_place_of_one_with_nothing_to_pick() {
-        let mut picker = Picker::new(4, 0, 1);
-        let mut holders = Holders::new(Rank(0));
-        picker.add(1);
-        for rank in 0..MAX_HOLDERS as u32 {
-            assert!(learn(&mut holders, &mut picker, rank, 1..2));
-        }
-        assert!(!learn(&mut holders, &mut picker, 100, 1..2), "all of them are of use");
-        learn(&mut holders, &mut picker, 5, 0..1);
-        holders.unlearn(Rank(5), 1, &mut picker);
-        holders.asked(Rank(5));
-        assert!(!learn(&mut holders, &mut picker, 100, 1..2), "one has a request to answer");
-        holders.answered(Rank(5));
-        holders.check_invariants();
-        assert!(learn(&mut holders, &mut picker, 100, 1..2));
-        assert!(holders.get(Rank(5)).is_none());
-        picker.check_invariants();
-    }
-
-    #[test]
-    fn strikes_are_remembered_where_a_holder_loses_its_place() {
-        let mut picker = Picker::new(4, 0, 1);
-        let mut holders = Holders::new(Rank(0));
-        learn(&mut holders, &mut picker, 1, 0..4);
-        assert!(!holders.strike(Rank(1), &mut picker));
-        holders.forget(Rank(1), &mut picker);
-        learn(&mut holders, &mut picker, 1, 0..4);
-        assert!(!holders.strike(Rank(1), &mut picker));
-        assert!(holders.strike(Rank(1), &mut picker));
-        assert!(!learn(&mut holders, &mut picker, 1, 0..4));
-        picker.check_invariants();
-    }
-
-    #[test]
-    fn hashes_are_asked_of_the_next_holder_where_one_does_not_answer() {
-        let mut picker = Picker::new(4, 0, 1);
-        let mut holders = Holders::new(Rank(0));
-        for rank in 1..4 {
-            learn(&mut holders, &mut picker, rank, 0..4);
-        }
-        let mut before = None;
-        let asked = std::iter::from_fn(|| {
-            before = holders.knowing(0..4, before, &picker);
-            before
-        });
-        let asked: Vec<u32> = asked.take(4).map(|rank| rank.0).collect();
-        assert_eq!(asked, [1, 2, 3, 1]);
-    }
-}
+mod tests;

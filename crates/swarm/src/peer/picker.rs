@@ -41,6 +41,8 @@ pub(super) struct Picker {
     /// For each holder's place, how many of its pieces may be chosen: kept, for to look for them
     /// costs.
     useful: [u32; PLACES],
+    /// The places where that is not 0.
+    of_use: u64,
     /// For each piece, how far a holder may be that is asked for it; empty where any may be.
     reach: Vec<Nearness>,
     /// The places of the holders on this rank's host, and of those in its rack.
@@ -87,6 +89,7 @@ impl Picker {
             held_by: vec![0; pieces as usize],
             held_at: Vec::new(),
             useful: [0; PLACES],
+            of_use: 0,
             reach: Vec::new(),
             near: [0; 2],
             random: Random::new(seed),
@@ -95,9 +98,9 @@ impl Picker {
         }
     }
 
-    /// How many pieces of the holder at a place may be chosen.
-    pub(super) fn useful(&self, place: usize) -> u32 {
-        self.useful[place]
+    /// The places of the holders that have pieces which may be chosen.
+    pub(super) fn of_use(&self) -> u64 {
+        self.of_use
     }
 
     /// Whether the holder at a place has a piece.
@@ -124,12 +127,8 @@ impl Picker {
         self.held_at[place * self.rows.len() + row] |= bit;
         if self.gained(piece) {
             let after = self.askable(piece);
-            each(before & !after, |other| self.useful[other] -= 1);
-            each(after & !before, |other| {
-                self.useful[other] += 1;
-                // A holder came to be of use.
-                self.changed |= self.useful[other] == 1;
-            });
+            self.count_out(before & !after);
+            self.changed |= self.count_in(after & !before);
         }
     }
 
@@ -142,8 +141,8 @@ impl Picker {
         self.held_at[place * self.rows.len() + row] &= !bit;
         if let Some(was) = self.rows[row].level(bit) {
             let after = self.askable(piece);
-            each(before & !after, |other| self.useful[other] -= 1);
-            each(after & !before, |other| self.useful[other] += 1);
+            self.count_out(before & !after);
+            self.count_in(after & !before);
             self.changed |= after & !before != 0;
             let is = self.availability(piece).min(COMMON);
             self.rows[row].0[was] &= !bit;
@@ -151,9 +150,21 @@ impl Picker {
         }
     }
 
-    /// Counts a piece for all who may be asked for it.
-    fn count(&mut self, piece: u32, count: impl Fn(&mut u32)) {
-        each(self.askable(piece), |place| count(&mut self.useful[place]));
+    /// One piece more may be chosen of the holders at these places; says whether one of them came
+    /// to be of use.
+    fn count_in(&mut self, places: u64) -> bool {
+        each(places, |place| self.useful[place] += 1);
+        let new = places & !self.of_use;
+        self.of_use |= new;
+        new != 0
+    }
+
+    /// One piece fewer may be chosen of the holders at these places.
+    fn count_out(&mut self, places: u64) {
+        each(places, |place| {
+            self.useful[place] -= 1;
+            self.of_use &= !(u64::from(self.useful[place] == 0) << place);
+        });
     }
 
     /// The places of the holders that may be asked for a piece: those on this rank's host where
@@ -190,10 +201,10 @@ impl Picker {
     pub(super) fn limit(&mut self, reach: &Reach) {
         let pieces = if reach.is_limited() { self.pieces } else { 0 };
         self.reach = (0..pieces).map(|piece| reach.of(piece)).collect();
-        self.useful = [0; PLACES];
+        (self.useful, self.of_use) = ([0; PLACES], 0);
         let pickable: Vec<u32> = self.pickable().collect();
         for piece in pickable {
-            self.count(piece, |useful| *useful += 1);
+            self.count_in(self.askable(piece));
         }
         (self.changed, self.settled) = (true, false);
     }
@@ -240,7 +251,7 @@ impl Picker {
         let level = self.availability(piece).min(COMMON);
         self.rows[row].0[level] |= bit;
         self.pickable += 1;
-        self.count(piece, |useful| *useful += 1);
+        self.count_in(self.askable(piece));
     }
 
     /// Lets a piece no longer be chosen; says whether it could be.
@@ -250,7 +261,7 @@ impl Picker {
         let Some(level) = self.rows[row].level(bit) else { return false };
         self.rows[row].0[level] &= !bit;
         self.pickable -= 1;
-        self.count(piece, |useful| *useful -= 1);
+        self.count_out(self.askable(piece));
         true
     }
 
@@ -272,10 +283,7 @@ impl Picker {
         if self.promised.insert(piece) && self.gained(piece) {
             // Holders in other racks may have come to be of use.
             let after = self.askable(piece);
-            each(after & !before, |other| {
-                self.useful[other] += 1;
-                self.changed |= self.useful[other] == 1;
-            });
+            self.changed |= self.count_in(after & !before);
         }
     }
 
@@ -314,14 +322,13 @@ impl Picker {
                 if bundle.count > 1 && picked.contains(&bundle) {
                     continue;
                 }
-                if picked.len() == count {
+                refused = !fits(bundle);
+                if !refused {
+                    picked.push(bundle);
+                }
+                if refused || picked.len() == count {
                     break 'levels;
                 }
-                if !fits(bundle) {
-                    refused = true;
-                    break 'levels;
-                }
-                picked.push(bundle);
             }
         }
         (picked, refused)
@@ -346,6 +353,8 @@ impl Picker {
             assert_eq!(level, Some(availability), "piece {piece} is in another level");
         }
         assert_eq!(self.useful, useful, "what is of use is counted");
+        let of_use = (0..PLACES).filter(|&place| useful[place] > 0);
+        assert_eq!(self.of_use, of_use.fold(0, |all, place| all | 1 << place));
         for place in 0..self.held_at.len() / self.rows.len().max(1) {
             let held = (0..self.pieces).filter(|&piece| self.has(place, piece));
             assert!(held.eq(self.pieces_in(place, 0..self.pieces)), "by piece and by place");

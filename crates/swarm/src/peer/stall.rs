@@ -32,11 +32,7 @@ impl Session {
             .collect();
         for number in stalled {
             let holder = self.download.requests[&number].holder;
-            if let Some(holder) = self.holders.get_mut(holder)
-                && holder.standing == Standing::Good
-            {
-                holder.standing = Standing::Stalled;
-            }
+            self.holders.stall(holder);
             self.cancel(number, actions);
         }
     }
@@ -58,7 +54,7 @@ impl Session {
         pieces.any(|piece| {
             self.holders.iter().any(|(rank, holder)| {
                 rank != request.holder
-                    && holder.standing == Standing::Good
+                    && holder.standing() == Standing::Good
                     && holder.has(piece.0, &self.picker)
             })
         })

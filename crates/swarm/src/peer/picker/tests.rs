@@ -72,11 +72,11 @@ fn what_the_only_holder_in_the_rack_has_sent_may_come_back_from_another_rack() {
     picker.reach = vec![Nearness::Far, Nearness::Rack];
     let all = [(0, 0), (2, 0), (0, 1), (2, 1)];
     all.into_iter().for_each(|(place, piece)| picker.gained_by(place, piece));
-    assert_eq!(picker.useful(2), 0, "the rack has both");
+    assert_eq!(picker.useful[2], 0, "the rack has both");
     (0..2).for_each(|piece| picker.promise(piece));
-    assert_eq!([0, 2].map(|place| picker.useful(place)), [2, 1], "one of them is its own");
+    assert_eq!([0, 2].map(|place| picker.useful[place]), [2, 1], "one of them is its own");
     picker.gained_by(1, 0);
-    assert_eq!([0, 1, 2].map(|place| picker.useful(place)), [2, 1, 0], "a mate has it");
+    assert_eq!([0, 1, 2].map(|place| picker.useful[place]), [2, 1, 0], "a mate has it");
     picker.check_invariants();
 }
 
