@@ -85,7 +85,9 @@ impl Driver {
             PeerAction::ListExtra => self.tasks.push(Task::ListExtra),
             PeerAction::Inspect(entry) => self.tasks.push(Task::Inspect(entry)),
             PeerAction::Survey(entry) => self.tasks.push(Task::Survey(entry)),
-            PeerAction::Salvage(piece, _) => self.tasks.push(Task::Salvage(piece)),
+            PeerAction::Salvage(piece, _) | PeerAction::Reread(piece, _) => {
+                self.tasks.push(Task::Salvage(piece))
+            }
             PeerAction::Record(entry, _) => self.tasks.push(Task::Record(entry)),
             PeerAction::Store { transfer, pieces, expected } => {
                 assert!(self.buffers.remove(&transfer), "only what came is stored");

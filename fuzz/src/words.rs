@@ -11,7 +11,9 @@ use swarm::message::{
     HolderPieces, PieceSet, Place, Rate, Recall, Rejoined, RequestNumber, Share, Start, Stop,
     ToTracker,
 };
-use swarm::message::{Keep, PiecesRead, Proven, ReadFault, ReadOrder, SharedFs, Unread, WireOffer};
+use swarm::message::{
+    Keep, PiecesRead, Proven, ReadAgain, ReadFault, ReadOrder, SharedFs, Unread, WireOffer,
+};
 use swarm::{Counters, Destination, Differences, Extra, Lock, Outcome, Rank};
 
 /// Ranks of the job; messages also come from beyond.
@@ -206,6 +208,7 @@ pub fn from_tracker(input: &mut Input<'_>) -> FromTracker {
             let (hash, entries) = part(input);
             FromTracker::Part { hash, entries }
         }
+        _ if input.flag() => FromTracker::ReadAgain(input.several(3, read_again)),
         _ => FromTracker::Alive,
     }
 }
@@ -279,12 +282,17 @@ pub fn between(input: &mut Input<'_>) -> Between {
 
 fn hashes(input: &mut Input<'_>) -> Between {
     let (entry, index) = (EntryIndex(input.number(10)), input.number(3));
+    Between::Hashes { entry, index, range: range(input, entry, index) }
+}
+
+/// Hashes of an entry's pieces, or what somebody says are some.
+fn range(input: &mut Input<'_>, entry: EntryIndex, index: u32) -> Option<HashRange> {
     let known = match entry.0 {
         0 => Some(layer(24)),
         2 => Some(layer(600)),
         _ => None,
     };
-    let range = match input.below(4) {
+    match input.below(4) {
         0 => None,
         1 => Some(HashRange {
             index: input.number(3),
@@ -292,8 +300,13 @@ fn hashes(input: &mut Input<'_>) -> Between {
             proof: vec![Hash::ZERO; input.below(3)],
         }),
         _ => known.and_then(|layer| layer.proven.range(index).cloned()),
-    };
-    Between::Hashes { entry, index, range }
+    }
+}
+
+/// Pieces that only a lost rank had; those of the file with two ranges of hashes, or any.
+fn read_again(input: &mut Input<'_>) -> ReadAgain {
+    let (entry, index) = (EntryIndex([0, 2, 5][input.below(3)]), input.number(2));
+    ReadAgain { pieces: span(input, ALL), hashes: range(input, entry, index) }
 }
 
 fn shares(input: &mut Input<'_>) -> Vec<(String, bool)> {

@@ -1,12 +1,11 @@
 //! `--shared-fs`: all ranks see the source, which is read once in all.
 
 use e2e::{
-    Cluster, Everywhere, KIB, MIB, assert_same_file, assert_same_tree, is_root, no_leftovers,
-    partials, skip,
+    Cluster, Everywhere, Finished, KIB, MIB, Mpi, Running, assert_same_file, assert_same_tree,
+    is_root, no_leftovers, partials, skip,
 };
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
-use std::time::Duration;
 
 const SIZES: [(&str, u64); 5] =
     [("big", 96 * MIB + 1), ("mid", 5 * MIB), ("sub/one", 1), ("sub/some", 90 * KIB), ("none", 0)];
@@ -277,13 +276,51 @@ fn a_rank_that_hangs_before_its_part_is_read_leaves_it_to_the_others() {
     let finished = running.finish();
     let report = finished.ended_as("degraded");
     finished.lost(&[3]);
-    if report.missing.is_empty() {
-        finished.complete_at(&cluster, &[0, 1, 2, 4], &[("big", &source)]);
-    } else {
-        // It was stopped a moment later, when only it had its part: the next run reads that.
-        std::thread::sleep(Duration::from_secs(1));
-        cluster.launch(5, args).run().complete();
+    assert!(report.missing.is_empty(), "{finished}");
+    finished.complete_at(&cluster, &[0, 1, 2, 4], &[("big", &source)]);
+}
+
+/// Runs a slow cast, and has rank 3 hang or die once the swarm has begun.
+fn lose_a_reader(cluster: &Cluster, lose: fn(&mut Running)) -> Finished {
+    let args = ["cast", "src", "rank{rank}/into", "--shared-fs", "-v", "--patience", "3"];
+    let slowly = ["--limit-upload", "6MB"];
+    let mut running = cluster.launch(5, args.into_iter().chain(slowly)).start();
+    running.wait_for("the swarm began", |running| running.stderr().contains("START"));
+    lose(&mut running);
+    running.finish()
+}
+
+/// Rank 3 is lost with pieces that only it had: the others have them all the same.
+fn is_made_good(cluster: &Cluster, finished: &Finished, files: &[(String, PathBuf)], bytes: u64) {
+    let report = finished.ended_as("degraded");
+    finished.lost(&[3]);
+    finished.says(&["pieces of the source that only rank 3 had are read again"]);
+    assert!(report.missing.is_empty(), "{finished}");
+    for rank in [0, 1, 2, 4] {
+        let copy = cluster.destination(rank).join("src");
+        assert_same_tree(&copy, files.iter().map(|(name, path)| (name, path)));
     }
+    let read = report.source_bytes_read.unwrap();
+    assert!(read > bytes && read < bytes * 5 / 4, "{read} of {bytes}");
+}
+
+#[test]
+fn what_only_a_reader_that_hangs_had_is_read_again_by_others() {
+    let cluster = Cluster::new();
+    let (files, bytes) = make_source(&cluster, "src");
+    let finished = lose_a_reader(&cluster, |running| running.hang_rank(3));
+    is_made_good(&cluster, &finished, &files, bytes);
+}
+
+#[test]
+fn what_only_a_reader_that_dies_had_is_read_again_by_others() {
+    if !Mpi::of_binary().outlives_its_dead() {
+        return skip("this MPI ends the job when a rank dies");
+    }
+    let cluster = Cluster::new();
+    let (files, bytes) = make_source(&cluster, "src");
+    let finished = lose_a_reader(&cluster, |running| running.kill_rank(3));
+    is_made_good(&cluster, &finished, &files, bytes);
 }
 
 #[test]

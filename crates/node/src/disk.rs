@@ -2,6 +2,7 @@
 //! its events.
 
 use crate::buffer::{Buffer, Pool, SharedBuffer};
+use crate::prepare::LocalSource;
 use crate::recent::Recent;
 use crate::store::{Bounds, Extras, Near, ReadError, Salvage, Store, Survey, WriteError};
 use crate::workers::Workers;
@@ -48,6 +49,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Disk {
     store: Arc<Store>,
     catalogue: Arc<Catalogue>,
+    /// The source, where all ranks see it.
+    source: Arc<[LocalSource]>,
     workers: Workers<Done>,
     pool: Pool,
     /// What came and waits to be stored.
@@ -95,6 +98,7 @@ impl Disk {
         Self {
             store: Arc::new(store.hashing_with(threads).taking_buffers_of(pool.clone())),
             catalogue,
+            source: Arc::default(),
             workers: Workers::new(threads),
             pool,
             came: BTreeMap::new(),
@@ -107,6 +111,12 @@ impl Disk {
             events: VecDeque::new(),
             closing: None,
         }
+    }
+
+    /// Lets pieces be read from a source that all ranks see.
+    pub(crate) fn seeing(mut self, source: Arc<[LocalSource]>) -> Self {
+        self.source = source;
+        self
     }
 
     /// Where results come from, to wait for the first.
@@ -170,13 +180,17 @@ impl Disk {
     }
 
     pub(crate) fn salvage(&mut self, piece: PieceId, expected: Hash) {
+        self.event(move |store| salvaged(piece, store.salvage(piece, expected)));
+    }
+
+    /// Reads a piece of the source that all ranks see.
+    pub(crate) fn reread(&mut self, piece: PieceId, expected: Hash) {
+        let (source, catalogue) = (Arc::clone(&self.source), Arc::clone(&self.catalogue));
         self.event(move |store| {
-            let found = store.salvage(piece, expected).map(|found| match found {
-                Salvage::Reused => Salvaged::Reused,
-                Salvage::Copied => Salvaged::Copied,
-                Salvage::Absent => Salvaged::Absent,
-            });
-            PeerEvent::Salvaged(piece, found.map_err(|error| fault(&error)))
+            let entry = catalogue.entry(catalogue.locate(piece).0);
+            let path = source.iter().find_map(|it| it.find(&entry.name, entry.len()));
+            let absent = Ok(Salvage::Absent);
+            salvaged(piece, path.map_or(absent, |path| store.copy(piece, expected, &path)))
         });
     }
 
@@ -383,6 +397,15 @@ fn places(catalogue: &Catalogue, pieces: Span) -> impl Iterator<Item = (PieceId,
         end += catalogue.piece_size(PieceId(piece)) as usize;
         (PieceId(piece), start..end)
     })
+}
+
+fn salvaged(piece: PieceId, found: Result<Salvage, WriteError>) -> PeerEvent {
+    let found = found.map(|found| match found {
+        Salvage::Reused => Salvaged::Reused,
+        Salvage::Copied => Salvaged::Copied,
+        Salvage::Absent => Salvaged::Absent,
+    });
+    PeerEvent::Salvaged(piece, found.map_err(|error| fault(&error)))
 }
 
 fn survey(store: &Store, entry: EntryIndex) -> Result<Surveyed, Fault> {

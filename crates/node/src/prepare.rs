@@ -1,10 +1,14 @@
 //! What a peer does before INIT, on a thread of its own: it opens its destination, and looks
 //! through and hashes what it offers, while the loop gives signs of life.
 
+mod local;
 mod source;
 
+pub(crate) use local::LocalSource;
+use local::is_on_network;
+
 use crate::budget::Budget;
-use crate::job::{Command, Job, Naming};
+use crate::job::{Command, Job};
 use crate::store::{
     Destination, Growing, Look, Partial, ShareError, ShareOptions, Shared, SharedEntry, exists,
     look_through, share,
@@ -12,7 +16,7 @@ use crate::store::{
 use content::Name;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::ffi::OsStr;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,17 +55,9 @@ pub(crate) struct Inventory {
     /// Sources that are here, and read elsewhere: the names that they would have, and where they
     /// are.
     pub(crate) local_sources: Vec<LocalSource>,
+    /// The source, where all ranks see it.
+    pub(crate) source: Arc<[LocalSource]>,
     pub(crate) notices: Vec<String>,
-}
-
-/// A path of this rank that another rank was chosen to read and offer.
-#[derive(Debug, Clone)]
-pub(crate) struct LocalSource {
-    path: PathBuf,
-    /// The name under which the file, or what is in the directory, is offered.
-    name: Vec<u8>,
-    /// Whether what is in the directory has no name of the directory's before its own.
-    is_bare: bool,
 }
 
 /// The thread, and what was asked of it.
@@ -220,6 +216,8 @@ fn prepare(job: &Job, ordered: &Receiver<Order>, told: &Told<'_>, growing: &Grow
         except: job.into.clone(),
         cache: cache_directory(),
     };
+    let sources: Arc<[LocalSource]> =
+        all().filter_map(|at| LocalSource::at(&job.shares[at as usize])).collect();
     let shared = match is_walk {
         true => look_through(&shares, &options),
         false => share(&shares, &options, &AtomicU64::new(0)),
@@ -230,11 +228,11 @@ fn prepare(job: &Job, ordered: &Receiver<Order>, told: &Told<'_>, growing: &Grow
             let others = (0..job.shares.len()).filter(|at| present[*at] && !to_read.contains(at));
             let others = others.filter(|_| !is_walk);
             let local_sources = others.filter_map(|at| LocalSource::new(&job.shares[at])).collect();
-            tell(Prepared::Offered(Box::new(Inventory::new(shared, partials, local_sources))));
+            let source = if is_walk { Arc::clone(&sources) } else { Arc::default() };
+            let inventory = Inventory::new(shared, partials, (local_sources, source));
+            tell(Prepared::Offered(Box::new(inventory)));
         }
     }
-    let sources: Vec<LocalSource> =
-        all().filter_map(|at| LocalSource::at(&job.shares[at as usize])).collect();
     while let Ok(order) = ordered.recv() {
         let Order::Pieces(orders) = order else { continue };
         source::read(&orders, &sources, growing, threads, &|told| match told {
@@ -370,7 +368,11 @@ fn hello(job: &Job, destination: &Option<Result<Place, String>>, present: &[bool
 }
 
 impl Inventory {
-    fn new(mut shared: Shared, partials: Vec<Partial>, local_sources: Vec<LocalSource>) -> Self {
+    fn new(
+        mut shared: Shared,
+        partials: Vec<Partial>,
+        (local_sources, source): (Vec<LocalSource>, Arc<[LocalSource]>),
+    ) -> Self {
         let whole = shared.entries.iter_mut().map(|shared| Offered {
             offer: Offer { entry: shared.entry.clone(), held: Held::Whole },
             layer: shared.layer.take(),
@@ -387,7 +389,8 @@ impl Inventory {
             layer: Some(Box::new(partial.layer.clone())),
         });
         offered.extend(parts);
-        Self { offered, partials, local_sources, shared: shared.entries, notices: shared.notices }
+        let Shared { entries: shared, notices, .. } = shared;
+        Self { offered, partials, local_sources, source, shared, notices }
     }
 }
 
@@ -412,56 +415,4 @@ impl Inventory {
         }
         self.shared.retain(SharedEntry::is_known);
     }
-}
-
-impl LocalSource {
-    /// The source, unless it lies on a network file system: that would be read by every rank.
-    fn new(share: &crate::Share) -> Option<Self> {
-        if is_on_network(&share.path) { None } else { Self::at(share) }
-    }
-
-    /// The source, wherever it lies.
-    fn at(share: &crate::Share) -> Option<Self> {
-        let path = std::fs::canonicalize(&share.path).ok()?;
-        let named = share.naming == Naming::WithOwnName || path.is_file();
-        // The name is the one that was given, also where that is a link to something named
-        // otherwise.
-        let given = share.path.file_name().or(path.file_name());
-        let own = if named { given?.to_owned().into_vec() } else { Vec::new() };
-        let name = [share.prefix.as_slice(), &own].concat();
-        Some(Self { name, path, is_bare: !named })
-    }
-
-    /// Where the content of an entry of this name, and this many bytes, may be found here.
-    pub(crate) fn find(&self, name: &Name, len: u64) -> Option<PathBuf> {
-        let rest = name.as_bytes().strip_prefix(self.name.as_slice())?;
-        let path = match rest.strip_prefix(b"/") {
-            _ if self.is_bare => self.path.join(OsStr::from_bytes(rest)),
-            Some(rest) => self.path.join(OsStr::from_bytes(rest)),
-            None if rest.is_empty() => self.path.clone(),
-            None => return None,
-        };
-        let metadata = std::fs::symlink_metadata(&path).ok()?;
-        (metadata.is_file() && metadata.len() == len).then_some(path)
-    }
-}
-
-/// Whether a path lies on a file system that other hosts serve, by the numbers of Linux's
-/// `statfs(2)`.
-fn is_on_network(path: &Path) -> bool {
-    const NETWORK: [u32; 12] = [
-        0x6969,      // NFS
-        0x0bd0_0bd0, // Lustre
-        0x4750_4653, // GPFS
-        0x1983_0326, // BeeGFS
-        0x00c3_6400, // Ceph
-        0xaad7_aaea, // PanFS
-        0x5346_414f, // AFS
-        0xff53_4d42, // CIFS
-        0xfe53_4d42, // SMB 2
-        0x517b,      // SMB
-        0x0102_1997, // 9P
-        0x6573_5546, // FUSE: mostly a network's; a local one only loses a shortcut
-    ];
-    rustix::fs::statfs(path).is_ok_and(|stat| NETWORK.contains(&(stat.f_type as u32)))
 }

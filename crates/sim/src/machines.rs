@@ -212,7 +212,7 @@ impl World<'_> {
             PeerAction::Survey(entry) => {
                 self.at_once.push_back(PeerEvent::Surveyed(entry, Ok(Surveyed::Nothing)));
             }
-            PeerAction::Salvage(piece, _) => {
+            PeerAction::Salvage(piece, _) | PeerAction::Reread(piece, _) => {
                 self.at_once.push_back(PeerEvent::Salvaged(piece, Ok(Salvaged::Absent)));
             }
             PeerAction::Inspect(entry) => {

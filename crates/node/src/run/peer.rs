@@ -175,7 +175,7 @@ impl Node<'_> {
             wanted = wanted.count(),
             "START"
         );
-        let Inventory { shared, partials, .. } = *inventory;
+        let Inventory { shared, partials, source, .. } = *inventory;
         let all = Arc::clone(&catalogue);
         let store = match destination {
             Some(Place::Seen(look)) => Store::looking(all, &wanted, shared, partials, Some(look)),
@@ -187,7 +187,7 @@ impl Node<'_> {
         let budget = Budget::of(self.job.memory);
         let workers = budget.workers(self.job.threads, &catalogue);
         let buffers = (self.pool.clone(), budget.kept_beside(catalogue.entry_count()));
-        self.disk = Some(Disk::new(store, catalogue, workers, buffers));
+        self.disk = Some(Disk::new(store, catalogue, workers, buffers).seeing(source));
     }
 
     /// Ends the disk work; a job that was refused, or never began, leaves no trace.
@@ -216,6 +216,7 @@ impl Node<'_> {
             PeerAction::Inspect(entry) => disk.inspect(entry),
             PeerAction::Survey(entry) => disk.survey(entry),
             PeerAction::Salvage(piece, expected) => disk.salvage(piece, expected),
+            PeerAction::Reread(piece, expected) => disk.reread(piece, expected),
             PeerAction::Record(entry, range) => disk.record(entry, range),
             PeerAction::Receive { from, transfer, pieces } => {
                 let buffer = disk.buffer(pieces);

@@ -9,7 +9,7 @@ use content::{EntryIndex, Geometry, Hash, PieceId, PieceIndex, ZeroPieces};
 use rustix::fs::OFlags;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What became of an attempt to salvage a piece.
@@ -61,22 +61,53 @@ impl Store {
     /// Panics where the entry is finished.
     pub fn salvage(&self, piece: PieceId, expected: Hash) -> Result<Salvage, WriteError> {
         let (entry, index) = self.catalogue.locate(piece);
-        let zeros = ZeroPieces::of(self.catalogue.geometry(entry));
-        if zeros.has(index, expected) {
+        self.bring(piece, expected, |buffer| match self.search(entry, index, expected, buffer) {
+            Salvage::Absent if self.is_in_twin(entry, index, expected, buffer) => Salvage::Copied,
+            found => found,
+        })
+    }
+
+    /// Reads a piece from a file that should have it in its place, and writes it where it verifies.
+    ///
+    /// # Errors
+    ///
+    /// Says why it cannot be written; what cannot be read counts as absent.
+    ///
+    /// # Panics
+    ///
+    /// Panics where the entry is finished.
+    pub fn copy(&self, piece: PieceId, expected: Hash, path: &Path) -> Result<Salvage, WriteError> {
+        let (entry, index) = self.catalogue.locate(piece);
+        let geometry = self.catalogue.geometry(entry);
+        let zeros = &ZeroPieces::of(geometry);
+        self.bring(piece, expected, |buffer| {
+            let mut wanted = Wanted { geometry, index, expected, zeros, buffer };
+            match wanted.is_in(self.open(Key::Local(entry.0), || digest::open_to_read(path))) {
+                true => Salvage::Copied,
+                false => Salvage::Absent,
+            }
+        })
+    }
+
+    /// Writes a piece that a search finds. Nothing is searched for zeros.
+    fn bring(
+        &self,
+        piece: PieceId,
+        expected: Hash,
+        search: impl FnOnce(&mut [u8]) -> Salvage,
+    ) -> Result<Salvage, WriteError> {
+        let (entry, index) = self.catalogue.locate(piece);
+        let geometry = self.catalogue.geometry(entry);
+        if ZeroPieces::of(geometry).has(index, expected) {
             self.clear(piece)?;
             return Ok(Salvage::Copied);
         }
-        let geometry = self.catalogue.geometry(entry);
         let mut buffer = self.pool.take(geometry.size(index) as usize);
-        let salvage = match self.search(entry, index, expected, &mut buffer) {
-            Salvage::Absent if self.is_in_twin(entry, index, expected, &mut buffer) => {
-                Salvage::Copied
-            }
-            Salvage::Absent => return Ok(Salvage::Absent),
-            found => found,
-        };
-        self.write(piece, &buffer)?;
-        Ok(salvage)
+        let found = search(&mut buffer);
+        if found != Salvage::Absent {
+            self.write(piece, &buffer)?;
+        }
+        Ok(found)
     }
 
     /// Looks for a piece in what the survey found; then the buffer has its bytes.

@@ -1,6 +1,6 @@
 //! What the tracker says to a peer.
 
-use super::{PieceSet, Place, Proven, ReadOrder};
+use super::{PieceSet, Place, Proven, ReadAgain, ReadOrder};
 use crate::{Channel, Outcome, Rank};
 use content::{Entry, Hash, Span};
 use serde::{Deserialize, Serialize};
@@ -96,6 +96,8 @@ pub enum FromTracker {
         /// Its entries, in order.
         entries: Vec<Entry>,
     },
+    /// Read these pieces of the source that all ranks see: only a lost rank had them.
+    ReadAgain(Vec<ReadAgain>),
 }
 
 /// The end of START.
@@ -140,6 +142,7 @@ impl FromTracker {
             | Self::Settle(_)
             | Self::TellRates
             | Self::Moved { .. }
+            | Self::ReadAgain(_)
             | Self::Lost(_) => Channel::Update,
             Self::GivenUp | Self::Finish { .. } | Self::End => Channel::Finish,
         }

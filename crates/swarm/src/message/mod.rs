@@ -22,7 +22,7 @@ pub use parts::{PART_BYTES, parts};
 pub(crate) use parts::{cut, parts_within};
 pub use pieces::PieceSet;
 pub use place::{Nearness, Place, Share};
-pub use reading::{Keep, PiecesRead, Proven, ReadFault, ReadOrder, SharedFs, Unread};
+pub use reading::{Keep, PiecesRead, Proven, ReadAgain, ReadFault, ReadOrder, SharedFs, Unread};
 pub use to_tracker::{Differing, Gains, Rate, Recall, Rejoined, Stop, ToTracker, WireOffer};
 
 use crate::{Channel, MAX_MESSAGE_LEN, Rank};

@@ -1,5 +1,6 @@
-//! What is said before START where all ranks see the source (`--shared-fs`): who reads which
-//! pieces, what their hashes are, and what proves them in the end. Entries have no numbers yet.
+//! What is said where all ranks see the source (`--shared-fs`): before START, when entries have no
+//! numbers yet, who reads which pieces, what their hashes are, and what proves them in the end;
+//! later who reads what only a lost rank had.
 
 use super::ToTracker;
 use content::{Entry, FileContent, Hash, HashRange, Name, Span};
@@ -88,6 +89,15 @@ pub struct Proven {
     pub range: Option<HashRange>,
     /// Whether this rank serves the whole file from the source.
     pub keep: Keep,
+}
+
+/// Some pieces of a file of the source that a rank is to read after START, for nobody has them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadAgain {
+    /// The pieces, in the catalogue's numbers; one range of hashes covers them.
+    pub pieces: Span,
+    /// That range; none where the root is the only hash.
+    pub hashes: Option<HashRange>,
 }
 
 impl Unread {

@@ -166,6 +166,10 @@ impl fmt::Display for FromTracker {
             Self::Part { hash, entries } => {
                 write!(f, "part {} of the catalogue: {} files", hash.short(), entries.len())
             }
+            Self::ReadAgain(orders) => {
+                let pieces: Vec<Span> = orders.iter().map(|order| order.pieces).collect();
+                write!(f, "read pieces {} of the source again", Runs(&pieces))
+            }
         }
     }
 }

@@ -65,6 +65,8 @@ pub(super) struct Entries {
     to_make: Vec<PieceId>,
     to_salvage: VecDeque<PieceId>,
     salvaging: BTreeSet<PieceId>,
+    /// Pieces that are to be read from the source that all ranks see, for nobody has them any more.
+    from_source: BTreeSet<PieceId>,
     finishing: usize,
     /// Pieces of wanted entries that are written at the destination.
     written: Bitfield,
@@ -103,6 +105,7 @@ impl Entries {
             to_make: Vec::new(),
             to_salvage: VecDeque::new(),
             salvaging: BTreeSet::new(),
+            from_source: BTreeSet::new(),
             finishing: 0,
             written: Bitfield::new(catalogue.piece_count()),
             gone: Bitfield::new(catalogue.piece_count()),
@@ -178,6 +181,13 @@ impl Entries {
     /// Whether a piece belongs to an entry that still gathers pieces.
     pub(super) fn wants(&self, entry: EntryIndex) -> bool {
         matches!(self.progress.get(&entry), Some(Progress::Fetching { .. }))
+            && self.halted.is_none()
+    }
+
+    /// Whether an entry gathers pieces, or may once it is surveyed.
+    fn may_lack(&self, entry: EntryIndex) -> bool {
+        let progress = self.progress.get(&entry);
+        matches!(progress, Some(Progress::Surveying | Progress::Fetching { .. }))
             && self.halted.is_none()
     }
 
@@ -403,6 +413,7 @@ impl Session {
         self.entries.to_survey.clear();
         self.entries.to_make.clear();
         self.entries.to_salvage.clear();
+        self.entries.from_source.clear();
         self.hashes.forget_all();
         let pickable: Vec<u32> = self.picker.pickable().collect();
         for piece in pickable {

@@ -160,6 +160,9 @@ pub enum PeerAction {
     /// Look for a piece with this hash at the destination and write it; ends with
     /// [`PeerEvent::Salvaged`].
     Salvage(PieceId, Hash),
+    /// Read a piece of the source that all ranks see, and write it where it has this hash; ends
+    /// with [`PeerEvent::Salvaged`].
+    Reread(PieceId, Hash),
     /// Keep proven piece hashes beside the partial, for a resume.
     Record(EntryIndex, HashRange),
     /// Post a receive for the next PIECE from a rank; ends with [`PeerEvent::Received`].

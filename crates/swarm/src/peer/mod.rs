@@ -373,6 +373,7 @@ impl Peer {
         for (from, message) in early.requests {
             session.on_peer(now, from, message, actions);
         }
+        session.on_read_again(now, early.again, actions);
         if let Some(number) = early.settle {
             session.on_settle(number, actions);
         }

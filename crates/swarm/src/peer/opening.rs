@@ -3,7 +3,9 @@
 use super::Offered;
 use super::catalogue::Fetch;
 use super::reading::Reading;
-use crate::message::{Between, FromTracker, PieceSet, Place, Start, ToTracker, WireOffer, parts};
+use crate::message::{
+    Between, FromTracker, PieceSet, Place, ReadAgain, Start, ToTracker, WireOffer, parts,
+};
 use crate::shelf::Shelf;
 use crate::{Held, Instant, Offer, Rank};
 use content::{Bitfield, Catalogue, Entry, Span};
@@ -53,6 +55,8 @@ pub(super) struct Early {
     runs: usize,
     /// Ranks that were lost.
     pub(super) lost: BTreeSet<Rank>,
+    /// What only a lost rank had read of the source, and this one is to read.
+    pub(super) again: Vec<ReadAgain>,
     /// A call of the tracker to settle.
     pub(super) settle: Option<u32>,
 }
@@ -85,6 +89,7 @@ impl Opening {
         self.start = None;
         self.fetch.again();
         self.early.settle = None;
+        self.early.again.clear();
         self.reading.again();
         self.updates = 0;
         if !self.reads_told {
@@ -122,6 +127,9 @@ impl Opening {
             FromTracker::Place(place) => self.place = place,
             FromTracker::Proven(proven) => self.reading.on_proven(proven),
             FromTracker::Start(start) => return Some(*self.start.insert(start)),
+            FromTracker::ReadAgain(orders) if self.early.again.len() <= MAX_EARLY => {
+                self.early.again.extend(orders);
+            }
             FromTracker::Settle(number) => self.early.settle = Some(number),
             _ => {}
         }

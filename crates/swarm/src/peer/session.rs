@@ -243,6 +243,7 @@ impl Session {
             FromTracker::Moved { neighbours, place } => {
                 self.on_moved(now, &neighbours, *place, actions);
             }
+            FromTracker::ReadAgain(orders) => self.on_read_again(now, orders, actions),
             // Alive asks for nothing; the rest belongs to other phases, or to every one.
             _ => {}
         }

@@ -282,3 +282,19 @@ impl Member {
         self.complete = Bitfield::new(catalogue.entry_count());
     }
 }
+
+/// Who is still waited for. What a phase waits for, once done, stays done, so the call goes on
+/// where it stopped and costs nothing a message.
+#[derive(Debug, Default)]
+pub(super) struct RollCall {
+    next: usize,
+}
+
+impl RollCall {
+    /// Whether all live members have done something.
+    pub(super) fn all(&mut self, members: &[Member], done: impl Fn(&Member) -> bool) -> bool {
+        let rest = members[self.next..].iter();
+        self.next += rest.take_while(|member| !member.is_live() || done(member)).count();
+        self.next == members.len()
+    }
+}

@@ -32,13 +32,13 @@ pub(crate) use resolve::find;
 
 use crate::message::{Epoch, FromTracker, ToTracker};
 use crate::random::Random;
-use crate::report::{Outcome, Report, SourceRead};
+use crate::report::{Outcome, Report};
 use crate::{Instant, Purpose, Rank, Sweep};
 use interrupt::Interruption;
 use job::Job;
-use member::{Member, Standing};
+use member::{Member, RollCall, Standing};
 use racks::Learning;
-use reading::Reading;
+use reading::{Reading, Source};
 use rejoin::Rejoining;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -129,7 +129,7 @@ pub struct Tracker {
     roll: RollCall,
     /// What is read before START of a source that all ranks see, and what came of it.
     reading: Option<Box<Reading>>,
-    source: Option<SourceRead>,
+    source: Option<Box<Source>>,
     /// Whether the sources of a cast were given to readers.
     readers_named: bool,
     interruption: Option<Interruption>,
@@ -141,22 +141,6 @@ pub struct Tracker {
     learning: Learning,
     /// Whether it took over, and some ranks have not said INIT again.
     rejoining: Option<Box<Rejoining>>,
-}
-
-/// Who is still waited for. What a phase waits for, once done, stays done, so the call goes on
-/// where it stopped and costs nothing a message.
-#[derive(Debug, Default)]
-struct RollCall {
-    next: usize,
-}
-
-impl RollCall {
-    /// Whether all live members have done something.
-    fn all(&mut self, members: &[Member], done: impl Fn(&Member) -> bool) -> bool {
-        let rest = members[self.next..].iter();
-        self.next += rest.take_while(|member| !member.is_live() || done(member)).count();
-        self.next == members.len()
-    }
 }
 
 /// How far the job is, over all peers.
@@ -468,7 +452,7 @@ impl Tracker {
         );
         report.tracker = self.config.rank;
         report.tracker_messages = self.messages + ends;
-        report.source = self.source;
+        report.source = self.source.as_deref().map(Source::read);
         report
     }
 

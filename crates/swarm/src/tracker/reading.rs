@@ -2,10 +2,12 @@
 //! that. Each piece is read by one rank, which keeps it; from the hashes come the roots. When all
 //! is read the job begins as if an earlier run had left those pieces there.
 
+mod again;
 mod deal;
 mod names;
 mod prove;
 
+pub(super) use again::Source;
 use names::Names;
 
 use super::member::Member;

@@ -22,6 +22,7 @@ impl Tracker {
         }
         member.standing = Standing::Lost { at: now, why: why.to_owned() };
         member.have_bytes = 0;
+        let mut held = None;
         match &mut self.phase {
             Phase::Ended => {}
             Phase::Gathering => {
@@ -30,6 +31,7 @@ impl Tracker {
                 self.miss_reader(now, rank, actions);
             }
             Phase::Serving(job) => {
+                held = Some(member.holdings.clone());
                 job.lose(rank, member, 0..job.catalogue.piece_count());
                 self.tell_live(&FromTracker::Lost(rank), actions);
                 self.admit(actions);
@@ -46,6 +48,9 @@ impl Tracker {
             }
         }
         actions.push(TrackerAction::Notice(format!("rank {rank} is lost: {why}")));
+        if let Some(held) = held {
+            self.read_again(rank, held, actions);
+        }
     }
 
     /// Tells a rank that was given up, and wakes, to end its part. It stays until all others end:

@@ -24,7 +24,7 @@ use content::{Catalogue, EntryIndex, PieceId, PieceLayer, Span};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use swarm::message::{Ack, Between, Envelope, Epoch, FromTracker, HolderPieces, Message};
-use swarm::message::{Keep, PieceSet, ReadOrder, RequestNumber, Start};
+use swarm::message::{Keep, PieceSet, ReadAgain, ReadOrder, RequestNumber, Start};
 use swarm::peer::{Fault, Limits, Offered, Peer, PeerAction, PeerConfig, PeerEvent};
 use swarm::peer::{Inspected, Salvaged, Stored, Surveyed, TransferId};
 use swarm::{Differences, Extra, Held, Instant, Offer, Outcome, Rank};
@@ -206,10 +206,21 @@ impl PeerBench {
 
     fn message(&mut self, who: &str, text: &str) -> Option<Vec<String>> {
         let (from, message) = match who {
+            "tracker" if text.starts_with("read-again ") => {
+                (Rank::TRACKER, Message::FromTracker(self.read_again(text)?))
+            }
             "tracker" => (Rank::TRACKER, Message::FromTracker(from_tracker(text)?)),
             rank => (Rank(number(rank)), Message::Between(self.between(text)?)),
         };
         Some(self.hear(from, message))
+    }
+
+    /// `read-again 3-5`: with the hashes of their file.
+    fn read_again(&self, text: &str) -> Option<FromTracker> {
+        let pieces = *spans(text.split_once(' ')?.1).first()?;
+        let (entry, _) = self.catalogue.locate(PieceId(pieces.first));
+        let hashes = self.layer(entry).prove().range(0).cloned();
+        Some(FromTracker::ReadAgain(vec![ReadAgain { pieces, hashes }]))
     }
 
     fn hear(&mut self, from: Rank, message: Message) -> Vec<String> {
@@ -280,6 +291,7 @@ impl PeerBench {
             PeerAction::ListExtra => "list what the catalogue lacks".into(),
             PeerAction::Survey(entry) => format!("survey file {}", entry.0),
             PeerAction::Salvage(piece, _) => format!("look here for piece {}", piece.0),
+            PeerAction::Reread(piece, _) => format!("read piece {} of the source", piece.0),
             PeerAction::Record(entry, _) => format!("record hashes of file {}", entry.0),
             PeerAction::Receive { from, transfer, pieces } => {
                 self.counts.insert(transfer, pieces.count);

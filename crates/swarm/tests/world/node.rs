@@ -349,7 +349,9 @@ fn is_zeros_in(catalogue: &Catalogue, piece: PieceId) -> bool {
 /// What the disk does, at once; its event comes when it comes.
 fn disk_action(node: &mut Node, action: PeerAction) -> Option<PeerEvent> {
     Some(match action {
-        PeerAction::Salvage(piece, _) => PeerEvent::Salvaged(piece, node.salvage(piece)),
+        PeerAction::Salvage(piece, _) | PeerAction::Reread(piece, _) => {
+            PeerEvent::Salvaged(piece, node.salvage(piece))
+        }
         PeerAction::Store { transfer, expected, .. } => {
             let pieces = expected.into_iter().map(|(piece, _)| piece);
             PeerEvent::Stored(transfer, node.store(transfer, pieces))

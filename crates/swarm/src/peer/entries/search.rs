@@ -1,9 +1,9 @@
 //! What of the wanted entries is found on this rank, before and beside what others send: surveys of
-//! the destination, and salvage of single pieces.
+//! the destination, and salvage of single pieces, also from a source that all ranks see.
 
 use super::{MAX_SALVAGES, Progress};
 use crate::Instant;
-use crate::message::ToTracker;
+use crate::message::{ReadAgain, ToTracker};
 use crate::peer::download::pieces_of_range;
 use crate::peer::session::Session;
 use crate::peer::{Fault, PeerAction, Salvaged, Surveyed};
@@ -95,6 +95,7 @@ impl Session {
             let is_zeros = expected.is_some_and(|hash| zeros.has(index, hash));
             // What this rank serves and lacks at its destination is its own source's.
             let here = candidate || is_zeros || self.serving.get(piece.0);
+            let here = here || self.entries.from_source.contains(&piece);
             if self.entries.is_gone(piece) {
                 if !(known && here) {
                     continue;
@@ -156,7 +157,46 @@ impl Session {
             let expected =
                 self.hashes.expected(&self.catalogue, piece).expect("known before it was queued");
             self.entries.salvaging.insert(piece);
-            actions.push(PeerAction::Salvage(piece, expected));
+            actions.push(match self.entries.from_source.remove(&piece) {
+                true => PeerAction::Reread(piece, expected),
+                false => PeerAction::Salvage(piece, expected),
+            });
+        }
+    }
+
+    /// Only a lost rank had these pieces of a source that all ranks see: this one reads them, and
+    /// what is on its way, or looked for elsewhere, only where that comes to nothing.
+    pub(in crate::peer) fn on_read_again(
+        &mut self,
+        now: Instant,
+        orders: Vec<ReadAgain>,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        for ReadAgain { pieces, hashes } in orders {
+            let Some(range) = pieces.checked(self.catalogue.piece_count()) else { continue };
+            let (entry, index) = self.catalogue.locate(PieceId(range.start));
+            let is_one = self.catalogue.locate(PieceId(range.end - 1)).0 == entry;
+            if !is_one || !self.entries.may_lack(entry) {
+                continue;
+            }
+            for piece in range.map(PieceId) {
+                if self.entries.is_written(piece) {
+                    continue;
+                }
+                self.entries.from_source.insert(piece);
+                if self.picker.remove(piece.0) || self.entries.is_gone(piece) {
+                    self.want_pieces(entry, piece.0..piece.0 + 1);
+                }
+            }
+            let covering = HashRange::covering(index);
+            let Some(hashes) = hashes.filter(|range| range.index == covering) else { continue };
+            let is_known = self.hashes.need(&self.catalogue, entry, covering);
+            if !is_known && self.hashes.learn(entry, hashes.clone()) == Some(true) {
+                if self.entries.wants(entry) {
+                    actions.push(PeerAction::Record(entry, hashes));
+                }
+                self.on_hashes_known(now, entry, covering);
+            }
         }
     }
 
@@ -178,7 +218,10 @@ impl Session {
                     pieces.insert(piece.0);
                     self.stop_serving(now, pieces, actions);
                 }
-                if self.entries.wants(entry) {
+                if self.entries.from_source.contains(&piece) {
+                    // It was not looked for there yet.
+                    self.entries.to_salvage.push_back(piece);
+                } else if self.entries.wants(entry) {
                     self.picker.add(piece.0);
                 }
             }

@@ -4,10 +4,11 @@ use super::{Reader, Reading};
 use crate::message::{Keep, ReadOrder};
 use crate::peer::forget_root;
 use crate::{Instant, Rank};
-use content::{Bitfield, EntryIndex, PieceId, Span};
+use content::{Bitfield, Catalogue, EntryIndex, PieceId, Span};
+use std::ops::Range;
 
 /// What readers were given so far, in bytes.
-struct Loads {
+pub(super) struct Loads {
     ranks: Vec<Rank>,
     bytes: Vec<u64>,
     /// Whose turn it is.
@@ -17,6 +18,12 @@ struct Loads {
 }
 
 impl Loads {
+    /// Nothing was given yet; so many bytes are to be.
+    pub(super) fn new(ranks: Vec<Rank>, bytes: u64) -> Self {
+        let quota = bytes.div_ceil(ranks.len().max(1) as u64);
+        Self { bytes: vec![0; ranks.len()], ranks, turn: 0, quota }
+    }
+
     /// Who reads the next piece of an entry: whoever was given the last, until it has its part;
     /// then the next that writes the entry; where all have, the one with the least.
     fn reader(&mut self, writes: impl Fn(Rank) -> bool) -> Option<usize> {
@@ -28,6 +35,30 @@ impl Loads {
             return Some(at);
         }
         from_turn.filter(|&at| writes(self.ranks[at])).min_by_key(|&at| self.bytes[at])
+    }
+
+    /// What all were given.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.iter().sum()
+    }
+
+    /// Gives the beginning of a run of an entry's pieces to a reader: one piece at least, and all
+    /// where everybody has enough. Says who reads, and where it ends; none where nobody writes the
+    /// entry.
+    pub(super) fn give(
+        &mut self,
+        catalogue: &Catalogue,
+        run: Range<u32>,
+        writes: impl Fn(Rank) -> bool,
+    ) -> Option<(Rank, u32)> {
+        let at = self.reader(writes)?;
+        let is_over = self.bytes[at] >= self.quota;
+        let mut upto = run.start;
+        while upto < run.end && (is_over || upto == run.start || self.bytes[at] < self.quota) {
+            self.bytes[at] += u64::from(catalogue.piece_size(PieceId(upto)));
+            upto += 1;
+        }
+        Some((self.ranks[at], upto))
     }
 }
 
@@ -45,8 +76,7 @@ impl Reading {
         let able = |reader: &&Reader| reader.can_read && reader.can_write;
         let able = self.readers.iter().filter(|(_, reader)| able(reader));
         let ranks: Vec<Rank> = able.map(|(rank, _)| *rank).collect();
-        let quota = self.catalogue.bytes_of(pieces).div_ceil(ranks.len().max(1) as u64);
-        let mut loads = Loads { bytes: vec![0; ranks.len()], ranks, turn: 0, quota };
+        let mut loads = Loads::new(ranks, self.catalogue.bytes_of(pieces));
         let mut dealt = Vec::new();
         let mut next = 0;
         while let Some(first) = pieces.iter_in(next..pieces.len()).next() {
@@ -76,17 +106,8 @@ impl Reading {
             let writes = |rank: Rank| {
                 self.readers[&rank].writes.get(entry.0) && (!has_failed || rank == owner)
             };
-            let (rank, keep, upto) = match loads.reader(writes) {
-                Some(at) => {
-                    let mut upto = from;
-                    // One piece at least, and all that is left where everybody has enough.
-                    let is_over = loads.bytes[at] >= loads.quota;
-                    while upto < end && (is_over || upto == from || loads.bytes[at] < loads.quota) {
-                        loads.bytes[at] += u64::from(self.catalogue.piece_size(PieceId(upto)));
-                        upto += 1;
-                    }
-                    (loads.ranks[at], Keep::Written, upto)
-                }
+            let (rank, keep, upto) = match loads.give(&self.catalogue, from..end, writes) {
+                Some((rank, upto)) => (rank, Keep::Written, upto),
                 None => {
                     // Whoever serves a file from the source has read the whole of it.
                     let rank = self.serve_in_place(entry)?;

@@ -9,7 +9,7 @@ use content::{Bitfield, EntryIndex, FileContent, Hash, HashRange, PieceLayer, Ve
 use std::collections::BTreeMap;
 
 /// The layers of all files that were read.
-type Layers = BTreeMap<EntryIndex, (FileContent, VerifiedLayer)>;
+pub(super) type Layers = BTreeMap<EntryIndex, (FileContent, VerifiedLayer)>;
 
 impl Tracker {
     /// Finds the roots and says what proves them; says whether the job can begin. It cannot where
@@ -37,7 +37,7 @@ impl Tracker {
             }
         }
         self.credit(&reading, &layers);
-        self.source = Some(reading.source);
+        self.source = Some(Box::new(reading.into_source(layers)));
         true
     }
 
