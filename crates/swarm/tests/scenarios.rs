@@ -1,9 +1,9 @@
 //! The core's rules as text: events in, actions out, in the protocol's own words.
 //!
-//! Each file of `scenarios/` is one story. A line `> ...` is an event, the lines `< ...` below it
-//! are what the machine then wanted done. `BLESS=1 cargo test -p shoal-swarm --test scenarios`
-//! writes those anew; read the difference before it is committed. The words of events are listed
-//! in `runner/peer.rs` and `runner/tracker.rs`.
+//! Each file of `scenarios/tracker/` and `scenarios/peer/` is one story. A line `> ...` is an event,
+//! the lines `< ...` below it are what the machine then wanted done. `BLESS=1 cargo test -p
+//! shoal-swarm --test scenarios` writes those anew; read the difference before it is committed. The
+//! words of events are listed in `runner/peer.rs` and `runner/tracker.rs`.
 
 #![expect(
     clippy::disallowed_methods,
@@ -16,9 +16,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 fn stories() -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(directory).unwrap().map(|item| item.unwrap().path()).collect();
+    let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let within = |machine| fs::read_dir(scenarios.join(machine)).unwrap();
+    let all = ["tracker", "peer"].into_iter().flat_map(within);
+    let mut paths: Vec<PathBuf> = all.map(|item| item.unwrap().path()).collect();
     paths.sort();
     paths
 }
@@ -28,7 +29,7 @@ fn the_machines_do_what_the_scenarios_say() {
     let bless = std::env::var_os("BLESS").is_some();
     let mut wrong = Vec::new();
     let stories = stories();
-    assert!(stories.len() >= 10, "the scenarios were not found");
+    assert!(stories.len() >= 40, "the scenarios were not found");
     for path in stories {
         let told = fs::read_to_string(&path).unwrap();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
