@@ -90,7 +90,7 @@ fn where_the_only_seeder_is_killed_all_else_completes_and_what_is_missing_is_nam
     let finished = kill_in_mid_transfer(&cluster, 5, &[3, 4], &[1]);
     let report = finished.ended_as("degraded");
     finished.lost(&[1]);
-    finished.incomplete(&[2, 3, 4], &["no rank holds all their pieces"]);
+    finished.incomplete(&[2, 3, 4], &["no rank holds all its pieces"]);
     assert_eq!(report.missing, [NAME], "{finished}");
     for rank in [3, 4] {
         let row = report.peer(rank);

@@ -58,7 +58,7 @@ fn where_the_only_seeder_hangs_all_else_completes_and_what_is_missing_is_named()
     let finished = hang_in_mid_transfer(&cluster, &[3, 4], 1);
     let report = finished.ended_as("degraded");
     finished.lost(&[1]);
-    finished.incomplete(&[2, 3, 4], &["no rank holds all their pieces"]);
+    finished.incomplete(&[2, 3, 4], &["no rank holds all its pieces"]);
     assert_eq!(report.missing, [NAME], "{finished}");
     for rank in [3, 4] {
         assert_same_file(&other, &cluster.destination(rank).join("other.bin"));

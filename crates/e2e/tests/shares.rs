@@ -101,7 +101,7 @@ fn the_only_copy_of_a_shared_file_is_lost_while_it_is_served_and_it_is_named() {
         assert!(!copy.exists(), "the file is {what}\n{finished}");
         let report = finished.ended_as("failed");
         assert_eq!(report.missing, [NAME], "the file is {what}\n{finished}");
-        finished.incomplete(&[3], &["no rank holds all their pieces"]);
+        finished.incomplete(&[3], &["no rank holds all its pieces"]);
         finished.says(&[NAME]);
     }
 }
