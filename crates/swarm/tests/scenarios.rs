@@ -1,6 +1,6 @@
 //! The core's rules as text: events in, actions out, in the protocol's own words.
 //!
-//! Each file of `scenarios/tracker/` and `scenarios/peer/` is one story. A line `> ...` is an event,
+//! Each file of `scenarios/tracker` and `scenarios/peer` is one story. A line `> ...` is an event,
 //! the lines `< ...` below it are what the machine then wanted done. `BLESS=1 cargo test -p
 //! shoal-swarm --test scenarios` writes those anew; read the difference before it is committed. The
 //! words of events are listed in `runner/peer.rs` and `runner/tracker.rs`.

@@ -20,6 +20,7 @@ use content::{Hash, Kind, PieceLen, Timestamp};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use tempfile::TempDir;
 

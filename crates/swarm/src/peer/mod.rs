@@ -11,6 +11,7 @@
 
 mod asking;
 mod catalogue;
+mod config;
 mod download;
 mod entries;
 mod event;
@@ -39,6 +40,7 @@ mod upload;
 mod window;
 mod zeros;
 
+pub use config::PeerConfig;
 pub use event::{Fault, Offered, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
 pub use inspect::Inspected;
 pub use pace::Limits;
@@ -50,41 +52,12 @@ use crate::message::{
 use crate::shelf::Shelf;
 use crate::time::asleep;
 use crate::tracker::find;
-use crate::{Held, Instant, Outcome, Purpose, Rank};
+use crate::{Held, Instant, Outcome, Rank};
 use content::{Bitfield, Catalogue};
 use opening::{Opening, asks};
 use session::Session;
 use std::sync::Arc;
-use std::time::Duration;
 use succession::{Loyalty, Told};
-
-/// What a peer is told when it begins.
-#[derive(Debug, Clone)]
-pub struct PeerConfig {
-    /// Its rank.
-    pub rank: Rank,
-    /// How many ranks the job has.
-    pub ranks: u32,
-    /// The rank that tracks at first.
-    pub tracker: Rank,
-    /// The most pieces asked from one holder at once, and before the tracker is updated.
-    pub batch: u32,
-    /// The most bytes that are asked for, on their way or not yet written.
-    pub window_bytes: u64,
-    /// The most bytes that are read ahead or on their way to others.
-    pub upload_window_bytes: u64,
-    /// What an entry of the catalogue takes of the memory that both windows would have, in bytes:
-    /// of many small files, tables are what fills it. Half of a window stays in any case.
-    pub entry_bytes: u64,
-    /// Its caps.
-    pub limits: Limits,
-    /// Whether what the catalogue lacks is looked for, where the job is a look.
-    pub delete: bool,
-    /// What the job is for.
-    pub purpose: Purpose,
-    /// A tracker silent for so long is lost.
-    pub patience: Duration,
-}
 
 #[derive(Debug)]
 enum Phase {

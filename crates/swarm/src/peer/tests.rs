@@ -4,9 +4,10 @@ mod early;
 
 use super::*;
 use crate::message::{Ack, HolderPieces, PieceSet, RequestNumber, Start};
-use crate::{Held, Offer};
+use crate::{Held, Offer, Purpose};
 use content::{Bitfield, Entry, FileContent, Geometry, Hash, Kind, Metadata, Name};
 use content::{EntryIndex, PieceId, PieceLayer, PieceLen, Span, Timestamp};
+use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const PIECE: u64 = 16 * 1024;

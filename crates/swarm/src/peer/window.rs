@@ -4,24 +4,8 @@
 //! makes rows of pieces that all come late, and are asked of the only holder again meanwhile. What
 //! is right follows from how fast bytes move, and nobody knows that beforehand.
 
-use super::PeerConfig;
 use crate::Instant;
 use std::time::Duration;
-
-impl PeerConfig {
-    /// Takes what so many entries need of memory out of both windows, of each its part, and half of
-    /// it at most.
-    pub(super) fn leave_room(&mut self, entries: u32) {
-        let both = self.window_bytes.saturating_add(self.upload_window_bytes).max(1);
-        let taken = self.entry_bytes.saturating_mul(u64::from(entries)).min(both / 2);
-        let left = |window: u64| {
-            let left = u128::from(window) * u128::from(both - taken) / u128::from(both);
-            u64::try_from(left).expect("a part of it is less")
-        };
-        self.window_bytes = left(self.window_bytes);
-        self.upload_window_bytes = left(self.upload_window_bytes);
-    }
-}
 
 /// How often it is looked how much has moved.
 const LOOK: Duration = Duration::from_millis(50);
@@ -82,8 +66,6 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peer::Limits;
-    use crate::{Purpose, Rank};
 
     fn at(ms: u64) -> Instant {
         Instant::after(Duration::from_millis(ms))
@@ -101,30 +83,6 @@ mod tests {
             window.keep_time(at(100 * look));
         }
         assert!((1_150..=1_200).contains(&window.bytes()), "6 bytes a millisecond");
-    }
-
-    #[test]
-    fn entries_take_their_room_from_both_windows_down_to_half() {
-        let left = |entries, entry_bytes| {
-            let mut config = PeerConfig {
-                window_bytes: 4_000,
-                upload_window_bytes: 2_000,
-                entry_bytes,
-                rank: Rank(1),
-                ranks: 2,
-                tracker: Rank(0),
-                batch: 10,
-                limits: Limits::default(),
-                delete: false,
-                purpose: Purpose::Transfer,
-                patience: Duration::from_secs(1),
-            };
-            config.leave_room(entries);
-            (config.window_bytes, config.upload_window_bytes)
-        };
-        assert_eq!(left(50, 0), (4_000, 2_000));
-        assert_eq!(left(50, 30), (3_000, 1_500));
-        assert_eq!(left(u32::MAX, u64::MAX), (2_000, 1_000));
     }
 
     #[test]

@@ -1,0 +1,109 @@
+//! Who is told what, and when.
+
+use super::*;
+
+fn told(gossip: &mut Gossip, has: impl Fn(Rank, u32) -> bool) -> Vec<(u32, Vec<Span>)> {
+    let mut actions = Vec::new();
+    if gossip.is_due() {
+        gossip.push(0, has, &mut actions);
+    }
+    let gained = actions.into_iter().map(|action| match action {
+        PeerAction::Send { to, message: Message::Between(Between::Gained { pieces, .. }) } => {
+            (to.0, pieces)
+        }
+        other => panic!("{other:?}"),
+    });
+    gained.collect()
+}
+
+fn gossip(held: u32) -> Gossip {
+    let mut serving = Bitfield::new(20);
+    serving.insert_range(0..held);
+    let neighbours = [2, 3].map(Rank);
+    Gossip::new(&serving, &neighbours, Arc::default())
+}
+
+fn span(first: u32, count: u32) -> Vec<Span> {
+    vec![Span { first, count }]
+}
+
+#[test]
+fn neighbours_hear_of_common_pieces_four_at_a_time_and_of_rare_ones_at_once() {
+    let mut gossip = gossip(0);
+    (0..3).for_each(|piece| gossip.gained(piece, false, true, true));
+    assert_eq!(told(&mut gossip, |_, _| false), []);
+    gossip.gained(3, false, true, true);
+    assert_eq!(told(&mut gossip, |_, _| false), [(2, span(0, 4)), (3, span(0, 4))]);
+    gossip.gained(9, true, true, true);
+    assert_eq!(told(&mut gossip, |_, _| false), [(2, span(9, 1)), (3, span(9, 1))]);
+}
+
+#[test]
+fn nobody_is_told_twice_or_of_what_it_has() {
+    let mut gossip = gossip(0);
+    (0..4).for_each(|piece| gossip.gained(piece, false, true, true));
+    assert_eq!(gossip.news_for(Rank(2)), span(0, 4), "with an acknowledgement");
+    assert_eq!(told(&mut gossip, |_, piece| piece == 0), [(3, span(1, 3))]);
+    assert_eq!(gossip.news_for(Rank(3)), []);
+}
+
+#[test]
+fn a_piece_that_went_to_another_is_early_until_the_asker_knows_or_each_went_out() {
+    let mut gossip = gossip(2);
+    gossip.gained(7, false, true, true);
+    gossip.goes(Rank(4), 0);
+    assert!(gossip.is_early(Rank(5), 0));
+    assert!(!gossip.is_early(Rank(5), 1), "nobody was sent it");
+    assert!(!gossip.is_early(Rank(5), 7), "what was gained is for everyone");
+    assert_eq!(gossip.sent_news_for(Rank(5), &[]), span(0, 1));
+    assert!(!gossip.is_early(Rank(5), 0), "it asks knowing that, so it has nobody else to ask");
+    assert!(gossip.is_early(Rank(6), 0));
+    gossip.goes(Rank(4), 1);
+    assert!(!gossip.is_early(Rank(6), 0));
+}
+
+#[test]
+fn a_piece_leaves_a_rack_once_unless_a_rank_of_another_asks_a_third_time() {
+    let rack = Some(span(1, 4));
+    let mut serving = Bitfield::new(20);
+    serving.insert_range(0..2);
+    let place = Arc::new(Place { rack, ..Place::default() });
+    let mut gossip = Gossip::new(&serving, &[], place);
+    let (mate, far, other) = (Rank(2), Rank(5), Rank(6));
+    gossip.gained(7, false, true, true);
+    gossip.gained(8, false, true, false);
+    assert!(![0, 1, 7].iter().any(|&piece| gossip.is_early(far, piece)));
+    assert!(gossip.is_early(far, 8), "it is of another one's share");
+    assert!(!gossip.is_early(mate, 8), "which does not matter within the rack");
+    gossip.goes(mate, 0);
+    gossip.goes(far, 7);
+    for _ in 0..MAX_RETURNS {
+        assert!([0, 7, 8].iter().all(|&piece| gossip.is_early(other, piece)));
+        let told = gossip.sent_news_for(other, &[0, 7, 8]);
+        assert_eq!(told, [span(0, 1), span(7, 2)].concat(), "it hears so each time");
+    }
+    assert!(![0, 7, 8].iter().any(|&piece| gossip.is_early(other, piece)));
+    assert!(gossip.is_early(far, 0), "each is counted alone");
+}
+
+#[test]
+fn once_racks_are_learned_other_racks_hear_of_the_own_share_and_get_each_of_it_once() {
+    let mut gossip = gossip(0);
+    let mut serving = Bitfield::new(20);
+    for piece in 4..8 {
+        serving.insert(piece);
+        gossip.gained(piece, false, true, true);
+    }
+    assert_eq!(told(&mut gossip, |_, _| false).len(), 2, "there is one rack so far");
+    let place = Arc::new(Place { rack: Some(span(0, 3)), ..Place::default() });
+    let mut actions = Vec::new();
+    let neighbours = [Rank(2), Rank(9)];
+    gossip.move_to(place, &neighbours, &serving, |piece| piece < 6, &mut actions);
+    assert_eq!(actions, [], "what came since START is told as ever");
+    assert_eq!(told(&mut gossip, |_, _| false), []);
+    assert_eq!(gossip.news_for(Rank(2)), [], "it knows");
+    assert_eq!(gossip.news_for(Rank(9)), span(4, 2), "what this rank hands on to other racks");
+    assert!(!gossip.is_early(Rank(9), 5) && gossip.is_early(Rank(9), 7));
+    gossip.goes(Rank(9), 5);
+    assert!(gossip.is_early(Rank(12), 5), "it left the rack");
+}
