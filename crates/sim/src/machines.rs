@@ -44,7 +44,7 @@ impl World<'_> {
     pub(crate) fn all_stopped(&mut self) {
         if self.stopped.is_none() && self.scenario.check_every > 0 {
             let live = self.nodes.iter().filter(|node| node.life == Life::Live);
-            live.filter_map(|node| node.peer.as_deref()).for_each(Peer::check_invariants);
+            live.filter_map(|node| node.peer.as_ref()).for_each(Peer::check_invariants);
         }
         self.stopped.get_or_insert(self.now);
     }

@@ -20,11 +20,11 @@ pub(crate) enum Life {
 }
 
 /// A rank. Rank 0, the tracker's, has no peer. What is looked at with every message to any rank
-/// lies close together, in one line of the cache a rank; the machines and the rest are boxed.
+/// lies close together; what is looked at seldom is boxed.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Node {
-    pub(crate) peer: Option<Box<Peer>>,
+    pub(crate) peer: Option<Peer>,
     /// Where this rank tracks: from the beginning, or since it took over.
     pub(crate) tracker: Option<Box<Tracker>>,
     pub(crate) desk: Box<Desk>,
@@ -90,7 +90,7 @@ impl Node {
 
     pub(crate) fn new(peer: Option<Peer>) -> Self {
         Self {
-            peer: peer.map(Box::new),
+            peer,
             tracker: None,
             desk: Box::default(),
             last_event: 0,

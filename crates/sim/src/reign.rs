@@ -125,7 +125,7 @@ impl World<'_> {
         let deposed = |tracker: &Tracker| !tracker.has_ended() && envelope.deposes(tracker.epoch());
         if node.peer.is_none() && node.tracker.as_deref().is_some_and(deposed) {
             node.tracker = None;
-            node.peer = Some(Box::new(Peer::new(peer_config(self.scenario, rank), now)));
+            node.peer = Some(Peer::new(peer_config(self.scenario, rank), now));
             node.tick.gap = TICK as u32;
             self.plan_tick(rank, self.now);
         }

@@ -246,18 +246,15 @@ impl Peer {
 
     /// A rank asks for a part of the catalogue.
     pub(super) fn on_ask_part(&mut self, from: Rank, hash: Hash, actions: &mut Vec<PeerAction>) {
+        // Whoever was lost, and woke, is told to end.
         let answer = match &mut self.phase {
-            // Whoever was lost, and woke, is told to end.
-            Phase::Opening(opening) if !opening.early.lost.contains(&from) => {
-                opening.fetch.on_ask(from, hash)
+            Phase::Opening(opening) if opening.early.lost.contains(&from) => None,
+            Phase::Opening(opening) => opening.fetch.on_ask(from, hash),
+            _ => {
+                let session = self.session().filter(|it| !it.holders.is_lost(from));
+                let entries = session.map(|it| self.shelf.part(&it.catalogue, hash));
+                entries.map(|entries| Between::Part { hash, entries })
             }
-            Phase::Active(session) | Phase::Closing { session: Some(session), .. }
-                if !session.holders.is_lost(from) =>
-            {
-                let entries = self.shelf.part(&session.catalogue, hash);
-                Some(Between::Part { hash, entries })
-            }
-            _ => None,
         };
         answer.into_iter().for_each(|answer| say(from, answer, actions));
     }

@@ -41,11 +41,9 @@ struct Told {
     sent: u32,
 }
 
-/// A rank that is told unasked. All are looked through with every message, and whenever they are
-/// told, so all that is then looked at lies together.
-#[derive(Debug, Clone, Copy)]
+/// What is kept of a rank that is told unasked.
+#[derive(Debug, Default, Clone, Copy)]
 struct Beside {
-    rank: Rank,
     /// How often it was told unasked since it last said anything.
     unheard: u32,
     told: Told,
@@ -54,8 +52,11 @@ struct Beside {
 /// What was gained and sent, and who was told of it.
 #[derive(Debug, Default)]
 pub(super) struct Gossip {
-    /// Who is told unasked, in order of the ranks.
-    neighbours: Vec<Beside>,
+    /// Who is told unasked, in ascending order, apart from what is kept of them: that order is
+    /// searched with every message.
+    neighbours: Vec<Rank>,
+    /// What is kept of each, in the same order.
+    beside: Vec<Beside>,
     place: Arc<Place>,
     /// Whether all others are in this rank's rack, none on its host.
     is_alone: bool,
@@ -94,9 +95,9 @@ impl Gossip {
         let kept = unsent > 0 || place.rack.is_some();
         let own = if kept { serving.len() as usize } else { 0 };
         let neighbours: BTreeSet<Rank> = neighbours.iter().copied().collect();
-        let beside = |rank| Beside { rank, unheard: 0, told: Told::default() };
         Self {
-            neighbours: neighbours.into_iter().map(beside).collect(),
+            beside: vec![Beside::default(); neighbours.len()],
+            neighbours: neighbours.into_iter().collect(),
             is_alone: place.is_alone(),
             place,
             sent_at: (0..own as u32)
@@ -112,7 +113,7 @@ impl Gossip {
     /// Tells the neighbours what is held at START.
     pub(super) fn begin(&self, serving: &Bitfield, actions: &mut Vec<PeerAction>) {
         let spans: Vec<Span> = serving.spans().collect();
-        for to in self.neighbours.iter().map(|it| it.rank) {
+        for &to in &self.neighbours {
             for part in spans.chunks(MAX_TOLD) {
                 say(to, part.to_vec(), 0, actions);
             }
@@ -131,8 +132,9 @@ impl Gossip {
     ) {
         let new: BTreeSet<Rank> = neighbours.iter().copied().collect();
         let former = std::mem::take(&mut self.neighbours);
-        let known: BTreeSet<Rank> = former.iter().map(|it| it.rank).collect();
-        self.told.extend(former.into_iter().map(|it| (it.rank, it.told)));
+        let known: BTreeSet<Rank> = former.iter().copied().collect();
+        let told = std::mem::take(&mut self.beside).into_iter().map(|it| it.told);
+        self.told.extend(former.into_iter().zip(told));
         self.is_alone = place.is_alone();
         let before = std::mem::replace(&mut self.place, place);
         if self.held.len() != serving.len() {
@@ -158,7 +160,8 @@ impl Gossip {
         }
         for &rank in &new {
             let told = self.told.remove(&rank).unwrap_or_default();
-            self.neighbours.push(Beside { rank, unheard: 0, told });
+            self.neighbours.push(rank);
+            self.beside.push(Beside { unheard: 0, told });
         }
         let spans: Vec<Span> = self.held.spans().collect();
         for &to in new.difference(&known) {
@@ -213,30 +216,30 @@ impl Gossip {
     }
 
     /// Where a rank is among the neighbours, if it is one.
-    fn beside(&self, rank: Rank) -> Option<usize> {
-        self.neighbours.binary_search_by_key(&rank, |it| it.rank).ok()
+    fn position(&self, rank: Rank) -> Option<usize> {
+        self.neighbours.binary_search(&rank).ok()
     }
 
     /// What a rank was told so far.
     fn told(&self, rank: Rank) -> Told {
-        match self.beside(rank) {
-            Some(at) => self.neighbours[at].told,
+        match self.position(rank) {
+            Some(at) => self.beside[at].told,
             None => self.told.get(&rank).copied().unwrap_or_default(),
         }
     }
 
     /// From now on that is what a rank was told.
     fn set_told(&mut self, rank: Rank, told: Told) {
-        match self.beside(rank) {
-            Some(at) => self.neighbours[at].told = told,
+        match self.position(rank) {
+            Some(at) => self.beside[at].told = told,
             None => drop(self.told.insert(rank, told)),
         }
     }
 
     /// A rank said something.
     pub(super) fn heard(&mut self, rank: Rank) {
-        if let Some(at) = self.beside(rank) {
-            self.neighbours[at].unheard = 0;
+        if let Some(at) = self.position(rank) {
+            self.beside[at].unheard = 0;
         }
     }
 
@@ -244,7 +247,10 @@ impl Gossip {
     pub(super) fn lost(&mut self, rank: Rank) {
         self.told.remove(&rank);
         self.returned.retain(|(to, _), _| *to != rank);
-        self.neighbours.retain(|it| it.rank != rank);
+        if let Some(at) = self.position(rank) {
+            self.neighbours.remove(at);
+            self.beside.remove(at);
+        }
     }
 
     /// What a rank was not told yet of the gains; now it is.
@@ -318,8 +324,8 @@ impl Gossip {
 
     /// Whether neighbours are to be told of gains now.
     pub(super) fn is_due(&self) -> bool {
-        let lag = self.gains.len() - self.pushed;
-        lag >= LAG || (lag > 0 && self.urgent)
+        let untold = self.gains.len() - self.pushed;
+        untold >= LAG || (untold > 0 && self.urgent)
     }
 
     /// Tells all neighbours what they were not told yet, but for what they have: `has` says whether
@@ -335,19 +341,19 @@ impl Gossip {
         actions.reserve(self.neighbours.len());
         let mut news = Vec::new();
         for at in 0..self.neighbours.len() {
-            let Beside { rank: to, unheard, .. } = self.neighbours[at];
-            if unheard >= MAX_UNHEARD {
+            let to = self.neighbours[at];
+            if self.beside[at].unheard >= MAX_UNHEARD {
                 continue;
             }
             let nearness = self.nearness(to);
             let lists = [&*self.gains, &*self.brought, &*self.owned];
-            let untold = untold(lists, nearness, &mut self.neighbours[at].told);
+            let untold = untold(lists, nearness, &mut self.beside[at].told);
             news.clear();
             news.extend(untold.iter().copied().filter(|&piece| !has(to, piece)));
             if news.is_empty() {
                 continue;
             }
-            self.neighbours[at].unheard += 1;
+            self.beside[at].unheard += 1;
             news.sort_unstable();
             say(to, Span::join(news.iter().copied()), backlog, actions);
         }

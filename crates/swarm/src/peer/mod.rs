@@ -59,11 +59,14 @@ use session::Session;
 use std::sync::Arc;
 use succession::{Loyalty, Told};
 
+/// Where in its life a peer is.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "most of a peer's life is spent in the large one")]
 enum Phase {
     Opening(Box<Opening>),
-    /// From START to FINISH.
-    Active(Box<Session>),
+    /// From START to FINISH. It lies in the peer itself: whoever has many peers at hand, as a
+    /// simulator, finds it without another look into memory.
+    Active(Session),
     /// FINISH was said; waits for what is in flight, then for the disk, then for END.
     Closing {
         session: Option<Box<Session>>,
@@ -129,7 +132,7 @@ impl Peer {
 
     /// As [`Self::handle`], into an empty list: a driver of many events need not make one for each.
     pub fn handle_into(&mut self, now: Instant, event: PeerEvent, actions: &mut Vec<PeerAction>) {
-        if let Some(session) = self.session() {
+        if let Some(session) = self.session_mut() {
             session.keep_time(now, actions);
         }
         match event {
@@ -146,7 +149,7 @@ impl Peer {
             PeerEvent::Interrupt(why) => self.on_interrupt(why, actions),
             PeerEvent::Lost(rank) => self.learn_lost(now, rank, actions),
             event => {
-                if let Some(session) = self.session() {
+                if let Some(session) = self.session_mut() {
                     session.handle(now, event, actions);
                 }
             }
@@ -161,7 +164,15 @@ impl Peer {
         }
     }
 
-    fn session(&mut self) -> Option<&mut Session> {
+    fn session(&self) -> Option<&Session> {
+        match &self.phase {
+            Phase::Active(session) => Some(session),
+            Phase::Closing { session, .. } => session.as_deref(),
+            Phase::Opening(_) | Phase::Exited => None,
+        }
+    }
+
+    fn session_mut(&mut self) -> Option<&mut Session> {
         match &mut self.phase {
             Phase::Active(session) => Some(session),
             Phase::Closing { session, .. } => session.as_deref_mut(),
@@ -235,7 +246,7 @@ impl Peer {
                 self.on_part(now, Some(from), hash, entries, actions);
             }
             Message::Between(message) if self.is_other(from) => {
-                if let Some(session) = self.session() {
+                if let Some(session) = self.session_mut() {
                     session.on_peer(now, from, message, actions);
                 } else if let (Phase::Opening(opening), true) = (&mut self.phase, asks(&message)) {
                     // The asker had START before this rank did.
@@ -261,7 +272,7 @@ impl Peer {
                 let session = match std::mem::replace(phase, Phase::Exited) {
                     Phase::Active(mut session) => {
                         session.finish_early(actions);
-                        Some(session)
+                        Some(Box::new(session))
                     }
                     _ => None,
                 };
@@ -335,7 +346,7 @@ impl Peer {
             .push(PeerAction::Begin { catalogue: Arc::clone(&catalogue), wanted: wanted.clone() });
         let fresh = kept.fresh(&catalogue);
         let mut session =
-            Box::new(Session::new(self.config.clone(), now, catalogue, wanted, offered, admitted));
+            Session::new(self.config.clone(), now, catalogue, wanted, offered, admitted);
         session.updates = early_updates;
         session.fresh = fresh;
         session.begin(now, &neighbours, place, actions);

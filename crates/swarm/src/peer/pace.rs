@@ -31,10 +31,10 @@ const PROMISED: Duration = Duration::from_millis(100);
 
 const MICROS: u128 = 1_000_000;
 
-/// A bucket that fills with time. Without a cap it is always full.
+/// A bucket that fills with time. Without a cap, as most are, it is always full, and small.
 #[derive(Debug)]
 pub(super) struct Pace {
-    bucket: Option<Bucket>,
+    bucket: Option<Box<Bucket>>,
 }
 
 #[derive(Debug)]
@@ -49,13 +49,13 @@ struct Bucket {
 impl Pace {
     /// A bucket for requests of at most this many bytes, that is empty now.
     pub(super) fn new(limit: Option<u64>, request_bytes: u64, now: Instant) -> Self {
-        let bucket = limit.map(|bytes_a_second| Bucket {
+        let bucket = |bytes_a_second| Bucket {
             bytes_a_second,
             level: 0,
             capacity: earned(bytes_a_second, SLACK) + u128::from(request_bytes) * MICROS,
             seen: now,
-        });
-        Self { bucket }
+        };
+        Self { bucket: limit.map(|limit| Box::new(bucket(limit))) }
     }
 
     /// Whether there is a cap.
@@ -77,7 +77,7 @@ impl Pace {
     /// Bytes that may move now.
     pub(super) fn available(&self) -> u64 {
         let level = |bucket: &Bucket| u64::try_from(bucket.level / MICROS).unwrap_or(u64::MAX);
-        self.bucket.as_ref().map_or(u64::MAX, level)
+        self.bucket.as_deref().map_or(u64::MAX, level)
     }
 
     /// Moves bytes, of those that were available.
@@ -102,7 +102,7 @@ impl Pace {
     /// Bytes that may be promised to others, beside those that were.
     pub(super) fn promises(&self, promised_bytes: u64) -> u64 {
         let most = |bucket: &Bucket| bytes_in(bucket.bytes_a_second, PROMISED);
-        self.bucket.as_ref().map_or(u64::MAX, most).saturating_sub(promised_bytes)
+        self.bucket.as_deref().map_or(u64::MAX, most).saturating_sub(promised_bytes)
     }
 }
 

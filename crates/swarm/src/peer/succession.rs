@@ -260,11 +260,7 @@ impl Peer {
             (true, false) => "it died while it tracked".to_owned(),
             (false, _) => format!("it was lost before rank {own} took over"),
         };
-        let session = match &self.phase {
-            Phase::Active(session) => Some(session),
-            Phase::Closing { session, .. } => session.as_ref(),
-            Phase::Opening(_) | Phase::Exited => None,
-        };
+        let session = self.session();
         let succession = Succession {
             lost: self.loyalty.lost.iter().map(|&rank| (rank, why(rank))).collect(),
             catalogue: session.map(|session| session.catalogue.clone()),
@@ -297,7 +293,7 @@ impl Peer {
         let below = self.loyalty.epoch.0..epoch.0;
         self.loyalty.reign_of(now, epoch);
         self.config.tracker = Rank(epoch.0);
-        if let Some(session) = self.session() {
+        if let Some(session) = self.session_mut() {
             session.config.tracker = Rank(epoch.0);
         }
         for rank in below.map(Rank) {
@@ -353,13 +349,7 @@ impl Peer {
 
     /// The tracker had no START, and asks for the catalogue.
     pub(super) fn recite(&self, actions: &mut Vec<PeerAction>) {
-        let Some(session) = (match &self.phase {
-            Phase::Active(session) => Some(session),
-            Phase::Closing { session, .. } => session.as_ref(),
-            Phase::Opening(_) | Phase::Exited => None,
-        }) else {
-            return;
-        };
+        let Some(session) = self.session() else { return };
         for entries in parts(session.catalogue.entries().iter().cloned()) {
             self.to_tracker(ToTracker::Entries(entries), actions);
         }

@@ -98,7 +98,7 @@ impl Bench {
     }
 
     fn session(&mut self) -> &mut Session {
-        self.peer.session().expect("START has come")
+        self.peer.session_mut().expect("START has come")
     }
 
     fn event(&mut self, event: PeerEvent) {
