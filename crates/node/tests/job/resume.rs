@@ -47,7 +47,9 @@ fn what_a_dead_rank_had_received_is_not_sent_to_it_again() {
     let world = World::new();
     world.file("source/data", &bytes(PIECES * PIECE, 1));
     let jobs = || [idle(), seeder(world.path("source")), leecher(world.path("into"))];
-    let told = Cluster::new(jobs()).hook(2, die_after_pieces(40)).run();
+    let into = world.path("into");
+    let written = move || pieces_in_partials(&into) >= 10;
+    let told = Cluster::new(jobs()).hook(2, die_after_pieces(40, written)).run();
     told.expect(Outcome::Degraded);
     world.wait_for_lock("into");
     let told = Cluster::new(jobs()).run();

@@ -4,6 +4,7 @@ use node::memory::Memory;
 use node::{Arrival, Buffer, SharedBuffer, Ticket, Transport};
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::resume_unwind;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 use swarm::{Channel, Rank};
 
@@ -91,11 +92,16 @@ pub fn die_at_piece(number: usize) -> Hook {
     when_piece(number, die)
 }
 
-/// The rank dies once so many pieces have come and were seen, which may all be in one poll.
-pub fn die_after_pieces(number: usize) -> Hook {
+/// The rank dies once so many pieces have come and were seen, which may all be in one poll, and
+/// what its workers make of them `suffices`.
+pub fn die_after_pieces(number: usize, suffices: impl Fn() -> bool + Send + 'static) -> Hook {
     let mut count = 0;
     Box::new(move |seen| {
         if count >= number {
+            let began = Instant::now();
+            while !suffices() && began.elapsed() < Duration::from_secs(20) {
+                sleep(Duration::from_millis(1));
+            }
             die();
         }
         count += seen.pieces().count();

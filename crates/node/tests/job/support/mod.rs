@@ -11,7 +11,7 @@ pub use hook::{
     Hook, corrupt, delay, die, die_after_pieces, die_at_piece, from_channel, slow, when_piece,
     without,
 };
-pub use partial::leave_partial;
+pub use partial::{leave_partial, pieces_in_partials};
 pub use world::{Content, World, bytes, one_file, tree};
 
 use content::PieceLen;

@@ -1,5 +1,6 @@
 //! Makes what a run that was stopped leaves behind.
 
+use super::PIECE;
 use content::{Bitfield, Catalogue, Entry, EntryIndex, PieceIndex, PieceLen};
 use node::Share;
 use node::store::{Destination, ShareOptions, Store, share};
@@ -32,4 +33,15 @@ pub fn leave_partial(source: &Path, into: &Path, which: impl Fn(u32) -> bool) {
         let piece_bytes = &bytes[from..from + geometry.size(piece) as usize];
         store.write(catalogue.piece_id(index, piece), piece_bytes).unwrap();
     }
+}
+
+/// How many pieces are in the partials of the destination `into`: those with a byte that is not 0.
+pub fn pieces_in_partials(into: &Path) -> usize {
+    let Ok(items) = std::fs::read_dir(into.join(".shoal")) else { return 0 };
+    let partials = items.filter_map(|item| std::fs::read(item.unwrap().path()).ok());
+    let pieces = |bytes: Vec<u8>| {
+        let pieces = bytes.chunks_exact(PIECE);
+        pieces.filter(|piece| piece.iter().any(|&byte| byte != 0)).count()
+    };
+    partials.map(pieces).sum()
 }
