@@ -13,9 +13,6 @@ use content::{EntryIndex, PieceId, Span};
 /// seeder makes it a star.
 const FEW_HOLDERS: usize = 4;
 
-/// A holder is less busy than another with so many pieces fewer to send to others.
-const LESS_BUSY: u32 = 2;
-
 impl Session {
     /// Asks for as much as the window lets it, and the tracker for holders where none is known.
     pub(super) fn pump(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
@@ -110,7 +107,9 @@ impl Session {
         if known.requests() > 0 || known.standing() != Standing::Good {
             return;
         }
-        let backlog = self.holders.backlog_at(known.place()).saturating_add(LESS_BUSY);
+        // What is taken back costs messages, and what others gained comes to be known in rows.
+        let less_busy = self.upload.gossip.lag() / 2;
+        let backlog = self.holders.backlog_at(known.place()).saturating_add(less_busy);
         for &(number, place) in &self.download.waiting {
             if self.holders.backlog_at(place) < backlog {
                 continue;

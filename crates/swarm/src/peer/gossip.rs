@@ -10,13 +10,15 @@ use crate::Rank;
 use crate::message::{Between, Message, Nearness, Place};
 use content::{Bitfield, Span};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// Pieces told in one message.
 const MAX_TOLD: usize = 1024;
 
-/// A neighbour that was not told of so many gains is told.
-const LAG: usize = 4;
+/// Neighbours are told once there are so many gains that they were not told of, a third of their
+/// number: what a piece costs a rank hardly grows with them.
+const LAGS: RangeInclusive<usize> = 4..=8;
 
 /// A neighbour that says nothing is told no more after so many times: it may hang.
 const MAX_UNHEARD: u32 = 8;
@@ -74,6 +76,8 @@ pub(super) struct Gossip {
     unsent_held: u32,
     /// How many gains there were when the neighbours were last told.
     pushed: usize,
+    /// How many more there are when they are told again.
+    lag: usize,
     /// What others than the neighbours were told.
     told: BTreeMap<Rank, Told>,
     /// Pieces held at START that went out, in that order.
@@ -96,6 +100,7 @@ impl Gossip {
         let own = if kept { serving.len() as usize } else { 0 };
         let neighbours: BTreeSet<Rank> = neighbours.iter().copied().collect();
         Self {
+            lag: lag(neighbours.len()),
             beside: vec![Beside::default(); neighbours.len()],
             neighbours: neighbours.into_iter().collect(),
             is_alone: place.is_alone(),
@@ -167,7 +172,13 @@ impl Gossip {
         for &to in new.difference(&known) {
             spans.chunks(MAX_TOLD).for_each(|part| say(to, part.to_vec(), 0, actions));
         }
+        self.lag = lag(self.neighbours.len());
         self.urgent = true;
+    }
+
+    /// How many gains of another rank are told at once.
+    pub(super) fn lag(&self) -> u32 {
+        self.lag as u32
     }
 
     /// This rank holds one more piece; `brought`: nobody on its host had it; `owned`: it is of this
@@ -325,7 +336,7 @@ impl Gossip {
     /// Whether neighbours are to be told of gains now.
     pub(super) fn is_due(&self) -> bool {
         let untold = self.gains.len() - self.pushed;
-        untold >= LAG || (untold > 0 && self.urgent)
+        untold >= self.lag || (untold > 0 && self.urgent)
     }
 
     /// Tells all neighbours what they were not told yet, but for what they have: `has` says whether
@@ -358,6 +369,11 @@ impl Gossip {
             say(to, Span::join(news.iter().copied()), backlog, actions);
         }
     }
+}
+
+/// How many gains so many neighbours are told at once.
+fn lag(neighbours: usize) -> usize {
+    (neighbours / 3).clamp(*LAGS.start(), *LAGS.end())
 }
 
 /// What a rank was not told yet of the gains for its own host, its own rack, or other racks; now it
