@@ -87,22 +87,34 @@ impl World<'_> {
 
     /// One more message waits for a rank.
     fn queue(&mut self, to: u32) {
-        let node = &mut self.nodes[to as usize];
-        node.letters += 1;
-        let letters = u64::from(node.letters);
+        let letters = &mut self.letters[to as usize];
+        *letters += 1;
+        let letters = u64::from(*letters);
+        let few = self.peaks.letters.min(self.limits.letters).min(self.limits.letters_of_tracker);
+        if letters > few {
+            self.many_wait(to, letters);
+        }
+    }
+
+    /// So many messages wait for a rank: perhaps more than ever, or too many.
+    fn many_wait(&mut self, to: u32, letters: u64) {
+        let node = &self.nodes[to as usize];
+        if node.life != Life::Live {
+            return;
+        }
         // Who tracked has all that was said to it to read when it wakes.
         let tracks = node.tracker.is_some() || to == 0;
-        if !tracks && node.life == Life::Live {
+        if !tracks {
             self.peaks.letters = self.peaks.letters.max(letters);
         }
         let most = if tracks { self.limits.letters_of_tracker } else { self.limits.letters };
-        if letters > most && node.life == Life::Live {
+        if letters > most {
             self.broken(format!("{letters} messages wait for rank {to}"));
         }
     }
 
     pub(crate) fn letter_arrives(&mut self, to: u32, Letter { from, envelope }: Letter) {
-        self.nodes[to as usize].letters -= 1;
+        self.letters[to as usize] -= 1;
         let from = Rank(from);
         self.depose(to, &envelope);
         match envelope.message {

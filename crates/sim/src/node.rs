@@ -19,8 +19,8 @@ pub(crate) enum Life {
     Exited,
 }
 
-/// A rank. Rank 0, the tracker's, has no peer. What is looked at with every message to any rank
-/// lies close together; what is looked at seldom is boxed.
+/// A rank. Rank 0, the tracker's, has no peer. What is looked at with every event of the rank lies
+/// close together; what is looked at seldom is boxed.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Node {
@@ -30,8 +30,6 @@ pub(crate) struct Node {
     pub(crate) desk: Box<Desk>,
     pub(crate) last_event: Micros,
     pub(crate) tick: Tick,
-    /// Control messages that are on their way to it, or wait while it hangs.
-    pub(crate) letters: u32,
     pub(crate) life: Life,
     /// Whether it is counted among the ranks that may still do something.
     pub(crate) open: bool,
@@ -95,7 +93,6 @@ impl Node {
             desk: Box::default(),
             last_event: 0,
             tick: Tick::default(),
-            letters: 0,
             life: Life::Live,
             open: true,
         }

@@ -62,6 +62,9 @@ pub(crate) struct World<'a> {
     pub(crate) future: Future,
     pub(crate) network: Network,
     pub(crate) nodes: Vec<Node>,
+    /// Control messages that are on their way to each rank, or wait while it hangs. They are not
+    /// counted in its node, for whoever says something to it would have to fetch that.
+    pub(crate) letters: Vec<u32>,
     pub(crate) random: Random,
     pub(crate) faults: Vec<Fault>,
     /// Events of the peer in hand that follow at once.
@@ -126,6 +129,7 @@ impl<'a> World<'a> {
             future: Future::default(),
             network: Network::new(scenario),
             nodes,
+            letters: vec![0; ranks as usize],
             random: Random::new(mix(scenario.seed)),
             faults: scenario.all_faults(),
             at_once: VecDeque::new(),

@@ -19,6 +19,15 @@ impl Rank {
     }
 }
 
+/// Where a rank is among a few in ascending order, or else where it would be. All are looked at,
+/// with no branch: the processor fetches them at once, where a search by halves waits for each
+/// look before it knows the next.
+pub(crate) fn find(ranks: &[Rank], rank: Rank) -> Result<usize, usize> {
+    let less: u32 = ranks.iter().map(|&other| u32::from(other < rank)).sum();
+    let at = less as usize;
+    if ranks.get(at) == Some(&rank) { Ok(at) } else { Err(at) }
+}
+
 impl fmt::Display for Rank {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)

@@ -8,6 +8,7 @@
 use super::PeerAction;
 use crate::Rank;
 use crate::message::{Between, Message, Nearness, Place};
+use crate::rank::find;
 use content::{Bitfield, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -16,9 +17,12 @@ use std::sync::Arc;
 /// Pieces told in one message.
 const MAX_TOLD: usize = 1024;
 
-/// Neighbours are told once there are so many gains that they were not told of, a third of their
-/// number: what a piece costs a rank hardly grows with them.
-const LAGS: RangeInclusive<usize> = 4..=8;
+/// Neighbours are told once there are so many gains that they were not told of: the fewest where
+/// they are few, ...
+const LAGS: RangeInclusive<usize> = 4..=12;
+/// ... and where they are many as many as there are neighbours beyond this number: what a piece
+/// costs a rank hardly grows with them.
+const FEW: usize = 16;
 
 /// A neighbour that says nothing is told no more after so many times: it may hang.
 const MAX_UNHEARD: u32 = 8;
@@ -228,7 +232,7 @@ impl Gossip {
 
     /// Where a rank is among the neighbours, if it is one.
     fn position(&self, rank: Rank) -> Option<usize> {
-        self.neighbours.binary_search(&rank).ok()
+        find(&self.neighbours, rank).ok()
     }
 
     /// What a rank was told so far.
@@ -373,7 +377,7 @@ impl Gossip {
 
 /// How many gains so many neighbours are told at once.
 fn lag(neighbours: usize) -> usize {
-    (neighbours / 3).clamp(*LAGS.start(), *LAGS.end())
+    neighbours.saturating_sub(FEW).clamp(*LAGS.start(), *LAGS.end())
 }
 
 /// What a rank was not told yet of the gains for its own host, its own rack, or other racks; now it

@@ -5,6 +5,7 @@ use super::picker::{PLACES, Picker};
 use super::rates;
 use super::reach::Reach;
 use crate::message::{Nearness, Rate};
+use crate::rank::find;
 use crate::{Instant, Rank};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -18,7 +19,7 @@ const MAX_STRIKES: u8 = 3;
 
 /// Requests under way at a holder that is the only one of use: the next are there when the first
 /// ends.
-const MAX_REQUESTS_AT_ONE: u32 = 4;
+const MAX_REQUESTS_AT_ONE: u16 = 4;
 
 /// How many requests may be under way at each of several holders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,7 @@ const SLOW_FACTOR: u32 = 4;
 
 /// What makes a holder worse to ask than another: it is to be left to others, how many requests are
 /// under way, how far it is, what it has to send to others, its turn.
-type Key = (bool, u32, Nearness, u32, bool);
+type Key = (bool, u16, Nearness, u32, bool);
 
 /// How a holder stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,48 +50,49 @@ pub(super) enum Standing {
     Banned,
 }
 
-/// One peer that holds something.
-#[derive(Debug)]
+/// One peer that holds something: what the choice of a holder looks at, so that a line of the cache
+/// has several.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Holder {
     /// Whether it runs on this rank's host, or in its rack.
     nearness: Nearness,
     standing: Standing,
-    /// Requests that it has not answered in full.
-    requests: u32,
-    /// Of those, the ones it has not acknowledged.
-    unacknowledged: u32,
     /// Its place in the picker's counts.
     place: u8,
+    /// Requests that it has not answered in full.
+    requests: u16,
+    /// Of those, the ones it has not acknowledged.
+    unacknowledged: u16,
+}
+
+/// How fast a holder is.
+#[derive(Debug, Clone, Copy)]
+struct Speed {
     /// When it last acknowledged or sent anything.
-    pub(super) progress: Instant,
+    progress: Instant,
     /// How long a piece takes from it, on the average of late; none before the first.
     took: Option<Duration>,
     /// Pieces that it sent.
     sent: u32,
 }
 
+impl Speed {
+    const UNKNOWN: Self = Self { progress: Instant::ZERO, took: None, sent: 0 };
+}
+
 impl Holder {
     fn new(place: u8, nearness: Nearness) -> Self {
-        Self {
-            place,
-            nearness,
-            standing: Standing::Good,
-            requests: 0,
-            unacknowledged: 0,
-            progress: Instant::ZERO,
-            took: None,
-            sent: 0,
-        }
+        Self { place, nearness, standing: Standing::Good, requests: 0, unacknowledged: 0 }
     }
 
     /// Requests that it has not answered in full.
     pub(super) fn requests(&self) -> usize {
-        self.requests as usize
+        self.requests.into()
     }
 
     /// Requests that it has not acknowledged.
     pub(super) fn unacknowledged(&self) -> usize {
-        self.unacknowledged as usize
+        self.unacknowledged.into()
     }
 
     /// How it stands.
@@ -122,6 +124,8 @@ pub(super) struct Holders {
     ranks: Vec<Rank>,
     /// What is known of each, in the same order.
     holders: Vec<Holder>,
+    /// How fast each is, by place.
+    speeds: Vec<Speed>,
     /// Pieces that each has to send to others, as it last said, by place.
     backlogs: [u32; PLACES],
     /// Places that no holder has.
@@ -148,6 +152,7 @@ impl Holders {
         Self {
             ranks: Vec::new(),
             holders: Vec::new(),
+            speeds: Vec::new(),
             backlogs: [0; PLACES],
             free: u64::MAX,
             busy: 0,
@@ -162,7 +167,7 @@ impl Holders {
     }
 
     fn position(&self, rank: Rank) -> Option<usize> {
-        self.ranks.binary_search(&rank).ok()
+        find(&self.ranks, rank).ok()
     }
 
     pub(super) fn get(&self, rank: Rank) -> Option<&Holder> {
@@ -180,6 +185,11 @@ impl Holders {
         let put = |places: u64, is_in: bool| places & !(1 << place) | u64::from(is_in) << place;
         self.good = put(self.good, is_good);
         self.idle = put(self.idle, is_good && requests == 0);
+    }
+
+    /// When a holder last acknowledged or sent anything.
+    pub(super) fn progress(&self, rank: Rank) -> Option<Instant> {
+        self.get(rank).map(|holder| self.speeds[holder.place()].progress)
     }
 
     /// A holder let a request time out.
@@ -223,8 +233,8 @@ impl Holders {
     pub(super) fn acknowledged(&mut self, rank: Rank, now: Instant, backlog: u32) -> bool {
         let Some(holder) = self.get_mut(rank) else { return false };
         holder.unacknowledged -= 1;
-        holder.progress = now;
         let place = holder.place();
+        self.speeds[place].progress = now;
         self.backlogs[place] = backlog;
         true
     }
@@ -237,19 +247,20 @@ impl Holders {
 
     /// A holder sent a piece.
     pub(super) fn sent(&mut self, rank: Rank, now: Instant) {
-        let Some(holder) = self.get_mut(rank) else { return };
-        let took = now.since(holder.progress);
-        holder.progress = now;
-        holder.sent += 1;
-        holder.took = Some(holder.took.map_or(took, |before| (before * 3 + took) / 4));
+        let Some(place) = self.get(rank).map(Holder::place) else { return };
+        let speed = &mut self.speeds[place];
+        let took = now.since(speed.progress);
+        speed.progress = now;
+        speed.sent += 1;
+        speed.took = Some(speed.took.map_or(took, |before| (before * 3 + took) / 4));
         self.usual = (self.usual * 15 + took) / 16;
     }
 
     /// How long a piece takes from each holder of another host that is known well enough.
     pub(super) fn rates(&self) -> Vec<Rate> {
-        let known = self.iter().filter(|(_, holder)| {
-            holder.nearness != Nearness::Host && holder.sent >= rates::ENOUGH
-        });
+        let elsewhere = self.iter().filter(|(_, holder)| holder.nearness != Nearness::Host);
+        let speeds = elsewhere.map(|(rank, holder)| (rank, self.speeds[holder.place()]));
+        let known = speeds.filter(|(_, speed)| speed.sent >= rates::ENOUGH);
         let micros = |took: Duration| u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
         let rates = known.filter_map(|(rank, it)| Some(Rate { rank, micros: micros(it.took?) }));
         rates.take(Rate::MAX_TOLD).collect()
@@ -304,7 +315,7 @@ impl Holders {
             return false;
         }
         let mut is_new = false;
-        let at = match self.ranks.binary_search(&rank) {
+        let at = match find(&self.ranks, rank) {
             Ok(at) => at,
             Err(_) if self.holders.len() >= MAX_HOLDERS && !self.evict(picker) => return false,
             Err(_) => {
@@ -312,6 +323,7 @@ impl Holders {
                 let place = self.free.trailing_zeros() as u8;
                 self.free &= self.free - 1;
                 self.backlogs[usize::from(place)] = 0;
+                self.begin_speed(place.into());
                 picker.seat(place.into(), nearness);
                 self.ranks.insert(at, rank);
                 self.holders.insert(at, Holder::new(place, nearness));
@@ -333,6 +345,14 @@ impl Holders {
             self.lag.seat(place);
         }
         news
+    }
+
+    /// A holder takes a place, the lowest that is free.
+    fn begin_speed(&mut self, place: usize) {
+        match self.speeds.get_mut(place) {
+            Some(speed) => *speed = Speed::UNKNOWN,
+            None => self.speeds.push(Speed::UNKNOWN),
+        }
     }
 
     fn evict(&mut self, picker: &mut Picker) -> bool {
@@ -409,7 +429,8 @@ impl Holders {
         let all = self.ranks.iter().zip(&self.holders);
         for (&rank, holder) in all.filter(|(_, holder)| good(holder)) {
             let backlog = self.backlogs[holder.place()];
-            let is_slow = || holder.took.is_none_or(|took| took > self.usual * SLOW_FACTOR);
+            let took = || self.speeds[holder.place()].took;
+            let is_slow = || took().is_none_or(|took| took > self.usual * SLOW_FACTOR);
             // One that is slow, or may be, has enough to do with one.
             let has_enough = ahead == Ahead::Yes && holder.requests > 0 && is_slow();
             let requests = if has_enough { holder.requests.max(most) } else { holder.requests };

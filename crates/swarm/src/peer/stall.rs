@@ -40,8 +40,8 @@ impl Session {
     /// When a request last moved. One that was acknowledged waits its turn while its holder sends
     /// anything at all; one that was not costs nothing to take back.
     fn moved(&self, request: &Request) -> Instant {
-        match self.holders.get(request.holder) {
-            Some(holder) if request.acknowledged => request.progress.max(holder.progress),
+        match self.holders.progress(request.holder) {
+            Some(progress) if request.acknowledged => request.progress.max(progress),
             _ => request.progress,
         }
     }

@@ -39,6 +39,20 @@ fn neighbours_hear_of_common_pieces_four_at_a_time_and_of_rare_ones_at_once() {
 }
 
 #[test]
+fn the_more_neighbours_there_are_the_more_pieces_they_hear_of_at_once() {
+    let at_once = |neighbours: u32| {
+        let neighbours: Vec<Rank> = (1..=neighbours).map(Rank).collect();
+        let mut gossip = Gossip::new(&Bitfield::new(20), &neighbours, Arc::default());
+        let mut told_after = |piece| {
+            gossip.gained(piece, false, true, true);
+            !told(&mut gossip, |_, _| false).is_empty()
+        };
+        (0..20).map_while(|piece| (!told_after(piece)).then_some(())).count() + 1
+    };
+    assert_eq!([2, 12, 20, 22, 28, 40].map(at_once), [4, 4, 4, 6, 12, 12]);
+}
+
+#[test]
 fn nobody_is_told_twice_or_of_what_it_has() {
     let mut gossip = gossip(0);
     (0..4).for_each(|piece| gossip.gained(piece, false, true, true));
