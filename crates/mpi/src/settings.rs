@@ -1,5 +1,7 @@
 //! What is set of MPI before it begins, where its user has not set it: only what pays in Shoal.
 
+use std::ffi::OsString;
+
 /// A message over Open MPI's TCP leaves at once where it is no longer than this: the piece of a
 /// file of up to 1 GiB, 1 MiB, and its header. By default (64 KiB) its sender asks first and waits
 /// for the answer, and on a link that is full each of the two waits behind what is on its way: of
@@ -26,7 +28,7 @@ const RANKS: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE"];
 /// Sets the environment of this process for MPI's start.
 #[allow(unsafe_code, reason = "Open MPI takes its parameters from the environment")]
 pub(crate) fn apply() {
-    for (name, value) in chosen(|name| std::env::var(name).ok()) {
+    for (name, value) in chosen(|name| std::env::var_os(name)) {
         // SAFETY: no other thread looks at the environment: those that wait for signals and for
         // `MPI_Init` do nothing else, and no others were started yet.
         unsafe { std::env::set_var(name, value) };
@@ -35,7 +37,7 @@ pub(crate) fn apply() {
 
 /// What is to be set in such an environment. `mpirun --mca` and `-x` come as variables too, and are
 /// left as they are.
-fn chosen(var: impl Fn(&str) -> Option<String>) -> Vec<(&'static str, &'static str)> {
+fn chosen(var: impl Fn(&str) -> Option<OsString>) -> Vec<(&'static str, &'static str)> {
     let mut chosen = Vec::new();
     if SETTINGS.iter().all(|(name, _)| var(name).is_none()) {
         chosen.extend(SETTINGS);
@@ -54,7 +56,7 @@ mod tests {
 
     fn names(vars: &[(&str, &str)]) -> Vec<&'static str> {
         let var = |wanted: &str| {
-            vars.iter().find(|(name, _)| *name == wanted).map(|(_, value)| (*value).to_owned())
+            vars.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.into())
         };
         chosen(var).into_iter().map(|(name, _)| name).collect()
     }

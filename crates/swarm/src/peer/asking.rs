@@ -108,7 +108,7 @@ impl Session {
             return;
         }
         // What is taken back costs messages, and what others gained comes to be known in rows.
-        let less_busy = self.upload.gossip.lag() * 2 / 3;
+        let less_busy = self.upload.gossip.lag() as u32 * 2 / 3;
         let backlog = self.holders.backlog_at(known.place()).saturating_add(less_busy);
         for &(number, place) in &self.download.waiting {
             if self.holders.backlog_at(place) < backlog {

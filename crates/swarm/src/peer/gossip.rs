@@ -11,18 +11,17 @@ use crate::message::{Between, Message, Nearness, Place};
 use crate::rank::find;
 use content::{Bitfield, Span};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// Pieces told in one message.
 const MAX_TOLD: usize = 1024;
 
-/// Neighbours are told once there are so many gains that they were not told of: the fewest where
-/// they are few, ...
-const LAGS: RangeInclusive<usize> = 4..=12;
-/// ... and where they are many as many as there are neighbours beyond this number: what a piece
-/// costs a rank hardly grows with them.
+/// Neighbours are told once there are so many gains that they were not told of, ...
+const LEAST_LAG: usize = 4;
+/// ... or as many as there are neighbours beyond this number, ...
 const FEW: usize = 16;
+/// ... up to so many: what a piece costs a rank hardly grows with its neighbours.
+const MOST_LAG: usize = 12;
 
 /// A neighbour that says nothing is told no more after so many times: it may hang.
 const MAX_UNHEARD: u32 = 8;
@@ -80,8 +79,6 @@ pub(super) struct Gossip {
     unsent_held: u32,
     /// How many gains there were when the neighbours were last told.
     pushed: usize,
-    /// How many more there are when they are told again.
-    lag: usize,
     /// What others than the neighbours were told.
     told: BTreeMap<Rank, Told>,
     /// Pieces held at START that went out, in that order.
@@ -104,7 +101,6 @@ impl Gossip {
         let own = if kept { serving.len() as usize } else { 0 };
         let neighbours: BTreeSet<Rank> = neighbours.iter().copied().collect();
         Self {
-            lag: lag(neighbours.len()),
             beside: vec![Beside::default(); neighbours.len()],
             neighbours: neighbours.into_iter().collect(),
             is_alone: place.is_alone(),
@@ -176,13 +172,12 @@ impl Gossip {
         for &to in new.difference(&known) {
             spans.chunks(MAX_TOLD).for_each(|part| say(to, part.to_vec(), 0, actions));
         }
-        self.lag = lag(self.neighbours.len());
         self.urgent = true;
     }
 
-    /// How many gains of another rank are told at once.
-    pub(super) fn lag(&self) -> u32 {
-        self.lag as u32
+    /// How many gains the neighbours are told at once.
+    pub(super) fn lag(&self) -> usize {
+        self.neighbours.len().saturating_sub(FEW).clamp(LEAST_LAG, MOST_LAG)
     }
 
     /// This rank holds one more piece; `brought`: nobody on its host had it; `owned`: it is of this
@@ -340,7 +335,7 @@ impl Gossip {
     /// Whether neighbours are to be told of gains now.
     pub(super) fn is_due(&self) -> bool {
         let untold = self.gains.len() - self.pushed;
-        untold >= self.lag || (untold > 0 && self.urgent)
+        untold >= self.lag() || (untold > 0 && self.urgent)
     }
 
     /// Tells all neighbours what they were not told yet, but for what they have: `has` says whether
@@ -373,11 +368,6 @@ impl Gossip {
             say(to, Span::join(news.iter().copied()), backlog, actions);
         }
     }
-}
-
-/// How many gains so many neighbours are told at once.
-fn lag(neighbours: usize) -> usize {
-    neighbours.saturating_sub(FEW).clamp(*LAGS.start(), *LAGS.end())
 }
 
 /// What a rank was not told yet of the gains for its own host, its own rack, or other racks; now it

@@ -52,7 +52,7 @@ pub(super) enum Standing {
 
 /// One peer that holds something: what the choice of a holder looks at, so that a line of the cache
 /// has several.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Holder {
     /// Whether it runs on this rank's host, or in its rack.
     nearness: Nearness,

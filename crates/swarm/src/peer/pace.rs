@@ -49,13 +49,13 @@ struct Bucket {
 impl Pace {
     /// A bucket for requests of at most this many bytes, that is empty now.
     pub(super) fn new(limit: Option<u64>, request_bytes: u64, now: Instant) -> Self {
-        let bucket = |bytes_a_second| Bucket {
+        let bucket = limit.map(|bytes_a_second| Bucket {
             bytes_a_second,
             level: 0,
             capacity: earned(bytes_a_second, SLACK) + u128::from(request_bytes) * MICROS,
             seen: now,
-        };
-        Self { bucket: limit.map(|limit| Box::new(bucket(limit))) }
+        });
+        Self { bucket: bucket.map(Box::new) }
     }
 
     /// Whether there is a cap.

@@ -1,4 +1,4 @@
-//! Makes what a run that was stopped leaves behind.
+//! What a run that was stopped leaves behind: made, and counted.
 
 use super::PIECE;
 use content::{Bitfield, Catalogue, Entry, EntryIndex, PieceIndex, PieceLen};
