@@ -1,7 +1,7 @@
-//! Sixteen messages at once, one in each lane of AVX-512's registers. Twice as fast as one after
-//! the other with SHA-NI.
+//! Sixteen messages at once, one in each lane of AVX-512's registers. Two to three times as fast as
+//! one after the other with SHA-NI.
 
-use crate::{BLOCK_LEN, Hash, INITIAL, ROUND, eight};
+use crate::{BLOCK_LEN, Hash, INITIAL, ROUND};
 use std::arch::x86_64::*;
 
 /// Messages that are hashed at once.
@@ -83,9 +83,10 @@ fn hash(words: __m256i) -> Hash {
 /// A block's sixteen words.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
+#[allow(unsafe_code, reason = "put together from parts it takes eight instructions, not one")]
 fn words(block: &[u8; BLOCK_LEN]) -> __m512i {
-    let of = |index| eight(block, index);
-    let read = _mm512_set_epi64(of(7), of(6), of(5), of(4), of(3), of(2), of(1), of(0));
+    // SAFETY: the block has the sixty-four bytes that are read, at whatever address.
+    let read = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
     let big_endian = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
     _mm512_shuffle_epi8(read, _mm512_broadcast_i32x4(big_endian))
 }
@@ -133,31 +134,79 @@ macro_rules! rotated {
     }};
 }
 
+/// Writes a statement sixteen times, with the numbers from 0. A loop so long stays a loop, and its
+/// words and state would be looked up in memory.
+macro_rules! sixteen_times {
+    ($i:ident => $do:expr) => {
+        sixteen_times!($i => $do; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+    };
+    ($i:ident => $do:expr; $($number:literal)*) => {$({
+        const $i: usize = $number;
+        $do;
+    })*};
+}
+
 /// Takes a block of each message.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn compress(state: &mut [__m512i; 8], blocks: [&[u8; BLOCK_LEN]; LANES]) {
-    let mut w = transpose(blocks.map(|block| words(block)));
-    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
-    for turn in 0..4 {
-        for i in 0..16 {
-            if turn > 0 {
-                let s0 = rotated!(w[(i + 1) % 16], 7, 18, shift 3);
-                let s1 = rotated!(w[(i + 14) % 16], 17, 19, shift 10);
-                let others = _mm512_add_epi32(w[(i + 9) % 16], s1);
-                w[i] = _mm512_add_epi32(_mm512_add_epi32(w[i], s0), others);
-            }
-            let k = _mm512_set1_epi32(ROUND[16 * turn + i].cast_signed());
-            let choice = _mm512_ternarylogic_epi32::<0xca>(e, f, g);
-            let t1 = _mm512_add_epi32(_mm512_add_epi32(h, _mm512_add_epi32(w[i], k)), choice);
-            let t1 = _mm512_add_epi32(t1, rotated!(e, 6, 11, 25));
-            let majority = _mm512_ternarylogic_epi32::<0xe8>(a, b, c);
-            let t2 = _mm512_add_epi32(rotated!(a, 2, 13, 22), majority);
-            (h, g, f, e) = (g, f, e, _mm512_add_epi32(d, t1));
-            (d, c, b, a) = (c, b, a, _mm512_add_epi32(t1, t2));
-        }
+    let mut rows = [_mm512_setzero_si512(); LANES];
+    sixteen_times!(LANE => rows[LANE] = words(blocks[LANE]));
+    let mut w = transpose(rows);
+    let mut letters = *state;
+    let (first, later) = ROUND.as_chunks::<16>().0.split_first().expect("sixty-four rounds");
+    sixteen_times!(I => round(&mut letters, I, w[I], first[I]));
+    for k in later {
+        sixteen_times!(I => {
+            let s0 = rotated!(w[(I + 1) % 16], 7, 18, shift 3);
+            let s1 = rotated!(w[(I + 14) % 16], 17, 19, shift 10);
+            let others = _mm512_add_epi32(w[(I + 9) % 16], s1);
+            w[I] = _mm512_add_epi32(_mm512_add_epi32(w[I], s0), others);
+            round(&mut letters, I, w[I], k[I]);
+        });
     }
-    for (before, after) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
+    for (before, after) in state.iter_mut().zip(letters) {
         *before = _mm512_add_epi32(*before, after);
     }
+}
+
+/// One round. The letters do not move: in round `i` letter `n` is where `n - i` was at first.
+///
+/// What a round waits for are the new `e` of the one before, which needs a rotation, a parity and
+/// an addition, and the new `a` likewise. So all else is added up before, and in this order: with
+/// the additions of the standard's order each round takes a third longer where an instruction takes
+/// two cycles.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn round(letters: &mut [__m512i; 8], i: usize, w: __m512i, k: u32) {
+    let at = |n: usize| (n + 16 - i) % 8;
+    let [a, b, c, d, e, f, g, h] = std::array::from_fn(|n| letters[at(n)]);
+    let k = _mm512_set1_epi32(k.cast_signed());
+    let early = sum(d, sum(h, sum(w, k)));
+    let choice = _mm512_ternarylogic_epi32::<0xca>(e, f, g);
+    let new_e = sum(sum(early, choice), rotated!(e, 6, 11, 25));
+    let majority = _mm512_ternarylogic_epi32::<0xe8>(a, b, c);
+    let t1 = settled(_mm512_sub_epi32(new_e, d));
+    letters[at(3)] = new_e;
+    letters[at(7)] = sum(sum(t1, majority), rotated!(a, 2, 13, 22));
+}
+
+/// A sum that is made of these two, whatever they are sums of.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn sum(a: __m512i, b: __m512i) -> __m512i {
+    settled(_mm512_add_epi32(a, b))
+}
+
+/// The same value, of which the compiler does not know how it came about: it may not add in
+/// another order than is written.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+#[allow(unsafe_code, reason = "nothing else keeps the order of additions")]
+fn settled(mut value: __m512i) -> __m512i {
+    // SAFETY: there is no instruction in it.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(zmm_reg) value, options(pure, nomem, nostack, preserves_flags));
+    }
+    value
 }
