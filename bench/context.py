@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Callable, Mapping, Sequence
 
 import files
+from ballast import Ballast
 from measure import Failed
 from table import Table
 
@@ -40,11 +41,15 @@ class Contender:
         name: str, verifies: bool, method: Callable[[], Mapping[str, float]], source: Path,
         destinations: Sequence[Path],
     ) -> Contender:
-        """A run that begins with empty directories, and ends with a comparison of all copies."""
+        """A run that begins with empty directories, and ends with a comparison of all copies.
+
+        The memory that the copies will take, where that is a tmpfs, is in use until then.
+        """
         def run_once() -> Mapping[str, float]:
             for directory in destinations:
                 files.fresh(directory)
-            sample = method()
+            with Ballast(TMPFS, len(destinations) * source.stat().st_size):
+                sample = method()
             files.must_equal(source, [directory / source.name for directory in destinations])
             return sample
         return Contender(name, verifies, run_once)

@@ -33,16 +33,20 @@ def available_memory() -> int:
     raise OSError("/proc/meminfo does not say what memory is available")
 
 
+def must_fit(tmpfs: Path, length: int) -> None:
+    """Fails where a tmpfs, or memory, has no room: a tmpfs that fills memory takes all along."""
+    free = min(shutil.disk_usage(tmpfs).free, available_memory())
+    if length > free:
+        raise OSError(f"{tmpfs} needs {length} bytes, and {free} are free: make room in memory")
+
+
 def touch_pages(tmpfs: Path, length: int) -> None:
     """Writes `length` bytes to a tmpfs and removes them: what is used next was used before.
 
     A virtual machine's memory costs far more on its first use. With free page reporting it is a
-    first use again when memory was free for two seconds. Where it would not fit, says so: a tmpfs
-    that fills memory takes the machine along.
+    first use again when memory was free for two seconds.
     """
-    free = min(shutil.disk_usage(tmpfs).free, available_memory())
-    if length > free:
-        raise OSError(f"{tmpfs} needs {length} bytes, and {free} are free: make room in memory")
+    must_fit(tmpfs, length)
     path = tmpfs / f"touched-{os.getpid()}"
     zeros = bytes(16 * MIB)
     with path.open("wb") as file:

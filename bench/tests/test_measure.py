@@ -2,12 +2,14 @@
 
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import files  # noqa: E402: found through the line above
+import ballast  # noqa: E402: found through the line above
+import files  # noqa: E402
 from measure import Failed, Group  # noqa: E402
 
 
@@ -37,6 +39,25 @@ class Measuring(unittest.TestCase):
     def test_a_program_that_ends_without_the_word_has_failed(self):
         with self.assertRaisesRegex(Failed, "too early: oh"), Group() as group:
             group.wait_for("complete", [group.start(["echo", "oh"])])
+
+
+class Holding(unittest.TestCase):
+    """Memory that is in use until a run needs it."""
+
+    def test_a_ballast_is_let_go_as_the_run_writes(self):
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as tmpfs:
+            length = ballast.AHEAD + 2 * ballast.PART
+            with ballast.Ballast(Path(tmpfs), length) as held:
+                self.assertEqual(held.held(), 2 * ballast.PART)
+                (Path(tmpfs) / "copy").write_bytes(bytes(2 * ballast.PART))
+                deadline = time.monotonic() + 10
+                while held.held() and time.monotonic() < deadline:
+                    time.sleep(ballast.LOOK_S)
+                self.assertEqual(held.held(), 0)
+
+    def test_a_run_that_writes_little_needs_no_ballast(self):
+        with ballast.Ballast(Path("/dev/shm"), 1000) as held:
+            self.assertEqual(held.held(), 0)
 
 
 class Comparing(unittest.TestCase):
