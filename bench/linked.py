@@ -31,16 +31,18 @@ SHOAL_NAME = "shoal"
 TCP_CHAIN = "TCP chain, 256 KiB writes"
 MPI_CHAIN = Method("chain", 128 * files.KIB, 32)
 MPI_BCAST = Method("bcast", 4 * files.MIB, 1)
+MPI_CHAINS = ("Open MPI chain, 128 KiB x 32", "Open MPI chain + SHA-256")
+TORRENTS = ("libtorrent", "aria2")
 RIVALS = {
-    "Open MPI chain, 128 KiB x 32": lambda job: job.broadcast(MPI_CHAIN),
-    "Open MPI chain + SHA-256": lambda job: job.broadcast(MPI_CHAIN, verify=True),
+    MPI_CHAINS[0]: lambda job: job.broadcast(MPI_CHAIN),
+    MPI_CHAINS[1]: lambda job: job.broadcast(MPI_CHAIN, verify=True),
     "MPI_Bcast": lambda job: job.broadcast(MPI_BCAST),
-    "libtorrent": lambda job: job.libtorrent(),
-    "aria2": lambda job: job.aria2(),
+    TORRENTS[0]: lambda job: job.libtorrent(),
+    TORRENTS[1]: lambda job: job.aria2(),
     "udpcast": lambda job: job.multicast(multicast.udpcast),
     "uftp": lambda job: job.multicast(multicast.uftp),
 }
-VERIFYING = ("Open MPI chain + SHA-256", "libtorrent", "aria2")
+VERIFYING = (MPI_CHAINS[1], *TORRENTS)
 
 
 class Delivery:
