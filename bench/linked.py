@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Callable, Mapping
 
 import files
@@ -29,20 +28,22 @@ PIECE_BYTES = 256 * files.KIB
 TRACKER_PORT = 6969
 SHOAL_NAME = "shoal"
 TCP_CHAIN = "TCP chain, 256 KiB writes"
+OPEN_MPI_CHAIN = "Open MPI chain, 128 KiB x 32"
+HASHED_CHAIN = "Open MPI chain + SHA-256"
+CHAINS = (TCP_CHAIN, OPEN_MPI_CHAIN, HASHED_CHAIN)
+TORRENTS = (torrent.NAME, aria2.NAME)
 MPI_CHAIN = Method("chain", 128 * files.KIB, 32)
 MPI_BCAST = Method("bcast", 4 * files.MIB, 1)
-MPI_CHAINS = ("Open MPI chain, 128 KiB x 32", "Open MPI chain + SHA-256")
-TORRENTS = ("libtorrent", "aria2")
 RIVALS = {
-    MPI_CHAINS[0]: lambda job: job.broadcast(MPI_CHAIN),
-    MPI_CHAINS[1]: lambda job: job.broadcast(MPI_CHAIN, verify=True),
+    OPEN_MPI_CHAIN: lambda job: job.broadcast(MPI_CHAIN),
+    HASHED_CHAIN: lambda job: job.broadcast(MPI_CHAIN, verify=True),
     "MPI_Bcast": lambda job: job.broadcast(MPI_BCAST),
-    TORRENTS[0]: lambda job: job.libtorrent(),
-    TORRENTS[1]: lambda job: job.aria2(),
+    torrent.NAME: lambda job: job.libtorrent(),
+    aria2.NAME: lambda job: job.aria2(),
     "udpcast": lambda job: job.multicast(multicast.udpcast),
     "uftp": lambda job: job.multicast(multicast.uftp),
 }
-VERIFYING = (MPI_CHAINS[1], *TORRENTS)
+VERIFYING = (HASHED_CHAIN, *TORRENTS)
 
 
 class Delivery:

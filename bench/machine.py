@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from context import PYTHON, REPOSITORY, SHOAL
+from measure import CORES
 from rivals import mpi
 
 #: Each prints its version on the first line.
@@ -31,7 +32,7 @@ def describe() -> dict[str, str | int]:
     versions = {name: first_line(command) for name, command in VERSIONS}
     return {
         "processor": processor.group(1) if processor else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": CORES,
         "memory_gib": round(pages / 2**30),
         "kernel": platform.release(),
         "mpi": first_line([mpi.launcher(SHOAL), "--version"]),

@@ -24,6 +24,8 @@ POLL_S = 0.005
 #: A run that takes longer is ended, and counts as failed.
 RUN_MAX_S = 120
 PR_SET_CHILD_SUBREAPER = 36
+#: Cores that all runs together may use.
+CORES = len(os.sched_getaffinity(0))
 OWN_COMMAND_LINE = Path("/proc/self/cmdline").read_bytes()
 
 

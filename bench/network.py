@@ -113,8 +113,7 @@ class Network:
         switch = self._add_namespace("switch")
         # A switch does not look into packets; where the kernel's does, that costs a fifth of all
         # that the network costs. Where it does not, the kernel does not know the key.
-        check(["ip", "netns", "exec", switch,
-               "sysctl", "-eqw", "net.bridge.bridge-nf-call-iptables=0"])
+        inside(switch, "sysctl", "-eqw", "net.bridge.bridge-nf-call-iptables=0")
         host = 0
         bridge(switch, "core")
         for number, rack in enumerate(self.racks):
@@ -152,8 +151,7 @@ class Network:
         shape(namespace, "eth0", bits)
         shape(switch, port, bits)
         # Written where only this namespace sees it.
-        check(["ip", "netns", "exec", namespace,
-               "sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno"])
+        inside(namespace, "sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno")
 
     def remove(self) -> None:
         """Ends what still runs in the namespaces, and removes them; may be called twice."""
@@ -204,9 +202,13 @@ def shape(namespace: str, device: str, bits: int) -> None:
 
 
 def counter(namespace: str, device: str, way: str) -> int:
-    text = check(["ip", "netns", "exec", namespace, "cat", "/proc/net/dev"])
+    text = inside(namespace, "cat", "/proc/net/dev")
     numbers = re.search(rf"^ *{device}: *(.*)$", text, re.MULTILINE).group(1).split()
     return int(numbers[8 if way == "transmit" else 0])
+
+
+def inside(namespace: str, *words: str) -> str:
+    return check(["ip", "netns", "exec", namespace, *words])
 
 
 def ip(*words: str) -> str:

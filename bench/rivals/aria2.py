@@ -13,6 +13,8 @@ from measure import Group
 from rivals.torrent import OnHost, loopback
 from tracker import Tracker
 
+NAME = "aria2"
+
 #: aria2 listens on all addresses, so that each client has a port of its own, from this one on.
 PORT = 6890
 #: What aria2 runs when a download is complete.

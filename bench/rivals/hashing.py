@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 from files import MIB
-from measure import Failed, Group
-
-CORES = len(os.sched_getaffinity(0))
+from measure import CORES, Failed, Group
 
 
 def read(source: Path) -> Group:

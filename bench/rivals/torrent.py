@@ -15,6 +15,7 @@ from context import PYTHON, REPOSITORY
 from files import MIB
 from measure import Group
 
+NAME = "libtorrent"
 PROGRAM = REPOSITORY / "bench" / "programs" / "torrent.py"
 PIECE_BYTES = MIB
 

@@ -32,15 +32,13 @@ METRICS = (
 WARM = "shoal, warm digest cache"
 COLD = "shoal, cold digest cache"
 CHAIN = "MPI chain"
-LIBTORRENT = "libtorrent"
-ARIA2 = "aria2"
 #: Which block is best for hashing in line changes with the machine's caches and its load.
 HASHED = {
     f"MPI_Ibcast {size} + SHA-256": Method("ibcast", block_bytes, depth)
     for size, block_bytes, depth in [
         ("4 MiB", 4 * files.MIB, 2), ("1 MiB", files.MIB, 2), ("256 KiB", 256 * files.KIB, 4)]
 }
-TORRENTS = (LIBTORRENT, ARIA2)
+TORRENTS = (torrent.NAME, aria2.NAME)
 MEMORY_MAX_MB = 100 * files.MIB / 1e6
 
 
@@ -55,8 +53,8 @@ def run(context: Context, variant: str) -> Table:
             job.contender("MPI_Ibcast 4 MiB", False, lambda: job.broadcast(broadcast.IBCAST)),
             *[job.contender(name, True, lambda method=method: job.broadcast(method, job.sha256))
               for name, method in HASHED.items()],
-            job.contender(LIBTORRENT, True, job.libtorrent),
-            job.contender(ARIA2, True, lambda: job.aria2(tracker)),
+            job.contender(torrent.NAME, True, job.libtorrent),
+            job.contender(aria2.NAME, True, lambda: job.aria2(tracker)),
             job.contender(WARM, True, job.shoal_warm),
             job.contender(COLD, True, job.shoal_cold),
         ]
@@ -91,7 +89,7 @@ class Job:
     def __init__(self, context: Context, receivers: int):
         self.directory = context.scratch
         self.receivers = receivers
-        files.touch_pages(self.directory, (receivers + 2) * LENGTH)
+        files.must_fit(self.directory, (receivers + 2) * LENGTH)
         self.source = files.random_file(self.directory / "source" / "data.bin", LENGTH)
         self.sha256 = files.sha256(self.source)
         self.destinations = [self.directory / f"receiver{number}" for number in range(receivers)]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import network
 from context import Context
 from files import MIB
-from linked import METRICS, SHOAL_NAME, TCP_CHAIN, Delivery
+from linked import METRICS, OPEN_MPI_CHAIN, SHOAL_NAME, TCP_CHAIN, Delivery
 from network import MEGABIT, Network
+from rivals import torrent
 from table import Table, Target
 
 NAME = "polling"
@@ -27,7 +28,7 @@ def run(context: Context, variant: str) -> Table:
     why = network.missing()
     if why is not None:
         return Table(title, METRICS, SHOAL_NAME, notes=[f"SKIPPED: {why}"])
-    names = (SHOAL_NAME, TCP_CHAIN, "Open MPI chain, 128 KiB x 32", "libtorrent")
+    names = (SHOAL_NAME, TCP_CHAIN, OPEN_MPI_CHAIN, torrent.NAME)
     with Network.switch(HOSTS, BITS) as made:
         job = Delivery(context, made, LENGTH, BITS)
         contenders = [each for each in job.contenders() if each.name in names]

@@ -6,12 +6,11 @@ from rack to rack as its hosts are numbered, the best that it can do.
 
 from __future__ import annotations
 
-import os
-
 import network
 from context import Context
 from files import MIB
-from linked import METRICS, MPI_CHAINS, SHOAL_NAME, TCP_CHAIN, TORRENTS, Delivery
+from linked import CHAINS, METRICS, SHOAL_NAME, TORRENTS, Delivery
+from measure import CORES
 from network import MEGABIT, Network
 from table import Metric, Table, Target
 
@@ -19,7 +18,7 @@ NAME = "racks"
 VARIANTS = ("2", "3")
 HOSTS = 4
 #: What twelve hosts send each other at 200 Mbit/s keeps two cores busy with being the network.
-BITS = (200 if (os.cpu_count() or 1) >= 4 else 100) * MEGABIT
+BITS = (200 if CORES >= 4 else 100) * MEGABIT
 UPLINK_BITS = HOSTS * BITS // 4
 LENGTH = 128 * MIB
 #: Each rack but the first has to take one copy in, and may pass it on: random peers send three.
@@ -42,7 +41,7 @@ def run(context: Context, variant: str) -> Table:
     targets = [
         Target(SHOAL_NAME, "uplink_copies", UPLINK_COPIES_MAX),
         Target(SHOAL_NAME, "over_link", OVER_BOUND_MAX * TCP_FLOOR),
-        Target(SHOAL_NAME, "over_link", 1.0, (TCP_CHAIN, *MPI_CHAINS), "the best chain"),
+        Target(SHOAL_NAME, "over_link", 1.0, CHAINS, "the best chain"),
         Target(SHOAL_NAME, "over_link", 1.0, TORRENTS, "the best BitTorrent client"),
     ]
     with Network([[BITS] * HOSTS] * racks, UPLINK_BITS) as made:

@@ -1,8 +1,8 @@
 //! SHA-256 (FIPS 180-4) of many chunks of one length at once: the leaves of a Merkle tree.
 //!
 //! One message keeps the processor's units waiting for each other; messages side by side do not.
-//! What is safe to run is asked of the processor, once a call; that is all that is `unsafe` here.
-//! This crate knows nothing of trees and files.
+//! What is safe to run is asked of the processor, once a call. Beside those calls a load and an
+//! empty `asm!` are `unsafe` here, both in `wide`. This crate knows nothing of trees and files.
 
 #[cfg(target_arch = "x86_64")]
 mod pair;

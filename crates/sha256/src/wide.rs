@@ -2,6 +2,7 @@
 //! one after the other with SHA-NI.
 
 use crate::{BLOCK_LEN, Hash, INITIAL, ROUND};
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 /// Messages that are hashed at once.
@@ -206,7 +207,11 @@ fn sum(a: __m512i, b: __m512i) -> __m512i {
 fn settled(mut value: __m512i) -> __m512i {
     // SAFETY: there is no instruction in it.
     unsafe {
-        std::arch::asm!("/* {0} */", inout(zmm_reg) value, options(pure, nomem, nostack, preserves_flags));
+        asm!(
+            "/* {0} */",
+            inout(zmm_reg) value,
+            options(pure, nomem, nostack, preserves_flags)
+        );
     }
     value
 }
