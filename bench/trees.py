@@ -2,7 +2,8 @@
 
 Wall time from the first start to the last process's end, launch included. Every tool keeps modes
 and times, as Shoal does, and none syncs to the disk. Before each run what an earlier one wrote is
-removed and synced, after it all trees are compared byte for byte.
+removed, synced and forgotten, and the tree is read, for all to find it in memory; after it all
+trees are compared byte for byte.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ class Trees:
         numbers = range(self.receivers)
         destinations = [files.fresh(self.directory / f"receiver{number}") for number in numbers]
         subprocess.run(["sync", "-f", self.directory], check=True)
+        files.forget_disks()
+        files.read_all(self.source)
         # Removing takes so long that a virtual machine gives what is freed back to its host.
         files.touch_pages(TMPFS, (self.receivers + 1) * self.length)
         group = method(self.source, destinations)
