@@ -11,8 +11,8 @@ from typing import Callable, Mapping
 
 import files
 from context import PROGRAMS, REPOSITORY, SHOAL, Contender, Context
-from measure import Group
-from network import Network
+from measure import CORES, Group
+from network import MEGABIT, Network
 from rivals import aria2, broadcast, chain, hosts, multicast, shoal, torrent
 from rivals.broadcast import Method
 from table import Metric
@@ -44,6 +44,14 @@ RIVALS = {
     "uftp": lambda job: job.multicast(multicast.uftp),
 }
 VERIFYING = (HASHED_CHAIN, *TORRENTS)
+#: With so many cores what hosts send each other is bound by their links, not by the processor that
+#: has to be the network, too.
+CORES_FOR_FULL_RATE = 4
+
+
+def bits_a_second(megabits: int) -> int:
+    """A link's rate: this many megabits a second, or half of them where there are few cores."""
+    return megabits * MEGABIT // (1 if CORES >= CORES_FOR_FULL_RATE else 2)
 
 
 class Delivery:

@@ -1,10 +1,10 @@
 """A file from one host to all others over shaped links: 8 hosts at 200 Mbit/s, 16 at 100 (root).
 
-One rank, or one process, a host; host 0 has the file. Times are multiples of what the file takes
-on one link at its rate; no TCP comes below 1.045 of it (headers). `time` is from START to the last
-STOP for Shoal, from barrier to barrier for MPI programs, from the first byte to the last word for
-the chain, and from the start of the processes for all others. What the seeder sent its interface
-has counted.
+With few cores the rates are half of that. One rank, or one process, a host; host 0 has the file.
+Times are multiples of what the file takes on one link at its rate; no TCP comes below 1.045 of it
+(headers). `time` is from START to the last STOP for Shoal, from barrier to barrier for MPI
+programs, from the first byte to the last word for the chain, and from the start of the processes
+for all others. What the seeder sent its interface has counted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import network
 from context import Context
 from files import GIB, MIB
-from linked import METRICS, RIVALS, SHOAL_NAME, TCP_CHAIN, Delivery
+from linked import METRICS, RIVALS, SHOAL_NAME, TCP_CHAIN, Delivery, bits_a_second
 from network import MEGABIT, Network
 from table import Table, Target
 
@@ -31,7 +31,8 @@ CORES_MAX = 0.2
 def run(context: Context, variant: str) -> Table:
     """The table for one network; an empty one, which says why, where there can be none."""
     hosts, megabits, length, at_most = JOBS[variant]
-    title = f"{length // MIB} MiB, {hosts} hosts, links of {megabits} Mbit/s both ways"
+    bits = bits_a_second(megabits)
+    title = f"{length // MIB} MiB, {hosts} hosts, links of {bits // MEGABIT} Mbit/s both ways"
     why = network.missing()
     if why is not None:
         return Table(title, METRICS, SHOAL_NAME, notes=[f"SKIPPED: {why}"])
@@ -41,7 +42,6 @@ def run(context: Context, variant: str) -> Table:
         Target(SHOAL_NAME, "cores", CORES_MAX),
         Target(SHOAL_NAME, "over_link", 1.0, (TCP_CHAIN, *RIVALS), "the best rival"),
     ]
-    bits = megabits * MEGABIT
     with Network.switch(hosts, bits) as made:
         job = Delivery(context, made, length, bits)
         return context.compare(Table(title, METRICS, SHOAL_NAME, targets), job.contenders())

@@ -9,16 +9,14 @@ from __future__ import annotations
 import network
 from context import Context
 from files import MIB
-from linked import CHAINS, METRICS, SHOAL_NAME, TORRENTS, Delivery
-from measure import CORES
-from network import MEGABIT, Network
+from linked import CHAINS, METRICS, SHOAL_NAME, TORRENTS, Delivery, bits_a_second
+from network import Network
 from table import Metric, Table, Target
 
 NAME = "racks"
 VARIANTS = ("2", "3")
 HOSTS = 4
-#: What twelve hosts send each other at 200 Mbit/s keeps two cores busy with being the network.
-BITS = (200 if CORES >= 4 else 100) * MEGABIT
+BITS = bits_a_second(200)
 UPLINK_BITS = HOSTS * BITS // 4
 LENGTH = 128 * MIB
 #: Each rack but the first has to take one copy in, and may pass it on: random peers send three.
