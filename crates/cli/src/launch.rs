@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The version, with the MPI that the binary was built for.
 pub const VERSION: &str =
@@ -150,10 +150,12 @@ impl Launch {
         Ok(Self { program, args, vars })
     }
 
-    /// Replaces this process by the command; returns only where that fails.
+    /// Replaces this process by the command; returns only where that fails. A launcher reads its
+    /// standard input to pass it on to rank 0, and no rank of Shoal reads any: the command's input
+    /// is empty, so that what a script has there stays the script's.
     pub fn exec(&self) -> anyhow::Error {
         let mut command = Command::new(&self.program);
-        command.args(&self.args).envs(self.vars.iter().copied());
+        command.args(&self.args).envs(self.vars.iter().copied()).stdin(Stdio::null());
         let error = command.exec();
         anyhow::anyhow!("cannot start the launcher {}: {error}", self.program.display())
     }
