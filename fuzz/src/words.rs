@@ -405,7 +405,8 @@ pub fn differences(input: &mut Input<'_>) -> Differences {
 
 /// What a peer says to the tracker.
 pub fn to_tracker(input: &mut Input<'_>) -> ToTracker {
-    match input.below(22) {
+    match input.below(23) {
+        22 => ToTracker::Unsteady(input.several(3, rootless)),
         21 => ToTracker::AskPart(part_hash(input)),
         18 => ToTracker::Offers(
             input.several(3, |input| WireOffer { entry: rootless(input), pieces: None }),

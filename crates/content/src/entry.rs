@@ -1,6 +1,7 @@
 //! One entry of the catalogue: a file, a directory or a link, with what survives the trip.
 
-use crate::{Geometry, Hash, Name, PieceLayer};
+use crate::merkle::piece_hash;
+use crate::{Geometry, Hash, Name, PieceLayer, PieceLen};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -56,6 +57,15 @@ impl FileContent {
     pub fn hashed(layer: &PieceLayer) -> Self {
         let (geometry, root) = (layer.geometry(), Some(layer.root()));
         Self { geometry, root, zero_bytes: layer.zero_bytes() }
+    }
+
+    /// The content of a file that nobody can have: its root is the digest of a sentence about the
+    /// name, and no pieces fold to that.
+    pub fn unobtainable(name: &Name, geometry: Geometry) -> Self {
+        let told = [b"what is shared under this name keeps changing: ", name.as_bytes()].concat();
+        let cut = Geometry::new(told.len() as u64, PieceLen::MIN);
+        let root = PieceLayer::new(cut, vec![piece_hash(cut, &told)]).expect("one piece").root();
+        Self { geometry, root: Some(root), zero_bytes: 0 }
     }
 
     /// Bytes that take room at a destination, at most. Whoever offers a file says how many do not:

@@ -374,10 +374,14 @@ impl Inventory {
         (local_sources, source): (Vec<LocalSource>, Arc<[LocalSource]>),
     ) -> Self {
         let whole = shared.entries.iter_mut().map(|shared| Offered {
-            offer: Offer { entry: shared.entry.clone(), held: Held::Whole },
+            offer: Offer {
+                entry: shared.entry.clone(),
+                held: if shared.is_unsteady() { Held::Nothing } else { Held::Whole },
+            },
             layer: shared.layer.take(),
         });
         let mut offered: Vec<Offered> = whole.collect();
+        shared.entries.retain(|shared| !shared.is_unsteady());
         let shares = |name: &Name| {
             let found = shared.entries.binary_search_by(|shared| shared.entry.name.cmp(name));
             found.is_ok_and(|at| shared.entries[at].is_known())
@@ -411,6 +415,7 @@ impl Inventory {
                         self.shared[at].prove(*content, layer);
                     }
                 }
+                Held::Nothing => {}
             }
         }
         self.shared.retain(SharedEntry::is_known);

@@ -19,6 +19,8 @@ pub enum Held {
     Whole,
     /// Some pieces, left by an earlier run under `.shoal/`; numbers are within the file.
     Pieces(Bitfield),
+    /// Nothing: something shared that kept changing while it was hashed. Nobody can have it.
+    Nothing,
 }
 
 /// The directory in which a peer puts what it wants.

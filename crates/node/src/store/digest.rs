@@ -33,6 +33,8 @@ pub(super) enum Digest {
     Hashes(Vec<Hash>),
     /// It changed meanwhile.
     Changed,
+    /// It is no longer there, or something else is that is no file.
+    Gone,
 }
 
 /// Hashes files. Adds the bytes that were hashed to `progress` as it goes.
@@ -82,39 +84,47 @@ struct Slot<'a, 'b> {
 struct Work {
     file: Option<Arc<File>>,
     hashes: Vec<Hash>,
-    changed: bool,
+    /// Why there will be no hashes, once that is known.
+    lost: Option<Digest>,
 }
 
 impl<'a, 'b> Slot<'a, 'b> {
     fn new(source: &'a Source<'b>) -> Self {
-        let work = Work { file: None, hashes: Vec::new(), changed: false };
+        let work = Work { file: None, hashes: Vec::new(), lost: None };
         let left = AtomicU32::new(source.geometry.piece_count());
         Self { source, zeros: ZeroPieces::of(source.geometry), left, work: Mutex::new(work) }
     }
 
-    /// Hashes one piece; says how many bytes that were, none of a file that has changed.
+    /// Hashes one piece; says how many bytes that were, none of a file that has changed or gone.
     fn take_piece(&self, piece: PieceIndex, buffer: &mut Vec<u8>) -> io::Result<u64> {
-        let geometry = self.source.geometry;
-        let mut bytes = 0;
-        if let Some(file) = self.open()? {
-            match hash_piece(&file, geometry, &self.zeros, piece, buffer)? {
-                Some(hash) => {
-                    lock(&self.work).hashes[piece.0 as usize] = hash;
-                    bytes = u64::from(geometry.size(piece));
-                }
-                None => lock(&self.work).changed = true,
+        let bytes = match self.hash(piece, buffer) {
+            Err(error) if is_gone(self.source.path, &error) => {
+                lock(&self.work).lost = Some(Digest::Gone);
+                0
             }
-        }
+            hashed => hashed?,
+        };
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.end()?;
         }
         Ok(bytes)
     }
 
-    /// The open file; `None` where it has changed.
+    fn hash(&self, piece: PieceIndex, buffer: &mut Vec<u8>) -> io::Result<u64> {
+        let Some(file) = self.open()? else { return Ok(0) };
+        let geometry = self.source.geometry;
+        let Some(hash) = hash_piece(&file, geometry, &self.zeros, piece, buffer)? else {
+            lock(&self.work).lost = Some(Digest::Changed);
+            return Ok(0);
+        };
+        lock(&self.work).hashes[piece.0 as usize] = hash;
+        Ok(u64::from(geometry.size(piece)))
+    }
+
+    /// The open file; `None` where it has changed or gone.
     fn open(&self) -> io::Result<Option<Arc<File>>> {
         let work = &mut *lock(&self.work);
-        if work.changed {
+        if work.lost.is_some() {
             return Ok(None);
         }
         if let Some(file) = &work.file {
@@ -122,7 +132,7 @@ impl<'a, 'b> Slot<'a, 'b> {
         }
         let file = open_to_read(self.source.path)?;
         if Stamp::of_file(&file)? != self.source.stamp {
-            work.changed = true;
+            work.lost = Some(Digest::Changed);
             return Ok(None);
         }
         let geometry = self.source.geometry;
@@ -137,20 +147,21 @@ impl<'a, 'b> Slot<'a, 'b> {
     /// After the last piece: sees that nothing has changed, and closes the file.
     fn end(&self) -> io::Result<()> {
         let work = &mut *lock(&self.work);
-        if let Some(file) = work.file.take() {
-            work.changed |= Stamp::of_file(&file)? != self.source.stamp;
+        if let Some(file) = work.file.take()
+            && Stamp::of_file(&file)? != self.source.stamp
+        {
+            work.lost.get_or_insert(Digest::Changed);
         }
         Ok(())
     }
 
     fn into_digest(self) -> Digest {
-        let work = lock(&self.work);
-        if work.changed {
-            tracing::debug!(path = show(self.source.path), "changed while it was hashed");
-            return Digest::Changed;
+        let work = &mut *lock(&self.work);
+        if let Some(lost) = work.lost.take() {
+            tracing::debug!(path = show(self.source.path), "{lost:?} while it was hashed");
+            return lost;
         }
-        drop(work);
-        Digest::Hashes(std::mem::take(&mut lock(&self.work).hashes))
+        Digest::Hashes(std::mem::take(&mut work.hashes))
     }
 }
 
@@ -235,6 +246,22 @@ pub(super) fn sized(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
 pub(super) fn open_to_read(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+}
+
+/// Whether a file cannot be opened or read because it is no longer there, or something else is.
+pub(super) fn is_gone(path: &Path, error: &io::Error) -> bool {
+    names_nothing(error)
+        || match path.symlink_metadata() {
+            Ok(found) => !found.is_file(),
+            Err(error) => names_nothing(&error),
+        }
+}
+
+/// Whether an error says that a path leads nowhere: it was removed, or a directory on the way to it
+/// was, or became a file; on this host or on the file system's server.
+pub(super) fn names_nothing(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound, StaleNetworkFileHandle};
+    matches!(error.kind(), NotFound | NotADirectory | StaleNetworkFileHandle)
 }
 
 /// Fills `buffer` from a place in a file; `false` where the file ends before.

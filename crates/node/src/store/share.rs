@@ -1,11 +1,11 @@
 //! What a rank shares: the trees are walked, and every file is hashed. Never writes below what it
 //! shares.
 
-use super::cache::Cache;
-use super::digest::{self, Digest, Source};
+mod hashing;
+
 use super::error::show;
 use super::stamp::Stamp;
-use super::walk::{self, Found};
+use super::walk::{self, Found, Walked};
 use content::{
     Catalogue, Entry, FileContent, Geometry, Hash, Kind, Name, NameError, PieceLayer, PieceLen,
     VerifiedLayer,
@@ -14,7 +14,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::time::SystemTime;
 
 use crate::Share;
 
@@ -38,6 +37,18 @@ pub struct SharedEntry {
     /// is the root.
     pub layer: Option<Box<VerifiedLayer>>,
     pub(super) stamp: Stamp,
+    standing: Standing,
+}
+
+/// What became of something after it was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It is what it was.
+    Sound,
+    /// It changed each time that it was hashed: nobody can have it.
+    Unsteady,
+    /// It is no longer there.
+    Gone,
 }
 
 /// How [`share`] goes about it.
@@ -114,19 +125,7 @@ pub enum ShareError {
         /// The file.
         path: PathBuf,
     },
-    /// A file changed each time that it was hashed.
-    #[error(
-        "'{}' keeps changing while it is being hashed; share it once it is left alone",
-        show(path)
-    )]
-    Changing {
-        /// The file.
-        path: PathBuf,
-    },
 }
-
-/// A file is hashed at most so many times, until it stays the same meanwhile.
-const ATTEMPTS: usize = 2;
 
 /// Whether something is at a path; of a link, at its end. `cast` asks before it shares.
 pub fn exists(path: &Path) -> bool {
@@ -134,7 +133,8 @@ pub fn exists(path: &Path) -> bool {
 }
 
 /// Walks and hashes what a rank shares. Adds the bytes that were hashed to `progress` as it goes;
-/// what the cache knew is not hashed.
+/// what the cache knew is not hashed. What vanishes meanwhile is left out; a file that keeps
+/// changing is an entry that nobody can have.
 ///
 /// # Errors
 ///
@@ -144,11 +144,22 @@ pub fn share(
     options: &ShareOptions,
     progress: &AtomicU64,
 ) -> Result<Shared, ShareError> {
-    let walked = walk::walk(shares, options.except.as_deref())?;
-    let mut entries = unhashed(walked.found, options.piece_len)?;
-    hash_files(&mut entries, options, progress)?;
+    hash(walk::walk(shares, options.except.as_deref())?, options, progress)
+}
+
+/// Hashes what was found.
+pub(super) fn hash(
+    walked: Walked,
+    options: &ShareOptions,
+    progress: &AtomicU64,
+) -> Result<Shared, ShareError> {
+    let Walked { found, mut vanished, mut notices } = walked;
+    let entries = unhashed(found, options.piece_len)?;
+    let mut entries = hashing::hash_files(entries, options, progress, &mut vanished)?;
     fill_links(&mut entries);
-    Ok(Shared { entries, notices: walked.notices })
+    notices.extend(hashing::unsteady(&entries));
+    notices.extend(hashing::vanished(&vanished));
+    Ok(Shared { entries, notices })
 }
 
 /// Walks what a rank shares, and reads no file: only empty ones have a root, and their other names.
@@ -157,15 +168,16 @@ pub fn share(
 ///
 /// As [`share`].
 pub fn look_through(shares: &[Share], options: &ShareOptions) -> Result<Shared, ShareError> {
-    let walked = walk::walk(shares, options.except.as_deref())?;
-    let mut entries = unhashed(walked.found, options.piece_len)?;
+    let Walked { found, vanished, mut notices } = walk::walk(shares, options.except.as_deref())?;
+    let mut entries = unhashed(found, options.piece_len)?;
     for shared in entries.iter_mut().filter(|shared| !shared.is_hashed()) {
         if shared.entry.is_empty() {
             shared.set_hashes(Vec::new());
         }
     }
     fill_links(&mut entries);
-    Ok(Shared { entries, notices: walked.notices })
+    notices.extend(hashing::vanished(&vanished));
+    Ok(Shared { entries, notices })
 }
 
 /// The entries of what was found, in order of their names. A file's second name is a link to its
@@ -209,7 +221,8 @@ impl SharedEntry {
             walk::FoundKind::Symlink(target) => Kind::Symlink(target),
             walk::FoundKind::File => Kind::File(cut(&path, stamp.len, told)?),
         };
-        Ok(Self { entry: Entry { name, kind, metadata }, path, layer: None, stamp })
+        let entry = Entry { name, kind, metadata };
+        Ok(Self { entry, path, layer: None, stamp, standing: Standing::Sound })
     }
 
     /// The same entry as another name of a file; what is in it is to be found out there.
@@ -225,10 +238,15 @@ impl SharedEntry {
         self.entry.file().is_none_or(|content| content.root.is_some())
     }
 
+    /// Whether it kept changing while it was hashed, so that nobody can have it.
+    pub(crate) fn is_unsteady(&self) -> bool {
+        self.standing == Standing::Unsteady
+    }
+
     /// Whether there is nothing to hash, or no more.
     fn is_hashed(&self) -> bool {
         match &self.entry.kind {
-            Kind::File(content) => content.root.is_some(),
+            Kind::File(content) => content.root.is_some() || self.standing != Standing::Sound,
             Kind::HardLink { .. } | Kind::Directory | Kind::Symlink(_) => true,
         }
     }
@@ -241,19 +259,6 @@ impl SharedEntry {
         *content = FileContent::hashed(&layer);
         self.layer = (layer.hashes().len() > 1).then(|| Box::new(layer.prove()));
     }
-
-    /// Looks at a file again after it changed.
-    fn look_again(&mut self, told: Option<PieceLen>) -> Result<(), ShareError> {
-        let unreadable = |source| ShareError::Unreadable { path: self.path.clone(), source };
-        let metadata = self.path.symlink_metadata().map_err(unreadable)?;
-        if !metadata.is_file() {
-            return Err(ShareError::Changing { path: self.path.clone() });
-        }
-        self.stamp = Stamp::of(&metadata);
-        self.entry.metadata = walk::kept(&metadata);
-        self.entry.kind = Kind::File(cut(&self.path, self.stamp.len, told)?);
-        Ok(())
-    }
 }
 
 /// A file's content before it is hashed.
@@ -265,43 +270,6 @@ fn cut(path: &Path, len: u64, told: Option<PieceLen>) -> Result<FileContent, Sha
     Ok(FileContent::unhashed(geometry))
 }
 
-fn hash_files(
-    entries: &mut [SharedEntry],
-    options: &ShareOptions,
-    progress: &AtomicU64,
-) -> Result<(), ShareError> {
-    let cache = Cache::new(options.cache.as_deref());
-    for attempt in 1..=ATTEMPTS {
-        find_known(entries, &cache)?;
-        let begun = SystemTime::now();
-        let (places, sources) = sources(entries);
-        let digests =
-            digest::digest(&sources, options.threads, progress).map_err(|(at, source)| {
-                ShareError::Unreadable { path: sources[at].path.to_owned(), source }
-            })?;
-        for (source, digest) in sources.iter().zip(&digests) {
-            if let Digest::Hashes(hashes) = digest {
-                cache.keep(source.path, &source.stamp, source.geometry, hashes, begun);
-            }
-        }
-        let mut changed = Vec::new();
-        for (place, digest) in places.into_iter().zip(digests) {
-            match digest {
-                Digest::Hashes(hashes) => entries[place].set_hashes(hashes),
-                Digest::Changed => changed.push(place),
-            }
-        }
-        let Some(&first) = changed.first() else { break };
-        if attempt == ATTEMPTS {
-            return Err(ShareError::Changing { path: entries[first].path.clone() });
-        }
-        for place in changed {
-            entries[place].look_again(options.piece_len)?;
-        }
-    }
-    Ok(())
-}
-
 /// Gives each hard link what was found out about its file, which may have changed since it was
 /// found under this name.
 fn fill_links(entries: &mut [SharedEntry]) {
@@ -311,39 +279,12 @@ fn fill_links(entries: &mut [SharedEntry]) {
         let file = &entries[first.expect("the first name of a file is shared")];
         let known = *file.entry.file().expect("only files have several names");
         let (metadata, layer, stamp) = (file.entry.metadata, file.layer.clone(), file.stamp);
+        let standing = file.standing;
         let link = &mut entries[at];
         if let Kind::HardLink { content, .. } = &mut link.entry.kind {
             *content = known;
         }
         (link.entry.metadata, link.layer, link.stamp) = (metadata, layer, stamp);
+        link.standing = standing;
     }
-}
-
-/// The files that are still to be hashed, with their places in `entries`.
-fn sources(entries: &[SharedEntry]) -> (Vec<usize>, Vec<Source<'_>>) {
-    let files = entries.iter().enumerate().filter(|(_, shared)| !shared.is_hashed());
-    files
-        .map(|(place, shared)| {
-            let geometry = shared.entry.file().expect("only files are hashed").geometry;
-            (place, Source { path: &shared.path, stamp: shared.stamp, geometry })
-        })
-        .unzip()
-}
-
-/// Fills in the hashes of empty files and of those that the cache knows; all must be readable
-/// still.
-fn find_known(entries: &mut [SharedEntry], cache: &Cache) -> Result<(), ShareError> {
-    for shared in entries.iter_mut().filter(|shared| !shared.is_hashed()) {
-        let geometry = shared.entry.file().expect("only files are hashed").geometry;
-        let known = match geometry.is_empty() {
-            true => Some(Vec::new()),
-            false => cache.find(&shared.path, &shared.stamp, geometry),
-        };
-        if let Some(hashes) = known {
-            digest::open_to_read(&shared.path)
-                .map_err(|source| ShareError::Unreadable { path: shared.path.clone(), source })?;
-            shared.set_hashes(hashes);
-        }
-    }
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Finds what lies under the shared paths, and under which names. Follows no link below them, opens
 //! no file.
 
+use super::digest::names_nothing;
 use super::error::show;
 use super::share::ShareError;
 use super::stamp::Stamp;
@@ -10,6 +11,7 @@ use content::{Metadata, Name};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ffi::OsStr;
+use std::ops::Bound;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,8 @@ use std::{fs, io};
 /// Everything that was found, by name.
 pub(super) struct Walked {
     pub(super) found: BTreeMap<Name, Found>,
+    /// What was there for a moment only.
+    pub(super) vanished: Tally,
     pub(super) notices: Vec<String>,
 }
 
@@ -48,7 +52,7 @@ pub(super) fn walk(shares: &[Share], except: Option<&Path>) -> Result<Walked, Sh
         walk.share(share)?;
     }
     let notices = walk.notices().collect();
-    Ok(Walked { found: walk.found, notices })
+    Ok(Walked { found: walk.found, vanished: walk.vanished, notices })
 }
 
 /// The metadata that is kept of an entry.
@@ -70,6 +74,7 @@ struct Walk {
     special: Tally,
     /// What belongs to others than this rank's user.
     foreign: Tally,
+    vanished: Tally,
     user: u32,
     /// Device and inode of a directory that is passed over.
     except: Option<(u64, u64)>,
@@ -78,12 +83,9 @@ struct Walk {
 impl Walk {
     fn share(&mut self, share: &Share) -> Result<(), ShareError> {
         let path = without_slashes(&share.path);
-        let metadata = path.metadata().map_err(|source| {
-            use io::ErrorKind::{NotADirectory, NotFound};
-            match source.kind() {
-                NotFound | NotADirectory => ShareError::Missing { path: path.to_owned() },
-                _ => unreadable(path, source),
-            }
+        let metadata = path.metadata().map_err(|source| match names_nothing(&source) {
+            true => ShareError::Missing { path: path.to_owned() },
+            false => unreadable(path, source),
         })?;
         if !metadata.is_dir() {
             let name = [&share.prefix, path.file_name().unwrap_or_default().as_bytes()].concat();
@@ -100,31 +102,66 @@ impl Walk {
         }
     }
 
-    /// Takes all that lies in a directory and below, each name after `prefix`.
+    /// Takes all that lies in a directory and below, each name after `prefix`. What is no longer
+    /// there when it is looked at is left out.
     fn descend(&mut self, prefix: Vec<u8>, directory: PathBuf) -> Result<(), ShareError> {
         let mut pending = vec![(prefix, directory)];
         while let Some((prefix, directory)) = pending.pop() {
-            let refuse = |source| unreadable(&directory, source);
-            for item in fs::read_dir(&directory).map_err(refuse)? {
-                let item = item.map_err(refuse)?;
-                let metadata = match item.metadata() {
-                    Ok(metadata) => metadata,
-                    Err(gone) if gone.kind() == io::ErrorKind::NotFound => continue,
-                    Err(source) => return Err(unreadable(&item.path(), source)),
-                };
-                let own_name = item.file_name();
-                if metadata.is_dir() {
-                    let is_excepted = self.except == Some((metadata.dev(), metadata.ino()));
-                    if is_excepted || own_name.as_bytes() == Name::RESERVED {
-                        continue;
+            match self.look_into(&prefix, &directory, &mut pending) {
+                Err(ShareError::Unreadable { path, source }) if names_nothing(&source) => {
+                    if path == directory {
+                        self.forget_below(&prefix, &directory);
                     }
-                    let below = [&prefix[..], own_name.as_bytes(), b"/"].concat();
-                    pending.push((below, item.path()));
+                    self.vanished.add(|| show(&path).to_string());
                 }
-                self.take([&prefix, own_name.as_bytes()].concat(), item.path(), &metadata)?;
+                looked => looked?,
             }
         }
         Ok(())
+    }
+
+    /// Takes what lies in a directory; directories are put off.
+    fn look_into(
+        &mut self,
+        prefix: &[u8],
+        directory: &Path,
+        pending: &mut Vec<(Vec<u8>, PathBuf)>,
+    ) -> Result<(), ShareError> {
+        let refuse = |source| unreadable(directory, source);
+        for item in fs::read_dir(directory).map_err(refuse)? {
+            let item = item.map_err(refuse)?;
+            let metadata = match item.metadata() {
+                Err(source) if names_nothing(&source) => {
+                    self.vanished.add(|| show(&item.path()).to_string());
+                    continue;
+                }
+                metadata => metadata.map_err(|source| unreadable(&item.path(), source))?,
+            };
+            let own_name = item.file_name();
+            if metadata.is_dir() {
+                let is_excepted = self.except == Some((metadata.dev(), metadata.ino()));
+                if is_excepted || own_name.as_bytes() == Name::RESERVED {
+                    continue;
+                }
+                let below = [prefix, own_name.as_bytes(), b"/"].concat();
+                pending.push((below, item.path()));
+            }
+            self.take([prefix, own_name.as_bytes()].concat(), item.path(), &metadata)?;
+        }
+        Ok(())
+    }
+
+    /// A directory is gone: so is what was found in it, and it itself where it has a name.
+    fn forget_below(&mut self, prefix: &[u8], directory: &Path) {
+        let own = prefix.strip_suffix(b"/").unwrap_or(prefix);
+        let from = Name::new(own).map_or(Bound::Unbounded, Bound::Included);
+        let all = self.found.range((from, Bound::Unbounded));
+        let near = all.take_while(|(name, _)| name.as_bytes().starts_with(own));
+        let gone = near.filter(|(_, found)| found.path.starts_with(directory));
+        let gone: Vec<Name> = gone.map(|(name, _)| name.clone()).collect();
+        for name in gone {
+            self.found.remove(&name);
+        }
     }
 
     /// Takes one file, directory or link.
@@ -139,8 +176,15 @@ impl Walk {
         } else if metadata.is_file() {
             FoundKind::File
         } else if metadata.is_symlink() {
-            let target = fs::read_link(&path).map_err(|source| unreadable(&path, source))?;
-            FoundKind::Symlink(target.into_os_string().into_vec())
+            match fs::read_link(&path) {
+                Ok(target) => FoundKind::Symlink(target.into_os_string().into_vec()),
+                // Something else has taken its place, or nothing.
+                Err(gone) if names_nothing(&gone) || gone.kind() == io::ErrorKind::InvalidInput => {
+                    self.vanished.add(|| show(&path).to_string());
+                    return Ok(());
+                }
+                Err(source) => return Err(unreadable(&path, source)),
+            }
         } else {
             self.special.add(|| show(&path).to_string());
             return Ok(());

@@ -53,6 +53,7 @@ impl fmt::Display for ToTracker {
                 if more.is_empty() { Ok(()) } else { write!(f, " and {} more", more.len()) }
             }
             Self::Offers(offers) => write!(f, "INIT: {} files", offers.len()),
+            Self::Unsteady(entries) => write!(f, "INIT: {} files that change", entries.len()),
             Self::PiecesRead(read) => {
                 let pieces: usize = read.iter().map(|read| read.hashes.len()).sum();
                 write!(f, "INIT: {pieces} pieces were read from the source")

@@ -14,6 +14,9 @@ pub enum ToTracker {
     Hello(Box<Hello>),
     /// INIT, some of what it offers.
     Offers(Vec<WireOffer>),
+    /// INIT, some of what it shares and cannot offer, for it kept changing while it was hashed:
+    /// files without roots.
+    Unsteady(Vec<Entry>),
     /// INIT, the end: all offers are told.
     Introduced,
     /// INIT, where all ranks see the source: what was read of it. Said again to a tracker that took
@@ -202,6 +205,7 @@ impl ToTracker {
             Self::HelloPart(_)
             | Self::Hello(_)
             | Self::Offers(_)
+            | Self::Unsteady(_)
             | Self::Introduced
             | Self::PiecesRead(_)
             | Self::Unread(_)

@@ -340,7 +340,7 @@ impl Peer {
         let early_updates = opening.updates;
         let liars = std::mem::take(&mut opening.fetch.liars);
         self.shelf = shelf;
-        self.told.own = shared_whole(&offered, &catalogue);
+        self.told.own = shared_here(&offered, &catalogue);
         self.told.began = Some(now);
         actions
             .push(PeerAction::Begin { catalogue: Arc::clone(&catalogue), wanted: wanted.clone() });
@@ -462,9 +462,10 @@ impl Peer {
 }
 
 /// The entries of the catalogue that this rank shares itself.
-fn shared_whole(offered: &[Offered], catalogue: &Catalogue) -> Bitfield {
+fn shared_here(offered: &[Offered], catalogue: &Catalogue) -> Bitfield {
     let mut own = Bitfield::new(catalogue.entry_count());
-    for offered in offered.iter().filter(|offered| offered.offer.held == Held::Whole) {
+    let is_shared = |offered: &&Offered| !matches!(offered.offer.held, Held::Pieces(_));
+    for offered in offered.iter().filter(is_shared) {
         if let Some(entry) = find(catalogue, &offered.offer.entry.name) {
             own.insert(entry.0);
         }

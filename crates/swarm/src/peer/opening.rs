@@ -76,6 +76,11 @@ impl Opening {
     fn introduce(&self) -> Vec<ToTracker> {
         let wire = self.offered.iter().flat_map(|offered| wire_offers(&offered.offer));
         let mut messages: Vec<ToTracker> = parts(wire).into_iter().map(ToTracker::Offers).collect();
+        let unsteady = self.offered.iter().map(|offered| &offered.offer);
+        let unsteady = unsteady.filter(|offer| offer.held == Held::Nothing);
+        let unsteady = parts(unsteady.map(|offer| offer.entry.clone()));
+        let unsteady = unsteady.into_iter().filter(|part| !part.is_empty());
+        messages.extend(unsteady.map(ToTracker::Unsteady));
         messages.extend(self.reading.tell());
         messages.push(ToTracker::Introduced);
         messages
@@ -206,6 +211,7 @@ fn wire_offers(offer: &Offer) -> Vec<WireOffer> {
     let entry = offer.entry.clone();
     match &offer.held {
         Held::Whole => vec![WireOffer { entry, pieces: None }],
+        Held::Nothing => Vec::new(),
         Held::Pieces(held) => (0..held.len().max(1))
             .step_by(PieceSet::MAX_PIECES as usize)
             .map(|from| from..held.len().min(from + PieceSet::MAX_PIECES))

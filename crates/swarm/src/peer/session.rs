@@ -106,6 +106,7 @@ impl Session {
                 Held::Pieces(held) => held.iter().for_each(|piece| {
                     serving.insert(range.start + piece);
                 }),
+                Held::Nothing => {}
             }
             if let Some(layer) = offered.layer {
                 hashes.know(index, *layer);
@@ -345,10 +346,15 @@ impl Session {
         if !self.stop_serving(now, pieces, actions) {
             return;
         }
+        actions.push(self.no_longer_offered(entry));
+    }
+
+    /// What the user is told of a file that cannot be had from here any more.
+    pub(super) fn no_longer_offered(&self, entry: EntryIndex) -> PeerAction {
         let name = &self.catalogue.entry(entry).name;
-        actions.push(PeerAction::Notice(format!(
+        PeerAction::Notice(format!(
             "this rank no longer offers '{name}': it changed while it was served, or cannot be read"
-        )));
+        ))
     }
 
     /// Serves none of these pieces any more; says whether it did.

@@ -121,7 +121,10 @@ impl Tracker {
         }
         (job.pending, job.free_bytes) = self.scarce(&catalogue);
         // What is said next takes as much memory as what was offered.
-        self.members.iter_mut().for_each(|member| member.offers.clear());
+        self.members.iter_mut().for_each(|member| {
+            member.offers.clear();
+            member.unsteady.clear();
+        });
         self.say_start(&job, &plan.ranks, actions);
         self.phase = Phase::Serving(job);
         self.roll = RollCall::default();

@@ -4,7 +4,7 @@ use crate::message::{
     Hello, HelloPart, PieceSet, PiecesRead, SharedFs, Stop, ToTracker, WireOffer,
 };
 use crate::{Counters, Destination, Differences, Instant, Rank};
-use content::{Bitfield, Catalogue, Entry, Name, Span};
+use content::{Bitfield, Catalogue, Entry, FileContent, Kind, Name, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub(super) struct Member {
     listed_bytes: usize,
     /// What it offers, until START turns it into holdings.
     pub(super) offers: BTreeMap<Name, Offered>,
+    /// What it shares and cannot offer; nobody can have it.
+    pub(super) unsteady: BTreeMap<Name, Entry>,
     /// The bytes of all sets of pieces that it told.
     offered_bytes: usize,
     pub(super) introduced: bool,
@@ -115,6 +117,7 @@ impl Member {
             listed: HelloPart::default(),
             listed_bytes: 0,
             offers: BTreeMap::new(),
+            unsteady: BTreeMap::new(),
             offered_bytes: 0,
             introduced: false,
             told: Vec::new(),
@@ -239,6 +242,38 @@ impl Member {
                 (None, Some(_)) => {}
             }
         }
+        Ok(())
+    }
+
+    /// Takes what it says it shares and cannot offer, likewise.
+    ///
+    /// # Errors
+    ///
+    /// Says what is no file, or that they are too many.
+    pub(super) fn take_unsteady(&mut self, entries: Vec<Entry>) -> Result<(), String> {
+        if self.introduced {
+            return Ok(());
+        }
+        entries.into_iter().try_for_each(|entry| self.cannot_offer(entry))
+    }
+
+    /// What it shares under this name is nothing that anybody can have.
+    ///
+    /// # Errors
+    ///
+    /// Says that it is no file, or one too many.
+    pub(super) fn cannot_offer(&mut self, mut entry: Entry) -> Result<(), String> {
+        let name = entry.name.clone();
+        let geometry = entry.file().map(|content| content.geometry);
+        let Some(geometry) = geometry.filter(|geometry| !geometry.is_empty()) else {
+            return Err(format!("it says that '{name}' changes, which has no content"));
+        };
+        if self.unsteady.len() >= Catalogue::MAX_ENTRIES {
+            return Err("it shares more files than one job may have".into());
+        }
+        entry.kind = Kind::File(FileContent::unobtainable(&name, geometry));
+        self.offers.remove(&name);
+        self.unsteady.insert(name, entry);
         Ok(())
     }
 

@@ -287,6 +287,10 @@ impl Tracker {
                 let taken = member.take_offers(offers);
                 self.refuse_over(now, from, taken, actions);
             }
+            ToTracker::Unsteady(entries) => {
+                let taken = member.take_unsteady(entries);
+                self.refuse_over(now, from, taken, actions);
+            }
             ToTracker::Introduced => member.introduced = true,
             ToTracker::PiecesRead(read) => self.on_pieces_read(now, from, read, actions),
             ToTracker::Unread(unread) => self.on_unread(now, from, &unread, actions),

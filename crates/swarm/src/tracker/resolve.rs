@@ -29,6 +29,12 @@ pub(super) fn catalogue(members: &Members<'_>) -> Result<Catalogue, Vec<String>>
             reasons.extend(conflict(name, (first, entry), (*rank, &offered.entry)));
         }
     }
+    // What nobody can have is wanted, and missing in the end.
+    for (rank, member) in members {
+        for (name, entry) in &member.unsteady {
+            entries.entry(name).or_insert((*rank, entry));
+        }
+    }
     // A partial of an earlier run speaks for a name only where nobody shares it whole.
     for (rank, member) in members {
         for (name, offered) in member.offers.iter().filter(|(_, offered)| offered.pieces.is_some())
@@ -172,6 +178,9 @@ pub(super) fn all_wants(
                 if let Some(entry) = find(catalogue, &offered.entry.name) {
                     wanted.remove(entry.0);
                 }
+            }
+            for entry in member.unsteady.keys().filter_map(|name| find(catalogue, name)) {
+                wanted.remove(entry.0);
             }
             member.own.iter().for_each(|entry| {
                 wanted.remove(entry);

@@ -131,6 +131,7 @@ fn to_tracker(rank: u32, text: &str) -> Option<ToTracker> {
     Some(match word {
         "INIT" => ToTracker::Hello(Box::new(hello(rank, text))),
         "offers" => ToTracker::Offers(rest.split("; ").map(offer).collect()),
+        "changes" => ToTracker::Unsteady(rest.split("; ").map(entry).collect()),
         "introduced" => ToTracker::Introduced,
         "read" => {
             let (file, pieces) = rest.split_once(' ')?;

@@ -1,7 +1,7 @@
 //! Hashing small files, several at once: their leaves share the processor's lanes, of which one
 //! file alone fills too few. Never writes.
 
-use super::{Digest, Source, open_to_read, over_pieces, read_exactly};
+use super::{Digest, Source, is_gone, open_to_read, over_pieces, read_exactly};
 use crate::store::lock;
 use crate::store::stamp::Stamp;
 use content::merkle::piece_hashes;
@@ -38,7 +38,7 @@ pub(super) fn digest(
         let members = &small[batches[batch].clone()];
         match hash_together(members.iter().map(|&at| (at, &sources[at])), buffer) {
             Ok(hashed) => {
-                let bytes = hashed.iter().filter(|(_, digest)| *digest != Digest::Changed);
+                let bytes = hashed.iter().filter(|(_, it)| matches!(it, Digest::Hashes(_)));
                 let bytes: u64 = bytes.map(|&(at, _)| sources[at].geometry.len()).sum();
                 progress.fetch_add(bytes, Ordering::Relaxed);
                 let digests = &mut *lock(&digests);
@@ -90,15 +90,19 @@ fn hash_together<'a>(
     let mut end = 0;
     for (at, source) in files {
         let place = end..end + source.geometry.len() as usize;
-        let read = read_whole(source, &mut buffer[place.clone()]);
-        if read.map_err(|error| (at, error))? {
+        let read = match read_whole(source, &mut buffer[place.clone()]) {
+            Ok(true) => Digest::Hashes(Vec::new()),
+            Ok(false) => Digest::Changed,
+            Err(error) if is_gone(source.path, &error) => Digest::Gone,
+            Err(error) => return Err((at, error)),
+        };
+        if let Digest::Hashes(_) = read {
             end = place.end;
             whole.push((source.geometry, place));
-            digests.push((at, Digest::Hashes(Vec::new())));
         } else {
-            tracing::debug!(path = super::show(source.path), "changed while it was hashed");
-            digests.push((at, Digest::Changed));
+            tracing::debug!(path = super::show(source.path), "{read:?} while it was hashed");
         }
+        digests.push((at, read));
     }
     let came: Vec<(Geometry, &[u8])> =
         whole.into_iter().map(|(geometry, place)| (geometry, &buffer[place])).collect();

@@ -243,7 +243,7 @@ fn a_stamp_is_racy_for_two_seconds() {
 }
 
 #[test]
-fn a_file_that_keeps_changing_is_refused_and_one_that_changed_once_is_hashed_again() {
+fn nobody_can_have_a_file_that_keeps_changing_and_one_that_changed_once_is_hashed_again() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("file");
     fs::write(&path, bytes(3 * PIECE, 1)).unwrap();
@@ -264,12 +264,121 @@ fn a_file_that_keeps_changing_is_refused_and_one_that_changed_once_is_hashed_aga
         });
         let begun = std::time::Instant::now();
         let attempts = std::iter::from_fn(|| (begun.elapsed().as_secs() < 20).then_some(()));
-        let refused = attempts.into_iter().find_map(|()| {
-            share(&[whole(&path, Naming::Inside)], &options(), &AtomicU64::new(0)).err()
+        let found = attempts.into_iter().find_map(|()| {
+            let shared = share_inside(home.path());
+            shared.entries[0].is_unsteady().then_some(shared)
         });
         stop.store(true, Ordering::Relaxed);
-        refused
+        found.expect("it changed each time")
     });
-    assert!(matches!(changing, Some(ShareError::Changing { .. })), "{changing:?}");
-    assert_eq!(names(&share_inside(home.path())), ["file"]);
+    assert!(!changing.entries[0].is_known() && changing.entries[0].layer.is_none());
+    let start = "1 file kept changing while it was hashed, so nobody gets it";
+    assert!(changing.notices[0].starts_with(start), "{:?}", changing.notices);
+    let shared = share_inside(home.path());
+    assert_eq!((names(&shared), shared.entries[0].is_unsteady()), (vec!["file".into()], false));
+}
+
+/// Walks, lets something happen, and hashes what was found.
+fn share_while(top: &Path, happens: impl FnOnce()) -> Shared {
+    let walked = walk::walk(&[whole(top, Naming::Inside)], None).unwrap();
+    happens();
+    crate::store::share::hash(walked, &options(), &AtomicU64::new(0)).unwrap()
+}
+
+#[test]
+fn what_vanishes_before_it_is_hashed_is_left_out_and_counted() {
+    let home = tempfile::tempdir().unwrap();
+    let top = home.path();
+    fs::create_dir_all(top.join("gone/below")).unwrap();
+    fs::write(top.join("gone/below/file"), "x").unwrap();
+    fs::write(top.join("large"), bytes(30 * PIECE, 1)).unwrap();
+    for name in ["empty", "kept", "small", "becomes a directory", "becomes a socket", "replaced"] {
+        let content = if name == "empty" { "" } else { name };
+        fs::write(top.join(name), content).unwrap();
+    }
+    let shared = share_while(top, || {
+        fs::remove_dir_all(top.join("gone")).unwrap();
+        for name in ["large", "empty", "small", "becomes a directory", "becomes a socket"] {
+            fs::remove_file(top.join(name)).unwrap();
+        }
+        fs::create_dir(top.join("becomes a directory")).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(top.join("becomes a socket")).unwrap());
+        fs::write(top.join("new"), "another file").unwrap();
+        fs::rename(top.join("new"), top.join("replaced")).unwrap();
+    });
+    // The directories were there when they were looked into.
+    assert_eq!(names(&shared), ["gone", "gone/below", "kept", "replaced"]);
+    assert_eq!(shared.notices.len(), 1, "{:?}", shared.notices);
+    let notice = &shared.notices[0];
+    assert!(notice.starts_with("6 names vanished while they were being shared"), "{notice}");
+    let root = expected_layer(b"another file").root();
+    assert_eq!(shared.entries[3].entry.file().unwrap().root, Some(root));
+}
+
+#[test]
+fn a_file_whose_first_name_vanishes_is_shared_under_its_others() {
+    let home = tempfile::tempdir().unwrap();
+    let top = home.path();
+    let content = bytes(3 * PIECE, 1);
+    fs::write(top.join("a"), &content).unwrap();
+    ["b", "c"].iter().for_each(|name| fs::hard_link(top.join("a"), top.join(name)).unwrap());
+    let shared = share_while(top, || fs::remove_file(top.join("a")).unwrap());
+    assert_eq!(names(&shared), ["b", "c"]);
+    let root = Some(expected_layer(&content).root());
+    let [b, c] = &shared.entries[..] else { panic!() };
+    assert!(matches!(b.entry.kind, Kind::File(content) if content.root == root));
+    let Kind::HardLink { to, content } = &c.entry.kind else { panic!() };
+    assert_eq!((to, content.root), (&name("b"), root));
+}
+
+#[test]
+fn a_first_name_that_leads_to_another_file_takes_no_other_name_with_it() {
+    let home = tempfile::tempdir().unwrap();
+    let top = home.path();
+    let content = bytes(3 * PIECE, 1);
+    fs::write(top.join("a"), &content).unwrap();
+    fs::hard_link(top.join("a"), top.join("b")).unwrap();
+    let shared = share_while(top, || {
+        fs::write(top.join("new"), "another file").unwrap();
+        fs::rename(top.join("new"), top.join("a")).unwrap();
+    });
+    assert_eq!(names(&shared), ["a", "b"]);
+    let roots =
+        [&b"another file"[..], &content].map(|content| Some(expected_layer(content).root()));
+    let found = [0, 1].map(|at| match shared.entries[at].entry.kind {
+        Kind::File(content) => content.root,
+        _ => panic!("a link"),
+    });
+    assert_eq!(found, roots);
+}
+
+#[test]
+fn a_tree_that_is_torn_down_meanwhile_is_shared_as_far_as_it_is_there() {
+    let home = tempfile::tempdir().unwrap();
+    let top = home.path();
+    fs::write(top.join("kept"), "kept").unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0_u32.. {
+                let below = top.join(format!("d{}", round % 7)).join("e");
+                fs::create_dir_all(&below).unwrap();
+                (0..5).for_each(|at| fs::write(below.join(format!("{at}")), "x").unwrap());
+                symlink("nowhere", below.join("link")).unwrap();
+                fs::remove_dir_all(below.parent().unwrap()).unwrap();
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        });
+        for _ in 0..200 {
+            let shared = share_inside(top);
+            assert!(names(&shared).contains(&"kept".to_owned()));
+            let is_below = |shared: &SharedEntry| shared.entry.name.as_bytes().contains(&b'/');
+            for shared in shared.entries.iter().filter(|shared| is_below(shared)) {
+                assert!(shared.is_known() || shared.is_unsteady(), "{:?}", shared.entry);
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
 }

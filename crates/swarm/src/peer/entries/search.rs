@@ -214,9 +214,13 @@ impl Session {
             Ok(Salvaged::Absent) => {
                 // Its source changed: others are not to be told that the piece is here.
                 if self.serving.get(piece.0) {
+                    let range = self.catalogue.pieces_of(entry);
+                    let is_first = self.serving.count_in(range.clone()) == range.len() as u32;
                     let mut pieces = Bitfield::new(self.serving.len());
                     pieces.insert(piece.0);
-                    self.stop_serving(now, pieces, actions);
+                    if self.stop_serving(now, pieces, actions) && is_first {
+                        actions.push(self.no_longer_offered(entry));
+                    }
                 }
                 if self.entries.from_source.contains(&piece) {
                     // It was not looked for there yet.
