@@ -40,10 +40,10 @@ pub struct SharedEntry {
     standing: Standing,
 }
 
-/// What became of something after it was found.
+/// The state of a path after it was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    /// It is what it was.
+    /// No change was seen since.
     Sound,
     /// It changed each time that it was hashed: nobody can have it.
     Unsteady,

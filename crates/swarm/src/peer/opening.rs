@@ -76,14 +76,18 @@ impl Opening {
     fn introduce(&self) -> Vec<ToTracker> {
         let wire = self.offered.iter().flat_map(|offered| wire_offers(&offered.offer));
         let mut messages: Vec<ToTracker> = parts(wire).into_iter().map(ToTracker::Offers).collect();
-        let unsteady = self.offered.iter().map(|offered| &offered.offer);
-        let unsteady = unsteady.filter(|offer| offer.held == Held::Nothing);
-        let unsteady = parts(unsteady.map(|offer| offer.entry.clone()));
-        let unsteady = unsteady.into_iter().filter(|part| !part.is_empty());
-        messages.extend(unsteady.map(ToTracker::Unsteady));
+        messages.extend(self.tell_unsteady());
         messages.extend(self.reading.tell());
         messages.push(ToTracker::Introduced);
         messages
+    }
+
+    /// The shares that kept changing; no message where there are none.
+    fn tell_unsteady(&self) -> Vec<ToTracker> {
+        let shared = self.offered.iter().map(|offered| &offered.offer);
+        let changing = shared.filter(|offer| offer.held == Held::Nothing);
+        let told = parts(changing.map(|offer| offer.entry.clone())).into_iter();
+        told.filter(|part| !part.is_empty()).map(ToTracker::Unsteady).collect()
     }
 
     /// Another rank tracks: what the last one said of START counts no more, and what it was told is

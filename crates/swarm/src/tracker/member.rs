@@ -35,7 +35,7 @@ pub(super) struct Member {
     listed_bytes: usize,
     /// What it offers, until START turns it into holdings.
     pub(super) offers: BTreeMap<Name, Offered>,
-    /// What it shares and cannot offer; nobody can have it.
+    /// Files that it shares and that kept changing while they were hashed; nobody can have them.
     pub(super) unsteady: BTreeMap<Name, Entry>,
     /// The bytes of all sets of pieces that it told.
     offered_bytes: usize,
@@ -245,11 +245,12 @@ impl Member {
         Ok(())
     }
 
-    /// Takes what it says it shares and cannot offer, likewise.
+    /// Takes the files that it shares and that kept changing while they were hashed. Nothing is
+    /// taken once it is introduced.
     ///
     /// # Errors
     ///
-    /// Says what is no file, or that they are too many.
+    /// Names an entry that has no content; says that they are too many.
     pub(super) fn take_unsteady(&mut self, entries: Vec<Entry>) -> Result<(), String> {
         if self.introduced {
             return Ok(());
@@ -257,12 +258,8 @@ impl Member {
         entries.into_iter().try_for_each(|entry| self.cannot_offer(entry))
     }
 
-    /// What it shares under this name is nothing that anybody can have.
-    ///
-    /// # Errors
-    ///
-    /// Says that it is no file, or one too many.
-    pub(super) fn cannot_offer(&mut self, mut entry: Entry) -> Result<(), String> {
+    /// Takes one of them, in place of an offer of the same name.
+    fn cannot_offer(&mut self, mut entry: Entry) -> Result<(), String> {
         let name = entry.name.clone();
         let geometry = entry.file().map(|content| content.geometry);
         let Some(geometry) = geometry.filter(|geometry| !geometry.is_empty()) else {
