@@ -5,9 +5,9 @@ use super::beneath::{Missing, Parent, Root, word};
 use super::destination::DestinationError;
 use super::digest::fingerprint;
 use super::error::show;
+use super::metadata::Seen;
 use super::stamp::Stamp;
 use super::state::Phase;
-use super::tree::has_time;
 use super::{Partial, claim, lock, resume};
 use super::{Store, WriteError};
 use content::{Entry, EntryIndex, FileContent, Kind, Name, PieceIndex, PieceLayer, Tie};
@@ -225,19 +225,19 @@ impl Store {
             Err(Errno::NOENT) => return Ok(Differences::MISSING),
             stat => stat?,
         };
-        let mode = (stat.st_mode ^ entry.metadata.mode) & 0o7777 != 0;
-        let mode = Differences::MODE.only_if(mode);
-        let time = Differences::TIME.only_if(!has_time(&stat, &entry.metadata));
+        let seen = Seen::from(&stat);
         match (&entry.kind, FileType::from_raw_mode(stat.st_mode)) {
-            (Kind::Directory, FileType::Directory) => Ok(mode.and(time)),
+            (Kind::Directory, FileType::Directory) => Ok(seen.differences(&entry.metadata)),
             (Kind::File(content) | Kind::HardLink { content, .. }, FileType::RegularFile) => {
                 let same = self.has_content(index, *content, &stat, &parent)?;
                 let link = Differences::LINK.only_if(!self.is_tied(index, &stat, look)?);
-                Ok(Differences::CONTENT.only_if(!same).and(mode).and(time).and(link))
+                let others = seen.differences(&entry.metadata);
+                Ok(Differences::CONTENT.only_if(!same).and(others).and(link))
             }
             (Kind::Symlink(target), FileType::Symlink) => {
                 let found = rustix::fs::readlinkat(&parent.fd, parent.leaf, Vec::new())?;
-                Ok(Differences::LINK.only_if(found.as_bytes() != target).and(time))
+                let others = seen.differences_of_link(&entry.metadata);
+                Ok(Differences::LINK.only_if(found.as_bytes() != target).and(others))
             }
             _ => Ok(Differences::KIND),
         }

@@ -18,6 +18,7 @@ mod files;
 mod finish;
 mod link;
 mod look;
+mod metadata;
 mod partial;
 mod read;
 mod resume;

@@ -8,7 +8,7 @@ use super::partial::{self, Part, PartName};
 use super::salvage::{Candidates, Found};
 use super::stamp::Stamp;
 use super::state::Phase;
-use super::{Store, WriteError, finish, has_sidecar, lock};
+use super::{Store, WriteError, has_sidecar, lock, metadata};
 use content::{
     Bitfield, Entry, EntryIndex, FileContent, Hash, PieceLayer, VerifiedLayer, ZeroPieces,
 };
@@ -169,7 +169,8 @@ impl Store {
                 (!content.geometry.is_empty()).then(|| layer.prove())
             }
         };
-        finish::mend(&old.file, &entry.metadata).ok()?;
+        let found = old.file.metadata().ok()?;
+        metadata::mend_file(&found, &old.file, &entry.metadata).ok()?;
         Some((Stamp::of_file(&old.file).ok()?, layer))
     }
 

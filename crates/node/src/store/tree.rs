@@ -2,11 +2,11 @@
 
 use super::beneath::{Missing, word};
 use super::destination::Destination;
-use super::finish::{set_mode, times};
+use super::metadata::{self, Seen};
 use super::partial::{self, Part, PartName};
-use super::{Store, WriteError, beneath};
-use content::{Entry, Kind, Metadata, Name};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use super::{Store, WriteError};
+use content::{Entry, Kind, Name};
+use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 
@@ -59,25 +59,7 @@ fn open_directory(destination: &Destination, name: &Name) -> Result<OwnedFd, Wri
 pub(super) fn seal_directory(destination: &Destination, entry: &Entry) -> Result<(), WriteError> {
     let fail = |errno| WriteError::new(destination.place(&entry.name), errno);
     let directory = open_directory(destination, &entry.name)?;
-    let found = rustix::fs::fstat(&directory).map_err(fail)?;
-    if has_time(&found, &entry.metadata) && found.st_mode & 0o7777 == entry.metadata.mode & 0o7777 {
-        return Ok(());
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let readable = rustix::fs::openat(&directory, ".", flags, Mode::empty());
-    let sealed = match readable {
-        Ok(readable) => rustix::fs::futimens(&readable, &times(&entry.metadata)).and_then(|()| {
-            set_mode(entry.metadata.mode, |mode| rustix::fs::fchmod(&readable, mode))
-        }),
-        // One that stood there and may not be read: its mode first, so that it may.
-        Err(Errno::ACCESS) => beneath::set_mode(&directory, Mode::RWXU).and_then(|()| {
-            let readable = rustix::fs::openat(&directory, ".", flags, Mode::empty())?;
-            rustix::fs::futimens(&readable, &times(&entry.metadata))?;
-            set_mode(entry.metadata.mode, |mode| rustix::fs::fchmod(&readable, mode))
-        }),
-        Err(errno) => Err(errno),
-    };
-    sealed.map_err(fail)
+    metadata::mend_directory(&directory, &entry.metadata).map_err(fail)
 }
 
 /// Makes a symbolic link under a name of its own in `.shoal`, and moves it to its place.
@@ -87,15 +69,14 @@ fn make_link(destination: &Destination, entry: &Entry, target: &[u8]) -> Result<
     let parent = destination.root.parent(&entry.name, Missing::Create)?;
     let parent = parent.expect("a parent that is created is there");
     let set_time = |directory: &OwnedFd, name: &[u8]| {
-        let times = times(&entry.metadata);
-        rustix::fs::utimensat(directory, name, &times, AtFlags::SYMLINK_NOFOLLOW).map_err(fail)
+        metadata::give_link(directory, name, &entry.metadata).map_err(fail)
     };
     match rustix::fs::statat(&parent.fd, parent.leaf, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(found) => match FileType::from_raw_mode(found.st_mode) {
             FileType::Symlink => {
                 let standing = rustix::fs::readlinkat(&parent.fd, parent.leaf, Vec::new());
                 if standing.is_ok_and(|standing| standing.as_bytes() == target) {
-                    if has_time(&found, &entry.metadata) {
+                    if Seen::from(&found).differences_of_link(&entry.metadata).is_empty() {
                         return Ok(());
                     }
                     return set_time(&parent.fd, parent.leaf.as_encoded_bytes());
@@ -120,9 +101,4 @@ fn make_link(destination: &Destination, entry: &Entry, target: &[u8]) -> Result<
     rustix::fs::symlinkat(target, shoal, &temporary).map_err(fail)?;
     set_time(shoal, temporary.as_bytes())?;
     destination.root.install(shoal, &temporary, &entry.name)
-}
-
-pub(super) fn has_time(found: &Stat, metadata: &Metadata) -> bool {
-    let modified = metadata.modified;
-    (found.st_mtime, u64::from(modified.nanoseconds)) == (modified.seconds, found.st_mtime_nsec)
 }

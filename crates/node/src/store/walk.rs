@@ -3,6 +3,7 @@
 
 use super::digest::names_nothing;
 use super::error::show;
+use super::metadata::capture;
 use super::share::ShareError;
 use super::stamp::Stamp;
 use super::tally::Tally;
@@ -53,11 +54,6 @@ pub(super) fn walk(shares: &[Share], except: Option<&Path>) -> Result<Walked, Sh
     }
     let notices = walk.notices().collect();
     Ok(Walked { found: walk.found, vanished: walk.vanished, notices })
-}
-
-/// The metadata that is kept of an entry.
-pub(super) fn kept(metadata: &fs::Metadata) -> Metadata {
-    Metadata { mode: metadata.mode() & 0o7777, modified: Stamp::of(metadata).modified }
 }
 
 /// The path without the slashes at its end, which would demand a directory.
@@ -194,7 +190,7 @@ impl Walk {
         }
         let name =
             Name::new(name).map_err(|source| ShareError::BadName { path: path.clone(), source })?;
-        let (stamp, kept) = (Stamp::of(metadata), kept(metadata));
+        let (stamp, kept) = (Stamp::of(metadata), capture(metadata));
         let is_linked = kind == FoundKind::File && metadata.nlink() > 1;
         let found = Found { path, kind, metadata: kept, stamp, is_linked };
         match self.found.entry(name) {

@@ -2,12 +2,11 @@
 //! time and its name in one go. Verifies nothing.
 
 use super::beneath::Near;
-use super::finish::{set_mode, times};
 use super::partial::{self, Part, PartName};
 use super::sparse::BLOCK_LEN;
 use super::stamp::Stamp;
 use super::state::{Phase, State};
-use super::{Store, WriteError, lock};
+use super::{Store, WriteError, lock, metadata};
 use content::{Entry, EntryIndex, PieceId};
 use std::fs::File;
 use std::io;
@@ -71,7 +70,6 @@ impl Store {
             file.set_len(bytes.len() as u64)?;
         }
         self.writer.write(file, bytes, 0)?;
-        set_mode(entry.metadata.mode, |mode| rustix::fs::fchmod(file, mode))?;
-        Ok(rustix::fs::futimens(file, &times(&entry.metadata))?)
+        metadata::give_new_file(file, &entry.metadata)
     }
 }

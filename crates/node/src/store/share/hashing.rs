@@ -6,9 +6,9 @@ use super::{ShareError, ShareOptions, SharedEntry, Standing, cut};
 use crate::store::cache::Cache;
 use crate::store::digest::{self, Digest, Source};
 use crate::store::error::show;
+use crate::store::metadata;
 use crate::store::stamp::Stamp;
 use crate::store::tally::Tally;
-use crate::store::walk;
 use content::{Kind, PieceLen};
 use std::collections::HashMap;
 use std::io;
@@ -158,7 +158,7 @@ fn look_again(shared: &mut SharedEntry, told: Option<PieceLen>) -> Result<(), Sh
         }
     };
     shared.stamp = Stamp::of(&metadata);
-    shared.entry.metadata = walk::kept(&metadata);
+    shared.entry.metadata = metadata::capture(&metadata);
     shared.entry.kind = Kind::File(cut(&shared.path, shared.stamp.len, told)?);
     Ok(())
 }
