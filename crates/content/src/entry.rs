@@ -76,7 +76,7 @@ impl FileContent {
 }
 
 /// What is kept of an entry besides its content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Metadata {
     /// Permission bits, the low twelve of `st_mode`.
     pub mode: u32,

@@ -1,7 +1,7 @@
 //! Entries of equal content: whoever is to write several of them fetches one, and makes the others
 //! from it. Says only which; makes nothing.
 
-use crate::{Bitfield, Catalogue, EntryIndex, Geometry, Hash, Kind};
+use crate::{Bitfield, Catalogue, EntryIndex, Geometry, Hash, Kind, Metadata};
 use std::collections::BTreeMap;
 
 /// How a twin is made from its source.
@@ -27,7 +27,8 @@ impl Twins {
     ///
     /// A hard link counts as one where the name that it gives is a file of the same content that
     /// comes before it in the catalogue; else it is a file like any other. So no catalogue, however
-    /// made, leads in a circle, or to what is no file.
+    /// made, leads in a circle, or to what is no file. Names of one file whose metadata differ, for
+    /// they come from several ranks, are files of their own: one inode cannot have both.
     ///
     /// # Panics
     ///
@@ -37,8 +38,8 @@ impl Twins {
         assert_eq!(held.len(), catalogue.entry_count(), "a set of another catalogue");
         let mut twins = Self::default();
         let mut first_names = FirstNames::default();
-        // For each file of several names, the first of them that is wanted.
-        let mut by_file: BTreeMap<EntryIndex, EntryIndex> = BTreeMap::new();
+        // For each file of several names, the first of them that is wanted, for each metadata.
+        let mut by_file: BTreeMap<(EntryIndex, Metadata), EntryIndex> = BTreeMap::new();
         let mut by_content: BTreeMap<(Hash, Geometry), EntryIndex> = BTreeMap::new();
         let content_of = |entry| {
             let content = catalogue.entry(entry).file()?;
@@ -53,7 +54,7 @@ impl Twins {
             if catalogue.entry(entry).file().is_none() {
                 continue;
             }
-            let file = first_names.of(catalogue, entry);
+            let file = (first_names.of(catalogue, entry), catalogue.entry(entry).metadata);
             let source = *by_file.entry(file).or_insert(entry);
             if source != entry {
                 twins.tie(entry, source, Tie::Link);
@@ -124,13 +125,15 @@ mod tests {
     use crate::{Entry, FileContent, Metadata, Name, PieceLen, Timestamp};
 
     /// `NAME LETTER` is a file with a content that has this letter, `NAME LETTER TO` a hard link,
-    /// `NAME` a directory; `-` is the empty content.
+    /// `NAME` a directory; `-` is the empty content. With `!` behind its letter it has another mode
+    /// than all others.
     fn catalogue(text: &str) -> Catalogue {
         let entry = |line: &str| {
             let words: Vec<&str> = line.split_whitespace().collect();
             let name = |text: &str| Name::new(text).unwrap();
+            let mode = if line.contains('!') { 0o600 } else { 0o644 };
             let content = |letter: &str| {
-                let len = if letter == "-" { 0 } else { 100 };
+                let len = if letter.starts_with('-') { 0 } else { 100 };
                 let geometry = Geometry::new(len, PieceLen::MIN);
                 let root = Some(Hash([letter.as_bytes()[0]; 32]));
                 FileContent { root, ..FileContent::unhashed(geometry) }
@@ -142,7 +145,7 @@ mod tests {
                 _ => panic!("{line}"),
             };
             let modified = Timestamp { seconds: 0, nanoseconds: 0 };
-            Entry { name: name(words[0]), kind, metadata: Metadata { mode: 0o644, modified } }
+            Entry { name: name(words[0]), kind, metadata: Metadata { mode, modified } }
         };
         Catalogue::new(text.split(", ").map(entry).collect()).unwrap()
     }
@@ -173,6 +176,14 @@ mod tests {
         assert_eq!(twins("a x, b x a, c x b", &[0, 1, 2], &[]), "b Link of a, c Link of a");
         assert_eq!(twins("a x, b x a, c x b", &[0, 2], &[]), "c Link of a");
         assert_eq!(twins("a -, b - a", &[0, 1], &[]), "b Link of a", "empty files are linked, too");
+    }
+
+    #[test]
+    fn names_of_one_file_with_different_metadata_are_files_of_their_own() {
+        assert_eq!(twins("a x!, b x a", &[0, 1], &[]), "b Copy of a");
+        assert_eq!(twins("a x!, b x a, c x a", &[0, 1, 2], &[]), "b Copy of a, c Link of b");
+        assert_eq!(twins("a x, b x! a, c x a", &[0, 1, 2], &[]), "b Copy of a, c Link of a");
+        assert_eq!(twins("a -!, b - a", &[0, 1], &[]), "", "nothing to copy");
     }
 
     #[test]

@@ -8,7 +8,9 @@ use super::state::Phase;
 use super::{Store, Survey, WriteError, lock};
 use content::{Entry, EntryIndex, Name, Tie};
 use rustix::fs::{AtFlags, FileType, Stat};
+use std::fs;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 
 impl Store {
     /// Makes a wanted hard link, where the file that it is another name of is complete here; finds
@@ -29,6 +31,23 @@ impl Store {
         self.states.begin(index, Phase::Done(stamp));
         self.drop_leftovers(index, self.destination(), entry);
         Ok(Some(survey))
+    }
+
+    /// Whether all names of a file that stands under the name of an entry belong to entries that
+    /// are one file in the catalogue, too. Else a change of it would show under another name.
+    pub(super) fn ties_all_names(&self, index: EntryIndex, found: &fs::Metadata) -> bool {
+        let stamp = Stamp::of(found);
+        let first = match self.twins.source(index) {
+            Some((first, Tie::Link)) => first,
+            _ => index,
+        };
+        let is_tied = |&entry: &EntryIndex| self.twins.source(entry) == Some((first, Tie::Link));
+        let followers = self.twins.followers(first).iter().copied().filter(is_tied);
+        let names = std::iter::once(first).chain(followers);
+        let stands = |&entry: &EntryIndex| {
+            self.is_linked(self.catalogue.entry(entry), &stamp).is_ok_and(|linked| linked)
+        };
+        names.filter(stands).count() as u64 == found.nlink()
     }
 
     /// Whether an entry's name stands already, for this very file.

@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 use std::fs::{File, Metadata};
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -69,6 +70,10 @@ impl Candidate {
     fn find(shoal: &OwnedFd, file_name: &str) -> Option<Self> {
         let (name, Part::Sidecar) = PartName::parse(file_name)? else { return None };
         let data = open_data(shoal, &name)?.metadata().ok().filter(Metadata::is_file)?;
+        // What has another name elsewhere is not written into: it is material for a new one.
+        if data.nlink() > 1 {
+            return None;
+        }
         let (entry, layer) = partial::read_sidecar(shoal, &name, data.len())?;
         let geometry = layer.geometry();
         let held = Mutex::new(Bitfield::new(geometry.piece_count()));

@@ -11,9 +11,10 @@ use content::merkle::piece_hash;
 use content::{Entry, Geometry, Hash, Name, PieceIndex, ZeroPieces};
 use rustix::fs::{Advice, OFlags};
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
@@ -116,7 +117,7 @@ impl Growing {
         let name = PartName::of(&entry.name);
         let data = name.file(Part::Data);
         let opened = match partial::open(&place.shoal, &data, OFlags::RDWR) {
-            Ok(file) if file.metadata().is_ok_and(|it| it.is_file() && it.len() == entry.len()) => {
+            Ok(file) if file.metadata().is_ok_and(|it| is_own(&it, entry)) => {
                 return Ok(Arc::new(file));
             }
             _ => partial::create(&place.shoal, &data).map_err(io::Error::from),
@@ -227,4 +228,10 @@ fn open_source(path: &Path, geometry: Geometry) -> io::Result<File> {
         let _ = rustix::fs::fadvise(&file, 0, None, Advice::Random);
     }
     Ok(file)
+}
+
+/// Whether a file is what an earlier run left of an entry, and has no other name elsewhere: that
+/// one would get what is written.
+fn is_own(found: &Metadata, entry: &Entry) -> bool {
+    found.is_file() && found.len() == entry.len() && found.nlink() == 1
 }

@@ -4,11 +4,12 @@ use super::beneath::{Standing, word};
 use super::destination::Destination;
 use super::digest;
 use super::files::Key;
+use super::metadata::{self, Seen};
 use super::partial::{self, Part, PartName};
 use super::salvage::{Candidates, Found};
 use super::stamp::Stamp;
 use super::state::Phase;
-use super::{Store, WriteError, has_sidecar, lock, metadata};
+use super::{Store, WriteError, has_sidecar, lock};
 use content::{
     Bitfield, Entry, EntryIndex, FileContent, Hash, PieceLayer, VerifiedLayer, ZeroPieces,
 };
@@ -16,6 +17,7 @@ use rustix::fs::{Advice, AtFlags, FileType};
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex};
 
 /// What a survey of a wanted file found.
@@ -76,7 +78,7 @@ impl Store {
             Standing::Special(what) => return Err(self.in_the_way(entry, what)),
         };
         if let Some(old) = &old
-            && let Some((stamp, layer)) = self.complete(entry, content, old)
+            && let Some((stamp, layer)) = self.complete(index, content, old)
         {
             self.states.begin(index, Phase::Done(stamp));
             self.drop_leftovers(index, destination, entry);
@@ -150,10 +152,11 @@ impl Store {
 
     /// Where a file has the wanted content: mends its mode and time, and says how it is then, and
     /// what its piece hashes are where they were found out. One that cannot be mended, for it
-    /// belongs to somebody else, is copied like any other material.
+    /// belongs to somebody else, or has names that must stay as they are, is copied like any other
+    /// material.
     fn complete(
         &self,
-        entry: &Entry,
+        index: EntryIndex,
         content: FileContent,
         old: &Old,
     ) -> Option<(Stamp, Option<VerifiedLayer>)> {
@@ -169,8 +172,13 @@ impl Store {
                 (!content.geometry.is_empty()).then(|| layer.prove())
             }
         };
+        let wanted = &self.catalogue.entry(index).metadata;
         let found = old.file.metadata().ok()?;
-        metadata::mend_file(&found, &old.file, &entry.metadata).ok()?;
+        let differs = !Seen::from(&found).differences(wanted).is_empty();
+        if differs && found.nlink() > 1 && !self.ties_all_names(index, &found) {
+            return None;
+        }
+        metadata::mend_file(&found, &old.file, wanted).ok()?;
         Some((Stamp::of_file(&old.file).ok()?, layer))
     }
 

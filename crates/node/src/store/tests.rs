@@ -5,6 +5,7 @@ mod escape;
 mod extra;
 mod grow;
 mod holes;
+mod inodes;
 mod link;
 mod look;
 mod resume;

@@ -79,7 +79,10 @@ fn make_link(destination: &Destination, entry: &Entry, target: &[u8]) -> Result<
                     if Seen::from(&found).differences_of_link(&entry.metadata).is_empty() {
                         return Ok(());
                     }
-                    return set_time(&parent.fd, parent.leaf.as_encoded_bytes());
+                    // Another name of the same link would get the time, too.
+                    if found.st_nlink == 1 {
+                        return set_time(&parent.fd, parent.leaf.as_encoded_bytes());
+                    }
                 }
             }
             FileType::RegularFile => {}

@@ -1,0 +1,140 @@
+//! Modes, times and inodes: what a run that ended well left, a comparison calls equal.
+
+use e2e::{Cluster, Finished, KIB};
+use std::fs::{self, File, FileTimes, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+const CAST: [&str; 3] = ["cast", "tree", "rank{rank}/into"];
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().mode() & 0o7777
+}
+
+fn inode(path: &Path) -> u64 {
+    path.symlink_metadata().unwrap().ino()
+}
+
+fn set(path: &Path, mode: u32, seconds: u64) {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    File::open(path).unwrap().set_times(FileTimes::new().set_modified(time)).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// Casts the tree to three ranks, and compares.
+fn cast_and_check(cluster: &Cluster) -> Finished {
+    let cast = cluster.launch(3, CAST).run();
+    cast.complete();
+    check(cluster);
+    cast
+}
+
+fn check(cluster: &Cluster) {
+    cluster.launch(3, CAST.iter().chain(&["--check"])).run().complete();
+}
+
+/// `private`, `plain` and `program`, of equal content and different modes and times.
+fn equal_files(cluster: &Cluster) -> [(&'static str, u32); 3] {
+    let files = [("private", 0o600), ("plain", 0o644), ("program", 0o755)];
+    for (number, (name, mode)) in files.into_iter().enumerate() {
+        let path = cluster.file(Path::new("tree").join(name), 1, 3 * KIB);
+        set(&path, mode, 1_000_000_000 + number as u64);
+    }
+    files
+}
+
+#[test]
+fn names_of_one_inode_get_inodes_of_their_own_where_the_source_has_files_of_its_own() {
+    let cluster = Cluster::new();
+    let files = equal_files(&cluster);
+    cast_and_check(&cluster);
+    // As `hardlink --ignore-time` and its like leave them: one file that only its owner may read.
+    for rank in 0..3 {
+        let into = cluster.destination(rank).join("tree");
+        for name in ["plain", "program"] {
+            fs::remove_file(into.join(name)).unwrap();
+            fs::hard_link(into.join("private"), into.join(name)).unwrap();
+        }
+    }
+    let report = cast_and_check(&cluster).report();
+    assert_eq!(report.bytes_received(), 0, "all content was there");
+    for rank in 0..3 {
+        let into = cluster.destination(rank).join("tree");
+        for (name, wanted) in files {
+            assert_eq!(mode(&into.join(name)), wanted, "{name} of rank {rank}");
+            assert_eq!(into.join(name).metadata().unwrap().nlink(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_source_that_broke_its_links_ends_those_of_the_destination() {
+    let cluster = Cluster::new();
+    let first = cluster.file("tree/first", 1, 100 * KIB);
+    let second = cluster.path("tree/second");
+    fs::hard_link(&first, &second).unwrap();
+    cast_and_check(&cluster);
+    fs::remove_file(&second).unwrap();
+    fs::copy(&first, &second).unwrap();
+    set(&second, 0o666, 1_200_000_000);
+    cast_and_check(&cluster);
+    for rank in 0..3 {
+        let [a, b] = ["tree/first", "tree/second"].map(|name| cluster.destination(rank).join(name));
+        assert_ne!(inode(&a), inode(&b));
+        assert_eq!([mode(&a), mode(&b)], [mode(&first), 0o666]);
+    }
+}
+
+#[test]
+fn a_copy_made_of_hard_links_keeps_its_content_modes_and_times() {
+    let cluster = Cluster::new();
+    equal_files(&cluster);
+    symlink("plain", cluster.path("tree/link")).unwrap();
+    cast_and_check(&cluster);
+    // `cp -al DEST DEST.bak`
+    let names = ["private", "plain", "program", "link"];
+    let state = |below: &Path| {
+        let found = names.map(|name| below.join(name).symlink_metadata().unwrap());
+        found.map(|found| (found.ino(), found.mode(), found.mtime(), found.len()))
+    };
+    let mut before = Vec::new();
+    for rank in 0..3 {
+        let backup = cluster.directory(format!("rank{rank}/backup"));
+        for name in names {
+            let standing = cluster.destination(rank).join("tree").join(name);
+            fs::hard_link(standing, backup.join(name)).unwrap();
+        }
+        before.push(state(&backup));
+    }
+    // Another mode, another time, other content, and a link that moved with them.
+    set(&cluster.path("tree/private"), 0o444, 1_000_000_000);
+    set(&cluster.path("tree/plain"), 0o644, 1_300_000_000);
+    set(&cluster.file("tree/program", 2, 5 * KIB), 0o700, 1_000_000_002);
+    fs::remove_file(cluster.path("tree/link")).unwrap();
+    symlink("plain", cluster.path("tree/link")).unwrap();
+    cast_and_check(&cluster);
+    for rank in 0..3 {
+        let backup = cluster.path(format!("rank{rank}/backup"));
+        assert_eq!(state(&backup), before[rank as usize], "the backup of rank {rank}");
+        assert_eq!(mode(&cluster.destination(rank).join("tree/private")), 0o444);
+    }
+}
+
+#[test]
+fn two_ranks_that_disagree_about_a_links_mode_leave_two_files_and_no_difference() {
+    let cluster = Cluster::new();
+    // Rank 0 shares one of the names alone, with another mode.
+    set(&cluster.file("rank0/share/first", 1, KIB), 0o600, 1_000_000_000);
+    let first = cluster.file("rank1/share/first", 1, KIB);
+    set(&first, 0o644, 1_000_000_000);
+    fs::hard_link(&first, cluster.path("rank1/share/second")).unwrap();
+    let run = ["run", "--tracker", "colocated", "--share", "rank{rank}/share", "--into"];
+    let run = run.iter().chain(&["rank{rank}/into"]);
+    cluster.launch(4, run.clone()).run().complete();
+    cluster.launch(4, run.chain(&["--check"])).run().complete();
+    for rank in 2..4 {
+        let into = cluster.destination(rank);
+        assert_eq!(["first", "second"].map(|name| mode(&into.join(name))), [0o600, 0o644]);
+    }
+}
