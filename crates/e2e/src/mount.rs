@@ -127,8 +127,37 @@ impl Drop for Ext4 {
     }
 }
 
+/// A mounted file system in a file, as somebody else made it.
+#[derive(Debug)]
+pub struct Made {
+    path: PathBuf,
+}
+
+impl Made {
+    /// Makes one in `image` with a command to which the image is added, and mounts it on an empty
+    /// directory; `None` where this user may not, or there is no such command, no loop device or no
+    /// such file system.
+    pub fn mount(image: &Path, path: &Path, bytes: u64, make: &[&str]) -> Option<Self> {
+        File::create(image).and_then(|file| file.set_len(bytes)).ok()?;
+        let made = succeeds(Command::new(make[0]).args(&make[1..]).arg(image));
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "loop"]).arg(image).arg(path);
+        (made && succeeds(&mut mount)).then(|| Self { path: path.to_owned() })
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        unmount(&self.path);
+    }
+}
+
 fn succeeds(command: &mut Command) -> bool {
-    command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 fn unmount(path: &Path) {

@@ -1,6 +1,7 @@
 //! Modes, times and inodes: what a run that ended well left, a comparison calls equal.
 
-use e2e::{Cluster, Finished, KIB};
+use e2e::{Cluster, Finished, KIB, MIB, Made, Tmpfs, skip};
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use std::fs::{self, File, FileTimes, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -137,4 +138,80 @@ fn two_ranks_that_disagree_about_a_links_mode_leave_two_files_and_no_difference(
         let into = cluster.destination(rank);
         assert_eq!(["first", "second"].map(|name| mode(&into.join(name))), [0o600, 0o644]);
     }
+}
+
+/// A time of anything, also of a symbolic link.
+fn set_time(path: &Path, seconds: i64, nanoseconds: i64) {
+    let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds };
+    let times = Timestamps { last_access: time, last_modification: time };
+    utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
+}
+
+/// Casts a tree of old, new and far times to a file system made so, which keeps not all of them.
+fn keeps_what_it_can(make: &[&str], bytes: u64) {
+    let cluster = Cluster::new();
+    let skipped = || skip(&format!("this needs root, a loop device, and {make:?}"));
+    let tree = cluster.directory("tree");
+    let into = cluster.directory("rank1/into");
+    // What is shared lies where all times are kept.
+    let Some(_source) = Tmpfs::mount(&tree, 4 * MIB) else { return skipped() };
+    let image = cluster.path("image");
+    let Some(_mounted) = Made::mount(&image, &into, bytes, make) else { return skipped() };
+    let far = 1 << 36;
+    for (name, len, time) in [
+        ("now", 3 * KIB, 1_700_000_001),
+        ("later", 300 * KIB, 2_500_000_000),
+        ("last", 0, far),
+        ("before", KIB, -1_000_000_001),
+        ("dir/below", 3 * MIB, 1_700_000_003),
+    ] {
+        set_time(&cluster.file(Path::new("tree").join(name), 1, len), time, 987_654_321);
+    }
+    fs::hard_link(tree.join("now"), tree.join("dir/now")).unwrap();
+    symlink("now", tree.join("link")).unwrap();
+    set_time(&tree.join("link"), 2_500_000_001, 123_456_789);
+    set_time(&tree.join("dir"), far, 5);
+    set_time(&tree, 1_700_000_005, 5);
+    let kept = "kept as far as this file system can";
+    for round in 0..2 {
+        let cast = cast_and_check(&cluster);
+        let notices = cast.stderr.lines().filter(|line| line.contains(kept));
+        assert_eq!(
+            notices.filter(|line| line.contains("[rank 1 ")).count(),
+            1,
+            "round {round}\n{cast}"
+        );
+        let reused = cast.report().peer(1).bytes_reused;
+        assert_eq!(reused > 0, round > 0, "{cast}");
+    }
+    // Another time is another time, also in whole seconds.
+    for name in ["tree/now", "tree/last", "tree/link"] {
+        set_time(&into.join(name), 1_700_000_000, 0);
+    }
+    let checked = cluster.launch(3, CAST.iter().chain(&["--check"])).run();
+    checked.ended_as("failed");
+    for line in ["  tree/now: time", "  tree/last: time", "  tree/link: time"] {
+        assert!(checked.stdout.lines().any(|it| it == line), "no '{line}' in\n{checked}");
+    }
+    cast_and_check(&cluster);
+}
+
+#[test]
+fn a_file_system_of_whole_seconds_until_2038_keeps_what_it_can_and_that_counts_as_equal() {
+    keeps_what_it_can(&["mkfs.ext4", "-q", "-F", "-I", "128"], 32 * MIB);
+}
+
+#[test]
+fn an_ext2_of_whole_seconds_keeps_what_it_can_and_that_counts_as_equal() {
+    keeps_what_it_can(&["mkfs.ext2", "-q", "-F", "-I", "128"], 32 * MIB);
+}
+
+#[test]
+fn a_file_system_until_2446_keeps_what_it_can_and_that_counts_as_equal() {
+    keeps_what_it_can(&["mkfs.ext4", "-q", "-F", "-I", "256"], 32 * MIB);
+}
+
+#[test]
+fn an_xfs_until_2038_keeps_what_it_can_and_that_counts_as_equal() {
+    keeps_what_it_can(&["mkfs.xfs", "-q", "-f", "-m", "bigtime=0"], 512 * MIB);
 }

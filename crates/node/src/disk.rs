@@ -22,7 +22,7 @@ pub(crate) enum Done {
     /// Several of them.
     Events(Vec<PeerEvent>),
     /// All is over; with what was removed, and what could not be kept as it was, for people.
-    Closed(Option<Extras>, Option<String>),
+    Closed(Option<Extras>, Vec<String>),
     /// What is to be sent was read; or which piece was not, and why.
     Loaded(TransferId, Span, Result<Buffer, (PieceId, String)>),
     /// Pieces of what came were verified and written, or not; with the bytes of all.

@@ -39,6 +39,7 @@ impl Store {
             Stamp::of_file(&file)
         });
         let stamp = sealed.map_err(|error| self.write_error(index, error))?;
+        self.note_time(index, stamp.modified);
         let name = PartName::of(&entry.name);
         destination.root.install(shoal, &name.file(Part::Data), &entry.name)?;
         state.phase = Phase::Done(stamp);

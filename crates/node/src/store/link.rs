@@ -25,8 +25,10 @@ impl Store {
         } else if self.make_hard_link(entry, &self.catalogue.entry(source).name, &stamp)? {
             Survey::Linked
         } else {
+            self.unkept.note_link(index);
             return Ok(None);
         };
+        self.note_time(index, stamp.modified);
         self.files.remove(Key::Own(index.0));
         self.states.begin(index, Phase::Done(stamp));
         self.drop_leftovers(index, self.destination(), entry);
@@ -71,7 +73,6 @@ impl Store {
         // Somebody may have put something else there: it is not what was verified.
         if !made || !is_same(shoal, temporary.as_bytes(), stamp) {
             let _ = remove();
-            lock(&self.unlinked).add(|| entry.name.to_string());
             return Ok(false);
         }
         let installed = destination.root.install(shoal, &temporary, &entry.name);

@@ -226,11 +226,27 @@ impl Store {
             stat => stat?,
         };
         let seen = Seen::from(&stat);
+        let differences = self.differences_from(index, entry, &seen, (&stat, &parent), look)?;
+        if differences.is_empty() {
+            self.note_time(index, seen.modified);
+        }
+        Ok(differences)
+    }
+
+    /// The same, of what stands there.
+    fn differences_from(
+        &self,
+        index: EntryIndex,
+        entry: &Entry,
+        seen: &Seen,
+        (stat, parent): (&Stat, &Parent<'_>),
+        look: &Look,
+    ) -> io::Result<Differences> {
         match (&entry.kind, FileType::from_raw_mode(stat.st_mode)) {
             (Kind::Directory, FileType::Directory) => Ok(seen.differences(&entry.metadata)),
             (Kind::File(content) | Kind::HardLink { content, .. }, FileType::RegularFile) => {
-                let same = self.has_content(index, *content, &stat, &parent)?;
-                let link = Differences::LINK.only_if(!self.is_tied(index, &stat, look)?);
+                let same = self.has_content(index, *content, stat, parent)?;
+                let link = Differences::LINK.only_if(!self.is_tied(index, stat, look)?);
                 let others = seen.differences(&entry.metadata);
                 Ok(Differences::CONTENT.only_if(!same).and(others).and(link))
             }

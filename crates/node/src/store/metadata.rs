@@ -2,9 +2,10 @@
 //! stands at the destination, compared with what is seen there. No other module reads or sets it.
 //! Touches no content, and follows no link.
 
+use super::Store;
 use super::beneath;
 use super::stamp::Stamp;
-use content::{Metadata, Timestamp};
+use content::{EntryIndex, Metadata, Timestamp};
 use rustix::fs::{AtFlags, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 use std::fs::{self, File};
@@ -26,20 +27,27 @@ pub(super) fn capture(found: &fs::Metadata) -> Metadata {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
     mode: u32,
-    modified: Timestamp,
+    pub(super) modified: Timestamp,
+    /// Set by the system itself: it shows in what steps the file system keeps times.
+    changed: Timestamp,
 }
 
 impl From<&fs::Metadata> for Seen {
     fn from(found: &fs::Metadata) -> Self {
-        Self { mode: found.mode() & MODE_BITS, modified: Stamp::of(found).modified }
+        let Stamp { modified, changed, .. } = Stamp::of(found);
+        Self { mode: found.mode() & MODE_BITS, modified, changed }
     }
 }
 
 impl From<&Stat> for Seen {
     fn from(found: &Stat) -> Self {
-        let nanoseconds = u32::try_from(found.st_mtime_nsec).unwrap_or(0);
-        let modified = Timestamp { seconds: found.st_mtime, nanoseconds };
-        Self { mode: found.st_mode & MODE_BITS, modified }
+        let time = |seconds, nanoseconds: u64| Timestamp {
+            seconds,
+            nanoseconds: u32::try_from(nanoseconds).unwrap_or(0),
+        };
+        let modified = time(found.st_mtime, found.st_mtime_nsec);
+        let changed = time(found.st_ctime, found.st_ctime_nsec);
+        Self { mode: found.st_mode & MODE_BITS, modified, changed }
     }
 }
 
@@ -52,7 +60,78 @@ impl Seen {
 
     /// The same for a symbolic link, which has no mode of its own.
     pub(super) fn differences_of_link(&self, wanted: &Metadata) -> Differences {
-        Differences::TIME.only_if(self.modified != wanted.modified)
+        let time = wanted.modified;
+        let same = self.has_time(time) || self.is_all_that_is_kept_of(time);
+        Differences::TIME.only_if(!same)
+    }
+
+    /// Whether it has this very time.
+    fn has_time(&self, time: Timestamp) -> bool {
+        self.modified == time
+    }
+
+    /// Whether it has what a file system keeps of a time that it cannot keep: cut to its steps, or
+    /// its first or last moment (Linux's `timestamp_truncate`). Steps are believed only where the
+    /// time that the system itself set falls on one, too.
+    fn is_all_that_is_kept_of(&self, time: Timestamp) -> bool {
+        let is_cut = |step: &Step| step.cut(time) == self.modified && step.made(self);
+        let is_bound = |bound: &i64| {
+            let beyond = if *bound <= 0 { time.seconds < *bound } else { time.seconds >= *bound };
+            beyond && self.modified == Timestamp { seconds: *bound, nanoseconds: 0 }
+        };
+        Step::ALL.iter().any(is_cut) || BOUNDS.iter().any(is_bound)
+    }
+}
+
+/// The first and the last seconds that file systems keep: of 32 bits with a sign (ext4 with small
+/// inodes, xfs without `bigtime`) and without (NFS 3), of ext4 (2446), of xfs (2486).
+const BOUNDS: [i64; 6] =
+    [i32::MIN as i64, 0, i32::MAX as i64, u32::MAX as i64, 15_032_385_535, 16_299_260_424];
+
+/// Steps in which a file system keeps times.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    nanoseconds: i128,
+}
+
+impl Step {
+    /// 100 ns (NTFS, SMB), 1 µs, 1 ms, 10 ms (exFAT), one second (ext4 with small inodes, HFS+).
+    const ALL: [Self; 6] = [
+        Self { nanoseconds: 100 },
+        Self { nanoseconds: 1_000 },
+        Self { nanoseconds: 1_000_000 },
+        Self { nanoseconds: 10_000_000 },
+        Self { nanoseconds: NANOSECONDS },
+        Self::FAT,
+    ];
+    const FAT: Self = Self { nanoseconds: 2 * NANOSECONDS };
+
+    /// The last step that is not after a time.
+    fn cut(self, time: Timestamp) -> Timestamp {
+        let all = i128::from(time.seconds) * NANOSECONDS + i128::from(time.nanoseconds);
+        let cut = all - all.rem_euclid(self.nanoseconds);
+        Timestamp {
+            seconds: cut.div_euclid(NANOSECONDS) as i64,
+            nanoseconds: cut.rem_euclid(NANOSECONDS) as u32,
+        }
+    }
+
+    /// Whether the times of something tell of such steps. FAT has one time for both.
+    fn made(self, seen: &Seen) -> bool {
+        let is_fat = self.nanoseconds == Self::FAT.nanoseconds;
+        self.cut(seen.changed) == seen.changed && (!is_fat || seen.changed == seen.modified)
+    }
+}
+
+/// Nanoseconds of a second.
+const NANOSECONDS: i128 = 1_000_000_000;
+
+impl Store {
+    /// Keeps in mind where an entry has not the very time that it was given.
+    pub(super) fn note_time(&self, index: EntryIndex, modified: Timestamp) {
+        if modified != self.catalogue.entry(index).metadata.modified {
+            self.unkept.note_time(index);
+        }
     }
 }
 
@@ -74,11 +153,15 @@ pub(super) fn mend_file(found: &fs::Metadata, file: &File, wanted: &Metadata) ->
     Ok(())
 }
 
-/// Gives a directory, open by path alone, its metadata, where it has another one.
-pub(super) fn mend_directory(directory: &OwnedFd, wanted: &Metadata) -> rustix::io::Result<()> {
+/// Gives a directory, open by path alone, its metadata, where it has another one. Says what time
+/// it has then.
+pub(super) fn mend_directory(
+    directory: &OwnedFd,
+    wanted: &Metadata,
+) -> rustix::io::Result<Timestamp> {
     let found = Seen::from(&rustix::fs::fstat(directory)?);
     if found.differences(wanted).is_empty() {
-        return Ok(());
+        return Ok(found.modified);
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = || rustix::fs::openat(directory, ".", flags, Mode::empty());
@@ -91,16 +174,19 @@ pub(super) fn mend_directory(directory: &OwnedFd, wanted: &Metadata) -> rustix::
         opened => opened?,
     };
     rustix::fs::futimens(&readable, &times(wanted))?;
-    set_mode(wanted.mode, |mode| rustix::fs::fchmod(&readable, mode))
+    set_mode(wanted.mode, |mode| rustix::fs::fchmod(&readable, mode))?;
+    Ok(Seen::from(&rustix::fs::fstat(&readable)?).modified)
 }
 
-/// Gives a symbolic link its metadata.
+/// Gives a symbolic link its metadata. Says what time it has then.
 pub(super) fn give_link(
     directory: impl AsFd,
     name: &[u8],
     wanted: &Metadata,
-) -> rustix::io::Result<()> {
-    rustix::fs::utimensat(directory, name, &times(wanted), AtFlags::SYMLINK_NOFOLLOW)
+) -> rustix::io::Result<Timestamp> {
+    let no_follow = AtFlags::SYMLINK_NOFOLLOW;
+    rustix::fs::utimensat(&directory, name, &times(wanted), no_follow)?;
+    Ok(Seen::from(&rustix::fs::statat(directory, name, no_follow)?).modified)
 }
 
 /// Sets a mode; without the set-user and set-group bits where the file system refuses them.
@@ -120,5 +206,53 @@ fn times(wanted: &Metadata) -> Timestamps {
             tv_sec: modified.seconds,
             tv_nsec: modified.nanoseconds.into(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(seconds: i64, nanoseconds: u32) -> Timestamp {
+        Timestamp { seconds, nanoseconds }
+    }
+
+    fn is_equal(wanted: Timestamp, modified: Timestamp, changed: Timestamp) -> bool {
+        let seen = Seen { mode: 0o644, modified, changed };
+        seen.differences(&Metadata { mode: 0o644, modified: wanted }).is_empty()
+    }
+
+    #[test]
+    fn a_time_cut_to_the_steps_of_its_file_system_counts_as_equal() {
+        let wanted = time(1_000_000_001, 123_456_789);
+        for (modified, changed) in [
+            (time(1_000_000_001, 123_456_700), time(1_800_000_000, 987_654_300)),
+            (time(1_000_000_001, 123_456_000), time(1_800_000_000, 987_654_000)),
+            (time(1_000_000_001, 123_000_000), time(1_800_000_000, 987_000_000)),
+            (time(1_000_000_001, 120_000_000), time(1_800_000_000, 980_000_000)),
+            (time(1_000_000_001, 0), time(1_800_000_001, 0)),
+            (time(1_000_000_000, 0), time(1_000_000_000, 0)),
+        ] {
+            assert!(is_equal(wanted, modified, changed), "{modified:?}");
+            let finer = time(1_800_000_000, 987_654_321);
+            assert!(!is_equal(wanted, modified, finer), "this file system keeps nanoseconds");
+            let later = time(modified.seconds + 2, modified.nanoseconds);
+            assert!(!is_equal(wanted, later, changed), "another time");
+        }
+        let odd_steps = time(1_800_000_001, 0);
+        assert!(!is_equal(wanted, time(1_000_000_000, 0), odd_steps), "one second, and not two");
+        assert!(is_equal(time(-5, 400), time(-5, 0), time(7, 0)), "before 1970 the second before");
+    }
+
+    #[test]
+    fn a_time_beyond_the_last_that_a_file_system_keeps_counts_as_equal_to_that() {
+        let (now, last) = (time(1_800_000_000, 987_654_321), i64::from(i32::MAX));
+        assert!(is_equal(time(last + 1, 5), time(last, 0), now));
+        assert!(is_equal(time(last, 5), time(last, 0), now), "its fraction is not kept either");
+        assert!(is_equal(time(1 << 40, 0), time(15_032_385_535, 0), now));
+        assert!(is_equal(time(-1 << 40, 7), time(i64::from(i32::MIN), 0), now));
+        assert!(!is_equal(time(last - 1, 0), time(last, 0), now));
+        assert!(!is_equal(time(last + 1, 0), time(last - 1, 0), now));
+        assert!(!is_equal(time(5, 0), time(0, 0), now), "0 is a first moment, and no last one");
     }
 }

@@ -31,6 +31,7 @@ mod state;
 mod survey;
 mod tally;
 mod tree;
+mod unkept;
 mod walk;
 mod whole;
 
@@ -64,7 +65,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tally::Tally;
+use unkept::Unkept;
 
 /// Everything that a rank holds and writes in one job. Many threads may use it at once, no two of
 /// them for the same piece, and no two to survey or finish the same entry.
@@ -77,8 +78,8 @@ pub struct Store {
     local: HashMap<u32, PathBuf>,
     /// What is made from what.
     twins: Twins,
-    /// Hard links that became files of their own.
-    unlinked: Mutex<Tally>,
+    /// What could not be kept as it was.
+    unkept: Unkept,
     destination: Option<Destination>,
     /// The destination of a store that only looks.
     look: Option<Look>,
@@ -119,7 +120,7 @@ impl Store {
             shared: HashMap::new(),
             local: HashMap::new(),
             twins: Twins::default(),
-            unlinked: Mutex::default(),
+            unkept: Unkept::default(),
             leftovers: destination.as_ref().map(Destination::leftovers).unwrap_or_default(),
             destination,
             look: None,
@@ -296,11 +297,8 @@ impl Store {
     }
 
     /// What the user should know in the end of what could not be kept as it was, in full sentences.
-    pub fn unkept(&self) -> Option<String> {
-        lock(&self.unlinked).sentence(
-            "hard link is a file of its own here, for it could not be made as a link",
-            "hard links are files of their own here, for they could not be made as links",
-        )
+    pub fn unkept(&self) -> Vec<String> {
+        self.unkept.sentences(&self.catalogue)
     }
 
     /// The job was refused after START, before anything was written: leaves no trace of it.

@@ -80,6 +80,7 @@ impl Store {
         if let Some(old) = &old
             && let Some((stamp, layer)) = self.complete(index, content, old)
         {
+            self.note_time(index, stamp.modified);
             self.states.begin(index, Phase::Done(stamp));
             self.drop_leftovers(index, destination, entry);
             return Ok(Survey::Complete(layer));

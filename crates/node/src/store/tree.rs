@@ -5,9 +5,10 @@ use super::destination::Destination;
 use super::metadata::{self, Seen};
 use super::partial::{self, Part, PartName};
 use super::{Store, WriteError};
-use content::{Entry, Kind, Name};
+use content::{Entry, EntryIndex, Kind, Name, Timestamp};
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 
 impl Store {
@@ -25,28 +26,33 @@ impl Store {
     /// Panics where something is wanted without a destination.
     pub fn seal(&self) -> Result<(), WriteError> {
         let Some(destination) = &self.destination else { return Ok(()) };
-        let entries = self.catalogue.entries();
-        let wanted = || self.wanted.iter().map(|index| &entries[index as usize]);
-        let directories = || wanted().filter(|entry| entry.kind == Kind::Directory);
-        for entry in directories() {
-            open_directory(destination, &entry.name)?;
+        let catalogue = &self.catalogue;
+        let wanted = || self.wanted.iter().map(EntryIndex);
+        let is_directory = |index: &EntryIndex| catalogue.entry(*index).kind == Kind::Directory;
+        let directories = || wanted().filter(is_directory);
+        for index in directories() {
+            open_directory(destination, &catalogue.entry(index).name)?;
         }
-        for entry in wanted() {
-            match &entry.kind {
-                Kind::Symlink(target) => make_link(destination, entry, target)?,
-                Kind::File(_) | Kind::HardLink { .. } | Kind::Directory => {}
+        for index in wanted() {
+            let entry = catalogue.entry(index);
+            if let Kind::Symlink(target) = &entry.kind {
+                self.note_time(index, make_link(destination, entry, target)?);
             }
         }
-        let mut last: Vec<&Entry> = directories().collect();
+        let mut last: BTreeSet<EntryIndex> = directories().collect();
         let loosened = destination.root.loosened();
         if !loosened.is_empty() {
-            let all = entries.iter().filter(|entry| entry.kind == Kind::Directory);
-            last.extend(all.filter(|entry| loosened.contains(entry.name.as_bytes())));
+            let all = catalogue.iter().map(|(index, _)| index).filter(is_directory);
+            let is_loose =
+                |it: &EntryIndex| loosened.contains(catalogue.entry(*it).name.as_bytes());
+            last.extend(all.filter(is_loose));
         }
         // Whatever lies in a directory has a name that sorts after the directory's.
-        last.sort_unstable_by(|a, b| b.name.cmp(&a.name));
-        last.dedup_by(|a, b| a.name == b.name);
-        last.into_iter().try_for_each(|entry| seal_directory(destination, entry))
+        last.into_iter().rev().try_for_each(|index| {
+            let modified = seal_directory(destination, catalogue.entry(index))?;
+            self.note_time(index, modified);
+            Ok(())
+        })
     }
 }
 
@@ -56,14 +62,23 @@ fn open_directory(destination: &Destination, name: &Name) -> Result<OwnedFd, Wri
     Ok(opened.expect("a directory that is created is there"))
 }
 
-pub(super) fn seal_directory(destination: &Destination, entry: &Entry) -> Result<(), WriteError> {
+/// Gives a directory its mode and time. Says what time it has then.
+pub(super) fn seal_directory(
+    destination: &Destination,
+    entry: &Entry,
+) -> Result<Timestamp, WriteError> {
     let fail = |errno| WriteError::new(destination.place(&entry.name), errno);
     let directory = open_directory(destination, &entry.name)?;
     metadata::mend_directory(&directory, &entry.metadata).map_err(fail)
 }
 
-/// Makes a symbolic link under a name of its own in `.shoal`, and moves it to its place.
-fn make_link(destination: &Destination, entry: &Entry, target: &[u8]) -> Result<(), WriteError> {
+/// Makes a symbolic link under a name of its own in `.shoal`, and moves it to its place. Says what
+/// time it has then.
+fn make_link(
+    destination: &Destination,
+    entry: &Entry,
+    target: &[u8],
+) -> Result<Timestamp, WriteError> {
     let path = || destination.place(&entry.name);
     let fail = |errno| WriteError::new(path(), errno);
     let parent = destination.root.parent(&entry.name, Missing::Create)?;
@@ -76,8 +91,9 @@ fn make_link(destination: &Destination, entry: &Entry, target: &[u8]) -> Result<
             FileType::Symlink => {
                 let standing = rustix::fs::readlinkat(&parent.fd, parent.leaf, Vec::new());
                 if standing.is_ok_and(|standing| standing.as_bytes() == target) {
-                    if Seen::from(&found).differences_of_link(&entry.metadata).is_empty() {
-                        return Ok(());
+                    let seen = Seen::from(&found);
+                    if seen.differences_of_link(&entry.metadata).is_empty() {
+                        return Ok(seen.modified);
                     }
                     // Another name of the same link would get the time, too.
                     if found.st_nlink == 1 {
@@ -102,6 +118,7 @@ fn make_link(destination: &Destination, entry: &Entry, target: &[u8]) -> Result<
     let temporary = PartName::of(&entry.name).file(Part::Link);
     partial::remove(shoal, &temporary).map_err(fail)?;
     rustix::fs::symlinkat(target, shoal, &temporary).map_err(fail)?;
-    set_time(shoal, temporary.as_bytes())?;
-    destination.root.install(shoal, &temporary, &entry.name)
+    let modified = set_time(shoal, temporary.as_bytes())?;
+    destination.root.install(shoal, &temporary, &entry.name)?;
+    Ok(modified)
 }

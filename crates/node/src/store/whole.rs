@@ -58,6 +58,7 @@ impl Store {
             Stamp::of_file(&file)
         };
         let stamp = written().map_err(|error| self.write_error(index, error))?;
+        self.note_time(index, stamp.modified);
         destination.root.install_near(&destination.shoal, &data, &entry.name, near)?;
         state.phase = Phase::Done(stamp);
         Ok(())
