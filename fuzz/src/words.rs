@@ -6,15 +6,16 @@ use content::{Metadata, Name, PieceLayer, PieceLen, Span, Timestamp, VerifiedLay
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use swarm::System;
 use swarm::message::{Ack, Between, Differing, Epoch, FromTracker, Gains, Hello, HelloPart};
 use swarm::message::{
-    HolderPieces, PieceSet, Place, Rate, Recall, Rejoined, RequestNumber, Share, Start, Stop,
-    ToTracker,
+    HolderPieces, PieceSet, Place, Rate, Recall, Rejoined, RequestNumber, Share, SharedPath, Start,
+    Stop, ToTracker,
 };
 use swarm::message::{
     Keep, PiecesRead, Proven, ReadAgain, ReadFault, ReadOrder, SharedFs, Unread, WireOffer,
 };
-use swarm::{Counters, Destination, Differences, Extra, Lock, Outcome, Rank};
+use swarm::{Counters, Destination, Differences, Extra, LeftOut, Location, Lock, Outcome, Rank};
 
 /// Ranks of the job; messages also come from beyond.
 pub const RANKS: u32 = 6;
@@ -309,8 +310,26 @@ fn read_again(input: &mut Input<'_>) -> ReadAgain {
     ReadAgain { pieces: span(input, ALL), hashes: range(input, entry, index) }
 }
 
-fn shares(input: &mut Input<'_>) -> Vec<(String, bool)> {
-    input.several(2, |input| (format!("/s{}", input.below(3)), input.byte() > 60))
+fn shares(input: &mut Input<'_>) -> Vec<SharedPath> {
+    input.several(2, |input| {
+        let path = format!("/s{}", input.below(3));
+        SharedPath { path, locations: input.several(2, location) }
+    })
+}
+
+fn location(input: &mut Input<'_>) -> Location {
+    let kernel = ["a", "b"][input.below(2)].to_owned();
+    let system = match input.below(3) {
+        0 => System::Local(kernel.clone()),
+        server => System::Network { kind: "nfs4".into(), server: format!("s{server}") },
+    };
+    Location { system, path: ["/", "/s1", "/s1/d", ""][input.below(4)].to_owned(), kernel }
+}
+
+fn left_out(input: &mut Input<'_>) -> LeftOut {
+    let (destination, name) = (any_entry(input).name, any_entry(input).name);
+    let first = input.several(3, |input| any_entry(input).name);
+    LeftOut { destination, name, count: input.below(5) as u64, first }
 }
 
 fn wants(input: &mut Input<'_>) -> Vec<String> {
@@ -378,6 +397,7 @@ fn hello(input: &mut Input<'_>) -> Hello {
     let destination = Destination {
         id: input.below(4) as u128,
         path: sentence(input),
+        location: location(input),
         lock,
         file_system: input.below(2) as u64,
         free_bytes: input.wide(),
@@ -405,8 +425,9 @@ pub fn differences(input: &mut Input<'_>) -> Differences {
 
 /// What a peer says to the tracker.
 pub fn to_tracker(input: &mut Input<'_>) -> ToTracker {
-    match input.below(23) {
+    match input.below(24) {
         22 => ToTracker::Unsteady(input.several(3, rootless)),
+        23 => ToTracker::LeftOut(input.several(3, left_out)),
         21 => ToTracker::AskPart(part_hash(input)),
         18 => ToTracker::Offers(
             input.several(3, |input| WireOffer { entry: rootless(input), pieces: None }),
@@ -477,11 +498,17 @@ fn rejoined(input: &mut Input<'_>) -> Rejoined {
     }
 }
 
+/// A place that a rank sees alone.
+fn seen_by(rank: u32, path: &str) -> Location {
+    Location::on_device("1", path.into(), &rank.to_string())
+}
+
 /// A peer's INIT as it should be.
 pub fn introduction(shares_all: bool, wants_all: bool, rank: u32) -> Vec<ToTracker> {
     let destination = Destination {
         id: rank.into(),
         path: "/into".into(),
+        location: seen_by(rank, "/into"),
         lock: Lock::Held { nonce: rank.into() },
         file_system: 0,
         free_bytes: if rank == 3 { 1000 } else { u64::MAX },
@@ -489,7 +516,11 @@ pub fn introduction(shares_all: bool, wants_all: bool, rank: u32) -> Vec<ToTrack
     let hello = Hello {
         host: format!("h{}", rank / 2),
         rack: None,
-        shares: if shares_all { vec![("/s".into(), true)] } else { vec![] },
+        shares: if shares_all {
+            vec![SharedPath::at("/s".into(), vec![seen_by(rank, "/s")])]
+        } else {
+            vec![]
+        },
         waits_for_read: false,
         shared_fs: SharedFs::No,
         wants: if wants_all { vec!["**".into()] } else { vec![] },

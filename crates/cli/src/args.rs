@@ -78,7 +78,8 @@ pub struct RunArgs {
     pub want: Vec<Want>,
     /// Where wanted files land (made if absent)
     ///
-    /// Needed where something is wanted.
+    /// Needed where something is wanted. Where it lies in what this rank shares it is not shared
+    /// itself: what is in it is counted in a notice, or refuses the job where others would miss it.
     #[arg(verbatim_doc_comment, long, value_name = "DIR", value_parser = path())]
     pub into: Option<Template>,
     /// TOML; gives ranks or hosts their own share, prefix, want and into
@@ -99,7 +100,10 @@ pub struct CastArgs {
     #[arg(required = true, value_name = "SRC", value_parser = path())]
     pub sources: Vec<Template>,
     /// The directory that it is put in on every rank (made if absent)
-    #[arg(required = true, value_name = "DEST_DIR", value_parser = path())]
+    ///
+    /// Where it lies in SRC it is not shared itself: copies that are in it are counted in a notice,
+    /// anything else refuses the job.
+    #[arg(verbatim_doc_comment, required = true, value_name = "DEST_DIR", value_parser = path())]
     pub dest_dir: Template,
     /// Whether rank 0 only tracks, or is a peer too [default: colocated]
     #[arg(long, value_name = "dedicated|colocated", hide_possible_values = true)]
@@ -313,7 +317,8 @@ pub struct Common {
     /// At the end, and only where the job is complete on all ranks: files, links and directories
     /// that no rank shares any more. 'run' looks everywhere below DIR, 'cast' only below
     /// DEST_DIR/<name of SRC>. What this rank shares, other file systems mounted below, and .shoal
-    /// are left alone. With --check they are listed, with --dry-run counted.
+    /// are left alone. Where it would remove what another rank shares, by whatever mount, the job
+    /// is refused. With --check they are listed, with --dry-run counted.
     #[arg(verbatim_doc_comment, long)]
     pub delete: bool,
     /// How progress is shown on standard error

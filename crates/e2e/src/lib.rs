@@ -26,7 +26,7 @@ pub use content::{Content, KIB, MIB, pseudo_random};
 pub use finished::Finished;
 pub use hosts::Hosts;
 pub use launch::{Launch, Load, User};
-pub use mount::{Everywhere, Ext4, Made, Tmpfs};
+pub use mount::{Bind, Everywhere, Ext4, Made, Tmpfs};
 pub use partial::{all_pieces_of, have_pieces_of, partials, verified_bytes};
 pub use process::RankProcess;
 pub use report::{PeerRow, Report, Tracker};

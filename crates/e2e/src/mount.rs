@@ -66,6 +66,27 @@ impl Drop for Everywhere {
     }
 }
 
+/// A directory that is seen at another path, too.
+#[derive(Debug)]
+pub struct Bind {
+    path: PathBuf,
+}
+
+impl Bind {
+    /// Shows a directory at an empty one; `None` where this user may not mount.
+    pub fn mount(shown: &Path, path: &Path) -> Option<Self> {
+        let mut mount = Command::new("mount");
+        mount.arg("--bind").arg(shown).arg(path);
+        succeeds(&mut mount).then(|| Self { path: path.to_owned() })
+    }
+}
+
+impl Drop for Bind {
+    fn drop(&mut self) {
+        unmount(&self.path);
+    }
+}
+
 /// A mounted tmpfs.
 #[derive(Debug)]
 pub struct Tmpfs {
@@ -75,7 +96,12 @@ pub struct Tmpfs {
 impl Tmpfs {
     /// Mounts one on an empty directory; `None` where this user may not mount.
     pub fn mount(path: &Path, bytes: u64) -> Option<Self> {
-        let options = format!("size={bytes},mode=1777");
+        Self::mount_with(path, &format!("size={bytes}"))
+    }
+
+    /// Mounts one with these options on an empty directory.
+    pub fn mount_with(path: &Path, options: &str) -> Option<Self> {
+        let options = format!("{options},mode=1777");
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &options, "shoal-e2e"]).arg(path);
         succeeds(&mut mount).then(|| Self { path: path.to_owned() })

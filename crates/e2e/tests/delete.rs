@@ -1,6 +1,6 @@
 //! `--delete`: what the catalogue lacks is removed, where that is safe, and nothing else is.
 
-use e2e::{Cluster, KIB, assert_same_tree};
+use e2e::{Bind, Cluster, KIB, assert_same_tree, skip};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
@@ -93,18 +93,59 @@ fn a_destination_in_what_another_rank_shares_refuses_the_job() {
     cluster.text("plan.toml", plan);
     let run = ["run", "--plan", "plan.toml", "--delete"];
     let refused = cluster.launch(3, run).run();
-    refused.refused(&["what rank 1 shares", "data/in', the destination of rank 2, lies in"]);
+    refused.refused(&["data/in', the destination of rank 2, lies in what rank 1 shares, 'data'"]);
     // What a rank leaves out of what it shares is nobody's but its own destination.
     cluster.file("source/a", 2, 100);
     for rank in 0..2 {
         cluster.text(format!("source/copy{rank}/source/old"), "x");
     }
     let cast = ["cast", "source", "source/copy{rank}", "--delete"];
-    cluster.launch(2, cast).run().refused(&["what rank 0 shares", "source/copy1"]);
-    cluster.launch(2, ["cast", "source", "source", "--delete"]).run().refused(&["lies in"]);
+    cluster
+        .launch(2, cast)
+        .run()
+        .refused(&["lies in what rank 0 shares, 'source'", "source/copy1"]);
+    cluster.launch(2, ["cast", "source", "source", "--delete"]).run().refused(&["into itself"]);
     assert!(cluster.path("source/copy1/source/old").exists() && cluster.path("data/in/a").exists());
     cluster.launch(2, ["cast", "source", "source/copy0", "--delete"]).run().complete();
     assert!(!cluster.path("source/copy0/source/old").exists());
+}
+
+#[test]
+fn what_another_rank_shares_by_another_mount_refuses_the_job() {
+    let cluster = Cluster::new();
+    cluster.file("data/set/a", 1, 100);
+    cluster.file("other/b", 2, 100);
+    let seen = cluster.directory("seen");
+    let Some(_mounted) = Bind::mount(&cluster.path("data"), &seen) else {
+        return skip("nothing can be mounted here");
+    };
+    let plan = |share: &str, into: &str| {
+        let plan = format!(
+            "[[peer]]\nranks = '1'\nshare = ['{share}', 'other']\nwant = []\n\
+             [[peer]]\nranks = '2'\nshare = []\ninto = '{into}'\n"
+        );
+        cluster.text("plan.toml", &plan);
+        cluster.launch(3, ["run", "--plan", "plan.toml", "--delete"]).run()
+    };
+    plan("data/set", "seen")
+        .refused(&["--delete would remove what rank 1 shares: 'data/set' lies"]);
+    plan("seen/set", "data")
+        .refused(&["--delete would remove what rank 1 shares: 'seen/set' lies"]);
+    plan("data", "seen").refused(&["--delete would remove what rank 1 shares: 'data' lies in"]);
+    // A single file, and what is only mounted below a share.
+    plan("data/set/a", "seen/set").refused(&["what rank 1 shares: 'data/set/a'"]);
+    plan(".", "data").refused(&["lies in what rank 1 shares"]);
+    // A cast sweeps only what it makes: there `set` is another one.
+    cluster.file("data/x/set/x/c", 3, 100);
+    let cast = ["cast", "data/x/set/x", "seen", "--delete"];
+    cluster.launch(2, cast).run().refused(&["lies in what this cast makes in"]);
+    for file in ["data/set/a", "data/x/set/x/c"] {
+        assert!(cluster.path(file).exists(), "{file}");
+    }
+    // Beside each other they are apart, by whatever mount.
+    cluster.directory("data/into");
+    plan("data/set", "seen/into").complete();
+    assert!(cluster.path("data/into/a").exists() && cluster.path("data/set/a").exists());
 }
 
 #[test]

@@ -7,25 +7,27 @@ mod source;
 pub(crate) use local::LocalSource;
 use local::is_on_network;
 
+use crate::Share;
 use crate::budget::Budget;
 use crate::job::{Command, Job};
 use crate::store::{
-    Destination, Growing, Look, Partial, ShareError, ShareOptions, Shared, SharedEntry, exists,
-    look_through, share,
+    Destination, Growing, Look, Mounts, Partial, ShareError, ShareOptions, Shared, SharedEntry,
+    exists, look_through, real_path, share,
 };
 use content::Name;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
-use swarm::message::{Hello, PiecesRead, ReadOrder, Unread};
+use swarm::message::{Hello, PiecesRead, ReadOrder, SharedPath, Unread};
 use swarm::peer::Offered;
-use swarm::{Held, Lock, Offer, Purpose};
+use swarm::{Held, LeftOut, Lock, Offer, Purpose};
 
 /// How long a job that comes to nothing waits for a destination that is being opened, or looked
 /// through.
@@ -57,6 +59,8 @@ pub(crate) struct Inventory {
     pub(crate) local_sources: Vec<LocalSource>,
     /// The source, where all ranks see it.
     pub(crate) source: Arc<[LocalSource]>,
+    /// What lies below the shares, in the destination.
+    pub(crate) left_out: Vec<LeftOut>,
     pub(crate) notices: Vec<String>,
 }
 
@@ -172,9 +176,15 @@ fn prepare(job: &Job, ordered: &Receiver<Order>, told: &Told<'_>, growing: &Grow
     let destination = open_destination(job);
     let present: Vec<bool> = job.shares.iter().map(|share| exists(&share.path)).collect();
     tell(Prepared::Hello(Box::new(hello(job, &destination, &present))));
-    let problem = job.problem.clone().or_else(|| deletion_problem(job));
-    if let Some(problem) = &problem {
-        return tell(Prepared::Trouble(problem.clone()));
+    let nested = || cast_into_itself(job, &present).or_else(|| deletion_problem(job));
+    let problem = job.problem.clone().or_else(nested);
+    let give = |destination: Option<Result<Place, String>>| {
+        let _ = told.give.send(destination.and_then(Result::ok));
+    };
+    if let Some(problem) = problem {
+        // So that it is left as it was found.
+        give(destination);
+        return tell(Prepared::Trouble(problem));
     }
     let budget = Budget::of(job.memory);
     let threads = budget.hashers(job.threads, job.piece_len);
@@ -188,12 +198,13 @@ fn prepare(job: &Job, ordered: &Receiver<Order>, told: &Told<'_>, growing: &Grow
         Some(Ok(Place::Seen(look))) if job.purpose == Purpose::DryRun => look.partials(threads),
         _ => Vec::new(),
     };
-    if let Some(Ok(Place::Claimed(destination))) = &destination
-        && let Err(error) = growing.settle(destination)
+    if let Some(Ok(Place::Claimed(place))) = &destination
+        && let Err(error) = growing.settle(place)
     {
+        give(destination);
         return tell(Prepared::Trouble(format!("the destination cannot be opened: {error}")));
     }
-    let _ = told.give.send(destination.and_then(Result::ok));
+    give(destination);
     let all = || (0..job.shares.len() as u32).filter(|at| present[*at as usize]);
     let order = match waits(job) {
         false => Order::Read(all().collect()),
@@ -297,6 +308,22 @@ fn cache_directory() -> Option<PathBuf> {
     Some(cache.or_else(home)?.join("shoal"))
 }
 
+/// Why a source that is here may not be cast: its copy would lie in itself.
+fn cast_into_itself(job: &Job, present: &[bool]) -> Option<String> {
+    let into = job.into.as_ref().filter(|_| job.command == Command::Cast)?.canonicalize().ok()?;
+    let sources = job.shares.iter().zip(present).filter(|(_, there)| **there);
+    sources.into_iter().find_map(|(share, _)| {
+        let place = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
+        (share.path.is_dir() && place(&share.path) == place(&into)).then(|| {
+            format!(
+                "'{}' would be cast into itself, for it is the destination too; name the directory \
+                 that it lies in as the destination, or another one",
+                shown(&share.path)
+            )
+        })
+    })
+}
+
 /// Why what the catalogue lacks may not be removed at this rank's destination, as far as its own
 /// orders tell; what other ranks share, the tracker compares.
 fn deletion_problem(job: &Job) -> Option<String> {
@@ -304,7 +331,6 @@ fn deletion_problem(job: &Job) -> Option<String> {
     if into.parent().is_none() {
         return Some("--delete with '/' as the destination: choose another one".to_owned());
     }
-    let shown = |path: &Path| content::name::escape(path.as_os_str().as_bytes());
     let tops = job.shares.iter().filter_map(|share| Some(into.join(share.path.file_name()?)));
     let tops: Vec<PathBuf> = tops.collect();
     job.shares.iter().find_map(|share| {
@@ -323,48 +349,29 @@ fn deletion_problem(job: &Job) -> Option<String> {
     })
 }
 
-/// A path without links, as far as it exists.
-fn real_path(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    for above in absolute.ancestors() {
-        if let Ok(real) = above.canonicalize() {
-            let rest = absolute.strip_prefix(above).expect("an ancestor");
-            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
-        }
-    }
-    absolute
-}
-
 fn hello(job: &Job, destination: &Option<Result<Place, String>>, present: &[bool]) -> Hello {
-    let shown = |path: &Path| content::name::escape(path.as_os_str().as_bytes());
+    let mounts = Mounts::read();
+    let shared = |(share, there): (&Share, &bool)| match there {
+        true => SharedPath::at(shown(&share.path), mounts.locate_all(&share.path)),
+        false => SharedPath::missing(shown(&share.path)),
+    };
     Hello {
         host: job.host.clone(),
         rack: job.rack.clone(),
-        shares: job
-            .shares
-            .iter()
-            // Where something is removed, the tracker compares places, not what they are called.
-            .map(
-                |share| {
-                    if job.delete { shown(&real_path(&share.path)) } else { shown(&share.path) }
-                },
-            )
-            .zip(present.iter().copied())
-            .collect(),
+        shares: job.shares.iter().zip(present).map(shared).collect(),
         waits_for_read: waits(job),
         shared_fs: source::shared_fs(job, present),
         wants: job.wants.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
         wants_own: waits(job),
         destination: destination.as_ref().map(|opened| match opened {
-            Ok(destination) => {
-                let facts = destination.facts();
-                let real = job.into.as_deref().filter(|_| job.delete).map(real_path);
-                let path = real.map_or_else(|| facts.path.clone(), |real| shown(&real));
-                Ok(swarm::Destination { path, ..facts })
-            }
+            Ok(destination) => Ok(destination.facts()),
             Err(why) => Err(why.clone()),
         }),
     }
+}
+
+fn shown(path: &Path) -> String {
+    content::name::escape(path.as_os_str().as_bytes())
 }
 
 impl Inventory {
@@ -393,8 +400,8 @@ impl Inventory {
             layer: Some(Box::new(partial.layer.clone())),
         });
         offered.extend(parts);
-        let Shared { entries: shared, notices, .. } = shared;
-        Self { offered, partials, local_sources, source, shared, notices }
+        let Shared { entries: shared, left_out, notices } = shared;
+        Self { offered, partials, local_sources, source, shared, left_out, notices }
     }
 }
 

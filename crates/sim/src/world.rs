@@ -15,10 +15,10 @@ use crate::reign;
 use crate::scenario::Scenario;
 use content::Bitfield;
 use std::collections::{BTreeMap, VecDeque};
-use swarm::message::{Hello, SharedFs};
+use swarm::message::{Hello, SharedFs, SharedPath};
 use swarm::peer::{Peer, PeerAction, PeerEvent};
 use swarm::tracker::{Tracker, TrackerEvent};
-use swarm::{Destination, Instant, Lock, Rank, Report};
+use swarm::{Destination, Instant, Location, Lock, Rank, Report};
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -306,14 +306,17 @@ fn hello(scenario: &Scenario, rank: u32, is_seeder: bool) -> Hello {
     let destination = Destination {
         id: u128::from(rank),
         path: format!("/local/{rank}"),
+        location: Location::on_device("0", "/local".into(), &format!("node{rank}")),
         lock: Lock::Held { nonce: u128::from(rank) },
         file_system: u64::from(rank),
         free_bytes: u64::MAX / 2,
     };
+    let at = Location::on_device("0", "/data".into(), &format!("node{rank}"));
+    let data = SharedPath::at("/data".into(), vec![at]);
     Hello {
         host: format!("node{}", scenario.host_of(rank)),
         rack: (!scenario.racks_untold).then(|| format!("rack{}", scenario.rack_of(rank))),
-        shares: if is_seeder { vec![("/data".into(), true)] } else { Vec::new() },
+        shares: if is_seeder { vec![data] } else { Vec::new() },
         waits_for_read: false,
         shared_fs: SharedFs::No,
         wants: vec!["**".into()],

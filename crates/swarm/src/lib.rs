@@ -7,6 +7,7 @@
 //! pieces, and its driver moves them.
 
 pub mod channel;
+pub mod location;
 pub mod message;
 pub mod offer;
 pub mod peer;
@@ -20,7 +21,8 @@ pub mod tracker;
 pub mod want;
 
 pub use channel::Channel;
-pub use offer::{Destination, Held, Lock, Offer};
+pub use location::{Location, System};
+pub use offer::{Destination, Held, LeftOut, Lock, Offer};
 pub use purpose::{Differences, Extra, Purpose, Sweep};
 pub use rank::Rank;
 pub use report::{Counters, Outcome, PeerRow, PeerState, Report, SourceRead, Unequal};

@@ -1,6 +1,7 @@
 //! What a peer says of itself at INIT: what it offers, and where it would put what it wants.
 
-use content::{Bitfield, Entry};
+use crate::Location;
+use content::{Bitfield, Entry, Name};
 use serde::{Deserialize, Serialize};
 
 /// One entry that a peer offers.
@@ -23,6 +24,36 @@ pub enum Held {
     Nothing,
 }
 
+/// Something that lies below a share and is not shared, for it stands in the destination of the
+/// rank that shares: what one run puts there is nothing that the next one offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// The name that the destination would have as a directory of the share.
+    pub destination: Name,
+    /// The name in the destination.
+    pub name: Name,
+    /// How many files, directories and links that are: more than one where it is a directory.
+    pub count: u64,
+    /// The first names of them, below the destination.
+    pub first: Vec<Name>,
+}
+
+impl LeftOut {
+    /// Names that are told: with the others they fit a message.
+    pub const MAX_NAMES: usize = 4;
+
+    /// Whether all of it is named.
+    pub(crate) fn is_told(&self) -> bool {
+        self.first.len() as u64 == self.count
+    }
+
+    /// The names that the first of it would have in the catalogue.
+    pub(crate) fn names(&self) -> impl Iterator<Item = Name> {
+        let below = |name: &Name| [self.destination.as_bytes(), b"/", name.as_bytes()].concat();
+        self.first.iter().filter_map(move |name| Name::new(below(name)).ok())
+    }
+}
+
 /// The directory in which a peer puts what it wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Destination {
@@ -31,6 +62,8 @@ pub struct Destination {
     pub id: u128,
     /// Where it is, for people.
     pub path: String,
+    /// Where that is, whatever path leads there.
+    pub location: Location,
     /// Whether this rank holds the directory's lock.
     pub lock: Lock,
     /// The file system that it lies on; meaningful together with the host.

@@ -5,10 +5,10 @@ use content::{Catalogue, Entry, FileContent, Geometry, Hash, Kind, Metadata, Nam
 use content::{PieceLen, Span, Timestamp};
 use std::time::Duration;
 use swarm::message::{Between, Envelope, Epoch, FromTracker, Gains, Hello, HelloPart, Message};
-use swarm::message::{RequestNumber, SharedFs, Start, Stop, ToTracker, WireOffer};
+use swarm::message::{RequestNumber, SharedFs, SharedPath, Start, Stop, ToTracker, WireOffer};
 use swarm::peer::{Limits, Offered, Peer, PeerAction, PeerConfig, PeerEvent};
 use swarm::tracker::{Spread, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
-use swarm::{Counters, Extra, Held, Instant, Offer, Outcome, Purpose, Rank};
+use swarm::{Counters, Extra, Held, Instant, Location, Offer, Outcome, Purpose, Rank};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -49,7 +49,11 @@ fn tracker_of(ranks: u32) -> Tracker {
     Tracker::new(config, Instant::ZERO)
 }
 
-fn hello(shares: Vec<(String, bool)>, wants: Vec<String>) -> Box<Hello> {
+fn there(path: String) -> SharedPath {
+    SharedPath::at(path, vec![Location::on_device("0", "/data".into(), "k")])
+}
+
+fn hello(shares: Vec<SharedPath>, wants: Vec<String>) -> Box<Hello> {
     Box::new(Hello {
         host: "host".into(),
         rack: None,
@@ -146,7 +150,10 @@ fn started(pieces: u64) -> Peer {
 #[test]
 fn a_hundred_thousand_shares_and_wants_are_told_and_chosen_in_parts() {
     // Every other one is there, so that the choice is as long as it can be.
-    let path = |at: usize| (format!("/data/a/path/of/some/length/{at}"), at.is_multiple_of(2));
+    let path = |at: usize| {
+        let path = format!("/data/a/path/of/some/length/{at}");
+        if at.is_multiple_of(2) { there(path) } else { SharedPath::missing(path) }
+    };
     let shares: Vec<_> = (0..100_000).map(path).collect();
     let wants: Vec<_> = (0..100_000).map(|at| format!("**/{at}")).collect();
     let mut peer = peer();
@@ -171,7 +178,7 @@ fn a_hundred_thousand_shares_and_wants_are_told_and_chosen_in_parts() {
 
 #[test]
 fn a_path_that_is_too_long_is_refused_with_its_beginning() {
-    let long = vec![("/x".repeat(20_000), true)];
+    let long = vec![there("/x".repeat(20_000))];
     let told = sent(peer().handle(Instant::ZERO, PeerEvent::Hello(hello(long, vec![]))));
     let expected = "a path or pattern of 40000 bytes is longer than 16384: '/x/x";
     assert!(trouble(&told).starts_with(expected), "{}", trouble(&told));
@@ -197,7 +204,7 @@ fn long_texts_about_a_rank_are_cut() {
 #[test]
 fn a_rank_that_names_paths_without_end_is_refused() {
     let mut tracker = tracker();
-    let part = HelloPart { shares: vec![("x".repeat(8000), true); 4], wants: vec![] };
+    let part = HelloPart { shares: vec![SharedPath::missing("x".repeat(8000)); 4], wants: vec![] };
     let before_refusal = (0..10_000)
         .take_while(|_| to_tracker(&mut tracker, ToTracker::HelloPart(part.clone())).is_empty())
         .count();
@@ -235,7 +242,7 @@ fn what_ranks_claim_to_have_counted_never_overflows() {
     let mut tracker = tracker_of(3);
     let offer = WireOffer { entry: file("f", 1, Some(Hash([1; 32]))), pieces: None };
     for rank in [1, 2] {
-        say(&mut tracker, rank, ToTracker::Hello(hello(vec![("f".into(), true)], vec![])));
+        say(&mut tracker, rank, ToTracker::Hello(hello(vec![there("f".into())], vec![])));
         say(&mut tracker, rank, ToTracker::Offers(vec![offer.clone()]));
         say(&mut tracker, rank, ToTracker::Introduced);
     }

@@ -56,7 +56,9 @@ impl Node<'_> {
                 tracing::info!(entries = inventory.offered.len(), "what is shared here is known");
                 self.unkept = std::mem::take(&mut inventory.notices);
                 let offered = std::mem::take(&mut inventory.offered);
+                let left_out = std::mem::take(&mut inventory.left_out);
                 self.inventory = Some(inventory);
+                self.peer_event(PeerEvent::LeftOut(left_out));
                 PeerEvent::Offered(offered)
             }
         };

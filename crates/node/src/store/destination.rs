@@ -4,6 +4,7 @@
 use super::beneath::Root;
 use super::claim::{self, Taken};
 use super::error::show;
+use super::locate::Mounts;
 use super::lock;
 use super::partial::{self, Part, PartName};
 use content::Name;
@@ -171,6 +172,7 @@ impl Destination {
         swarm::Destination {
             id: self.id,
             path: show(self.root.path()),
+            location: Mounts::read().locate(self.root.path()),
             lock: self.lock.clone(),
             file_system: self.file_system,
             free_bytes,

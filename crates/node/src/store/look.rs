@@ -5,6 +5,7 @@ use super::beneath::{Missing, Parent, Root, word};
 use super::destination::DestinationError;
 use super::digest::fingerprint;
 use super::error::show;
+use super::locate::Mounts;
 use super::metadata::Seen;
 use super::stamp::Stamp;
 use super::state::Phase;
@@ -82,6 +83,7 @@ impl Look {
         swarm::Destination {
             id: self.id,
             path: show(&self.into),
+            location: Mounts::read().locate(&self.into),
             lock: site.map_or(Lock::Unclaimed, |site| site.lock.clone()),
             file_system: site.map_or(0, |site| site.file_system),
             // For a mere look nothing is going to be written.

@@ -16,12 +16,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 
 use crate::Share;
+use swarm::LeftOut;
 
 /// What a rank offers.
 #[derive(Debug)]
 pub struct Shared {
     /// The entries in order of their names; no name twice.
     pub entries: Vec<SharedEntry>,
+    /// What lies below what is shared, in the directory that is passed over.
+    pub left_out: Vec<LeftOut>,
     /// What the user should know in the end of what cannot be kept as it is, in full sentences.
     pub notices: Vec<String>,
 }
@@ -105,6 +108,16 @@ pub enum ShareError {
         /// The path as it was given.
         path: PathBuf,
     },
+    /// A directory that is to be cast holds nothing but the destination.
+    #[error(
+        "'{}' holds nothing but the destination, which is not shared: there is nothing to cast; \
+         choose a destination outside of it",
+        show(path)
+    )]
+    OnlyDestination {
+        /// The path as it was given.
+        path: PathBuf,
+    },
     /// Two shares would have the same name.
     #[error(
         "'{}' and '{}' would both be called '{name}'; share one of them under another --prefix",
@@ -153,13 +166,13 @@ pub(super) fn hash(
     options: &ShareOptions,
     progress: &AtomicU64,
 ) -> Result<Shared, ShareError> {
-    let Walked { found, mut vanished, mut notices } = walked;
+    let Walked { found, left_out, mut vanished, mut notices } = walked;
     let entries = unhashed(found, options.piece_len)?;
     let mut entries = hashing::hash_files(entries, options, progress, &mut vanished)?;
     fill_links(&mut entries);
     notices.extend(hashing::unsteady(&entries));
     notices.extend(hashing::vanished(&vanished));
-    Ok(Shared { entries, notices })
+    Ok(Shared { entries, left_out, notices })
 }
 
 /// Walks what a rank shares, and reads no file: only empty ones have a root, and their other names.
@@ -168,7 +181,8 @@ pub(super) fn hash(
 ///
 /// As [`share`].
 pub fn look_through(shares: &[Share], options: &ShareOptions) -> Result<Shared, ShareError> {
-    let Walked { found, vanished, mut notices } = walk::walk(shares, options.except.as_deref())?;
+    let Walked { found, left_out, vanished, mut notices } =
+        walk::walk(shares, options.except.as_deref())?;
     let mut entries = unhashed(found, options.piece_len)?;
     for shared in entries.iter_mut().filter(|shared| !shared.is_hashed()) {
         if shared.entry.is_empty() {
@@ -177,7 +191,7 @@ pub fn look_through(shares: &[Share], options: &ShareOptions) -> Result<Shared, 
     }
     fill_links(&mut entries);
     notices.extend(hashing::vanished(&vanished));
-    Ok(Shared { entries, notices })
+    Ok(Shared { entries, left_out, notices })
 }
 
 /// The entries of what was found, in order of their names. A file's second name is a link to its

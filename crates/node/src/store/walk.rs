@@ -3,6 +3,7 @@
 
 use super::digest::names_nothing;
 use super::error::show;
+use super::left_out::PassedOver;
 use super::metadata::capture;
 use super::share::ShareError;
 use super::stamp::Stamp;
@@ -17,10 +18,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
+use swarm::LeftOut;
 
 /// Everything that was found, by name.
 pub(super) struct Walked {
     pub(super) found: BTreeMap<Name, Found>,
+    /// What was found below the directory that is passed over.
+    pub(super) left_out: Vec<LeftOut>,
     /// What was there for a moment only.
     pub(super) vanished: Tally,
     pub(super) notices: Vec<String>,
@@ -45,15 +49,14 @@ pub(super) enum FoundKind {
 
 /// Walks all shares.
 pub(super) fn walk(shares: &[Share], except: Option<&Path>) -> Result<Walked, ShareError> {
-    let except =
-        except.and_then(|path| path.metadata().ok()).map(|found| (found.dev(), found.ino()));
     let user = rustix::process::geteuid().as_raw();
-    let mut walk = Walk { except, user, ..Walk::default() };
+    let mut walk = Walk { except: PassedOver::at(except), user, ..Walk::default() };
     for share in shares {
         walk.share(share)?;
     }
     let notices = walk.notices().collect();
-    Ok(Walked { found: walk.found, vanished: walk.vanished, notices })
+    let Walk { found, except, vanished, .. } = walk;
+    Ok(Walked { found, left_out: except.into_left(), vanished, notices })
 }
 
 /// The path without the slashes at its end, which would demand a directory.
@@ -72,8 +75,7 @@ struct Walk {
     foreign: Tally,
     vanished: Tally,
     user: u32,
-    /// Device and inode of a directory that is passed over.
-    except: Option<(u64, u64)>,
+    except: PassedOver,
 }
 
 impl Walk {
@@ -93,9 +95,23 @@ impl Walk {
             Naming::WithOwnName => {
                 let name = [&share.prefix, own_name(path)?.as_bytes()].concat();
                 self.take(name.clone(), path.to_owned(), &metadata)?;
-                self.descend([&name[..], b"/"].concat(), path.to_owned())
+                let met = self.except.count();
+                self.descend([&name[..], b"/"].concat(), path.to_owned())?;
+                if self.except.count() > met && self.holds_no_more(&name) {
+                    return Err(ShareError::OnlyDestination { path: path.to_owned() });
+                }
+                Ok(())
             }
         }
+    }
+
+    /// Whether below a directory there is nothing but the way to the one that is passed over.
+    fn holds_no_more(&self, name: &[u8]) -> bool {
+        let below = [name, b"/"].concat();
+        let way =
+            |found: &Found| found.kind == FoundKind::Directory && self.except.is_way(&found.path);
+        let mut found = self.found.iter().filter(|(name, _)| name.as_bytes().starts_with(&below));
+        found.all(|(_, found)| way(found))
     }
 
     /// Takes all that lies in a directory and below, each name after `prefix`. What is no longer
@@ -135,8 +151,11 @@ impl Walk {
             };
             let own_name = item.file_name();
             if metadata.is_dir() {
-                let is_excepted = self.except == Some((metadata.dev(), metadata.ino()));
-                if is_excepted || own_name.as_bytes() == Name::RESERVED {
+                if own_name.as_bytes() == Name::RESERVED {
+                    continue;
+                }
+                if self.except.is(&metadata) {
+                    self.except.meet(&[prefix, own_name.as_bytes()].concat(), &item.path());
                     continue;
                 }
                 let below = [prefix, own_name.as_bytes(), b"/"].concat();

@@ -1,7 +1,7 @@
 //! The beginning of INIT: who a peer is and what it wants, in as many messages as it takes.
 
 use super::{SharedFs, ToTracker, cut, parts};
-use crate::Destination;
+use crate::{Destination, Location};
 use serde::{Deserialize, Serialize};
 
 /// Who a peer is, what it wants, and where it would put it.
@@ -11,9 +11,8 @@ pub struct Hello {
     pub host: String,
     /// The name of its rack, where it was told one.
     pub rack: Option<String>,
-    /// For each path that it was told to share: the path, and whether it is there. The last of
-    /// them, where parts of the list went before.
-    pub shares: Vec<(String, bool)>,
+    /// The paths that it was told to share. The last of them, where parts of the list went before.
+    pub shares: Vec<SharedPath>,
     /// Whether it waits to be told which of them to read (`cast`), or reads all of them (`run`).
     pub waits_for_read: bool,
     /// Whether others may see the same source.
@@ -26,11 +25,20 @@ pub struct Hello {
     pub destination: Option<Result<Destination, String>>,
 }
 
+/// A path that a peer was told to share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedPath {
+    /// The path, for people.
+    pub path: String,
+    /// Where that is, and what is mounted below it; empty where it is not there.
+    pub locations: Vec<Location>,
+}
+
 /// Some of the shares and wants of a peer, in order; its [`Hello`] comes last.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct HelloPart {
     /// As in [`Hello::shares`].
-    pub shares: Vec<(String, bool)>,
+    pub shares: Vec<SharedPath>,
     /// As in [`Hello::wants`].
     pub wants: Vec<String>,
 }
@@ -38,7 +46,7 @@ pub struct HelloPart {
 /// One thing to tell. A part takes as many as fit a message.
 #[derive(Serialize)]
 enum Item {
-    Share((String, bool)),
+    Share(SharedPath),
     Want(String),
 }
 
@@ -53,8 +61,9 @@ impl HelloPart {
 
     /// What the lists take in memory, in bytes, about.
     pub(crate) fn bytes(&self) -> usize {
-        let texts = self.shares.iter().map(|(path, _)| path).chain(&self.wants);
-        texts.map(|text| text.len() + Self::ITEM_BYTES).sum()
+        let wants = self.wants.iter().map(String::len);
+        let texts = self.shares.iter().map(SharedPath::text_bytes).chain(wants);
+        texts.map(|bytes| bytes + Self::ITEM_BYTES).sum()
     }
 
     /// Puts what another part lists behind what this one does.
@@ -67,13 +76,17 @@ impl HelloPart {
     ///
     /// Says what is too long or too much to be told.
     fn check(&self) -> Result<(), String> {
-        let texts = || self.shares.iter().map(|(path, _)| path).chain(&self.wants);
+        let texts = || self.shares.iter().map(|share| &share.path).chain(&self.wants);
         if let Some(long) = texts().find(|text| text.len() > Self::MAX_TEXT_LEN) {
             let (len, begin) = (long.len(), cut(long.clone(), 64));
             let max = Self::MAX_TEXT_LEN;
             return Err(format!(
                 "a path or pattern of {len} bytes is longer than {max}: '{begin}...'"
             ));
+        }
+        if let Some(long) = self.shares.iter().find(|it| it.text_bytes() > SharedPath::MAX_BYTES) {
+            let begin = cut(long.path.clone(), 64);
+            return Err(format!("a path is too long to be told where it lies: '{begin}...'"));
         }
         if self.bytes() > Self::MAX_BYTES {
             let (count, mib) = (texts().count(), Self::MAX_BYTES >> 20);
@@ -83,6 +96,40 @@ impl HelloPart {
             ));
         }
         Ok(())
+    }
+}
+
+impl SharedPath {
+    /// The most bytes of what is mounted below: it fits a message beside the rest. There is more
+    /// of it only below `/`, and the like.
+    const MAX_MOUNTED_BYTES: usize = 8 << 10;
+    /// The most bytes of all its texts.
+    const MAX_BYTES: usize = 28 << 10;
+
+    /// A path that is there.
+    pub fn at(path: String, mut locations: Vec<Location>) -> Self {
+        let mut bytes = 0;
+        let sums = locations.iter().skip(1).map(|mounted| {
+            bytes += mounted.text_bytes();
+            bytes
+        });
+        let kept = sums.take_while(|bytes| *bytes <= Self::MAX_MOUNTED_BYTES).count();
+        locations.truncate(1 + kept);
+        Self { path, locations }
+    }
+
+    /// A path that is not there.
+    pub fn missing(path: String) -> Self {
+        Self { path, locations: Vec::new() }
+    }
+
+    /// Whether something is at the path.
+    pub fn is_there(&self) -> bool {
+        !self.locations.is_empty()
+    }
+
+    fn text_bytes(&self) -> usize {
+        self.path.len() + self.locations.iter().map(Location::text_bytes).sum::<usize>()
     }
 }
 

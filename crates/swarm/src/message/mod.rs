@@ -17,7 +17,7 @@ mod to_tracker;
 
 pub use between::{Ack, Between, RequestNumber};
 pub use from_tracker::{FromTracker, HolderPieces, Start};
-pub use hello::{Hello, HelloPart};
+pub use hello::{Hello, HelloPart, SharedPath};
 pub use parts::{PART_BYTES, parts};
 pub(crate) use parts::{cut, parts_within};
 pub use pieces::PieceSet;

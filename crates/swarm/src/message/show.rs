@@ -54,6 +54,7 @@ impl fmt::Display for ToTracker {
             }
             Self::Offers(offers) => write!(f, "INIT: {} files", offers.len()),
             Self::Unsteady(entries) => write!(f, "INIT: {} files that change", entries.len()),
+            Self::LeftOut(left) => write!(f, "INIT: {} names are left out", left.len()),
             Self::PiecesRead(read) => {
                 let pieces: usize = read.iter().map(|read| read.hashes.len()).sum();
                 write!(f, "INIT: {pieces} pieces were read from the source")

@@ -1,7 +1,7 @@
 //! What a peer says to the tracker.
 
 use super::{Hello, HelloPart, PieceSet, PiecesRead, Unread};
-use crate::{Channel, Counters, Differences, Extra, Outcome, Rank};
+use crate::{Channel, Counters, Differences, Extra, LeftOut, Outcome, Rank};
 use content::{Catalogue, Entry, EntryIndex, Hash, Span};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,8 @@ pub enum ToTracker {
     /// INIT, some of what it shares and cannot offer, for it kept changing while it was hashed:
     /// files without roots.
     Unsteady(Vec<Entry>),
+    /// INIT, some of what lies below its shares and is not shared.
+    LeftOut(Vec<LeftOut>),
     /// INIT, the end: all offers are told.
     Introduced,
     /// INIT, where all ranks see the source: what was read of it. Said again to a tracker that took
@@ -206,6 +208,7 @@ impl ToTracker {
             | Self::Hello(_)
             | Self::Offers(_)
             | Self::Unsteady(_)
+            | Self::LeftOut(_)
             | Self::Introduced
             | Self::PiecesRead(_)
             | Self::Unread(_)

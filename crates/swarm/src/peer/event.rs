@@ -3,7 +3,7 @@
 use super::Inspected;
 use crate::message::{Envelope, Hello, Message, PiecesRead, ReadOrder, Unread};
 use crate::tracker::Succession;
-use crate::{Extra, Offer, Outcome, Rank};
+use crate::{Extra, LeftOut, Offer, Outcome, Rank};
 use content::{Bitfield, Catalogue, EntryIndex, Hash, HashRange, PieceId, Span, VerifiedLayer};
 use std::sync::Arc;
 
@@ -17,6 +17,9 @@ pub struct TransferId(pub u64);
 pub enum PeerEvent {
     /// Who this peer is, is known: the first event.
     Hello(Box<Hello>),
+    /// What lies below its shares and is not shared; comes before [`Self::Offered`], where there is
+    /// any.
+    LeftOut(Vec<LeftOut>),
     /// All that it offers was looked through and hashed.
     Offered(Vec<Offered>),
     /// Pieces of the source were read, and are kept.

@@ -142,6 +142,11 @@ impl Peer {
             PeerEvent::Tick => self.on_tick(now, actions),
             PeerEvent::Hello(hello) => self.on_hello(*hello, actions),
             PeerEvent::Trouble(sentence) => self.trouble(sentence, actions),
+            PeerEvent::LeftOut(left) => {
+                if let Phase::Opening(opening) = &mut self.phase {
+                    opening.left_out = left;
+                }
+            }
             PeerEvent::Offered(offered) => self.on_offered(offered, actions),
             PeerEvent::PiecesRead(read) => self.on_pieces_read(read, actions),
             PeerEvent::Unread(unread) => self.on_unread(unread, actions),

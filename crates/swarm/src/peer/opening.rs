@@ -7,7 +7,7 @@ use crate::message::{
     Between, FromTracker, PieceSet, Place, ReadAgain, Start, ToTracker, WireOffer, parts,
 };
 use crate::shelf::Shelf;
-use crate::{Held, Instant, Offer, Rank};
+use crate::{Held, Instant, LeftOut, Offer, Rank};
 use content::{Bitfield, Catalogue, Entry, Span};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ const MAX_NEIGHBOURS: usize = 128;
 #[derive(Debug, Default)]
 pub(super) struct Opening {
     pub(super) offered: Vec<Offered>,
+    /// What lies below its shares and is not shared.
+    pub(super) left_out: Vec<LeftOut>,
     has_offered: bool,
     /// How many paths this rank was told to share.
     pub(super) shares: u32,
@@ -77,6 +79,8 @@ impl Opening {
         let wire = self.offered.iter().flat_map(|offered| wire_offers(&offered.offer));
         let mut messages: Vec<ToTracker> = parts(wire).into_iter().map(ToTracker::Offers).collect();
         messages.extend(self.tell_unsteady());
+        let left = parts(self.left_out.iter().cloned()).into_iter();
+        messages.extend(left.filter(|part| !part.is_empty()).map(ToTracker::LeftOut));
         messages.extend(self.reading.tell());
         messages.push(ToTracker::Introduced);
         messages

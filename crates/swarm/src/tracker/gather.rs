@@ -3,7 +3,7 @@
 use super::job::{FileSystem, Job};
 use super::member::Member;
 use super::places::Places;
-use super::{Phase, RollCall, Tracker, TrackerAction, TrackerConfig, nesting, resolve};
+use super::{Phase, RollCall, Tracker, TrackerAction, TrackerConfig, left_out, nesting, resolve};
 use crate::message::{FromTracker, Start, parts};
 use crate::{Instant, Rank};
 use content::{Bitfield, Catalogue, Entry, EntryIndex, Kind, Span};
@@ -43,8 +43,8 @@ impl Tracker {
                 continue;
             };
             let mut reads = Vec::new();
-            for (position, (_, there)) in hello.shares.iter().enumerate() {
-                if *there && !std::mem::replace(&mut taken[position], true) {
+            for (position, share) in hello.shares.iter().enumerate() {
+                if share.is_there() && !std::mem::replace(&mut taken[position], true) {
                     reads.push(position as u32);
                 }
             }
@@ -75,8 +75,8 @@ impl Tracker {
             let Some(hello) = member.hello.as_ref().filter(|hello| !hello.waits_for_read) else {
                 continue;
             };
-            for (path, _) in hello.shares.iter().filter(|(_, there)| !there) {
-                by_path.entry(path.clone()).or_default().push(at as u32);
+            for share in hello.shares.iter().filter(|share| !share.is_there()) {
+                by_path.entry(share.path.clone()).or_default().push(at as u32);
             }
         }
         let more = by_path.len().saturating_sub(MAX_MISSING_SHARES);
@@ -108,7 +108,10 @@ impl Tracker {
                 }
                 self.refuse(now, reasons, actions);
             }
-            Ok(plan) => self.launch(now, plan, actions),
+            Ok(plan) => {
+                actions.extend(plan.left_out.clone().map(TrackerAction::Notice));
+                self.launch(now, plan, actions);
+            }
         }
     }
 
@@ -124,6 +127,7 @@ impl Tracker {
         self.members.iter_mut().for_each(|member| {
             member.offers.clear();
             member.unsteady.clear();
+            member.left_out.clear();
         });
         self.say_start(&job, &plan.ranks, actions);
         self.phase = Phase::Serving(job);
@@ -227,6 +231,8 @@ pub(super) struct Plan {
     ranks: Vec<Rank>,
     pub(super) wants: Vec<Bitfield>,
     pub(super) assigned: Vec<Bitfield>,
+    /// What is left out of what ranks share, for people.
+    left_out: Option<String>,
 }
 
 pub(super) fn plan(
@@ -234,13 +240,12 @@ pub(super) fn plan(
     members: &[(Rank, &Member)],
 ) -> Result<Plan, Vec<String>> {
     resolve::check_purposes(config.purpose, members)?;
-    if let Some(sweep) = config.sweep {
-        nesting::check(sweep, members)?;
-    }
+    nesting::check(config.sweep, members)?;
     resolve::check_locks(members)?;
     let catalogue = resolve::catalogue(members)?;
     resolve::check_memory(config.memory, &catalogue)?;
     let wants = resolve::wants(members, &catalogue)?;
+    let left_out = left_out::check(members, &catalogue)?;
     let wanting = || members.iter().zip(&wants).filter(|(_, wanted)| !wanted.is_empty());
     if wanting().next().is_some()
         && wanting().all(|((_, member), _)| member.destination().is_none())
@@ -254,7 +259,8 @@ pub(super) fn plan(
             .collect());
     }
     let assigned = resolve::assign(members, &wants, &catalogue);
-    Ok(Plan { catalogue, ranks: members.iter().map(|(rank, _)| *rank).collect(), wants, assigned })
+    let ranks = members.iter().map(|(rank, _)| *rank).collect();
+    Ok(Plan { catalogue, ranks, wants, assigned, left_out })
 }
 
 /// What a member holds of all that it offered. A partial of other content than the catalogue's is

@@ -3,7 +3,7 @@
 use crate::message::{
     Hello, HelloPart, PieceSet, PiecesRead, SharedFs, Stop, ToTracker, WireOffer,
 };
-use crate::{Counters, Destination, Differences, Instant, Rank};
+use crate::{Counters, Destination, Differences, Instant, LeftOut, Rank};
 use content::{Bitfield, Catalogue, Entry, FileContent, Kind, Name, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -37,6 +37,8 @@ pub(super) struct Member {
     pub(super) offers: BTreeMap<Name, Offered>,
     /// Files that it shares and that kept changing while they were hashed; nobody can have them.
     pub(super) unsteady: BTreeMap<Name, Entry>,
+    /// What lies below its shares and is not shared.
+    pub(super) left_out: Vec<LeftOut>,
     /// The bytes of all sets of pieces that it told.
     offered_bytes: usize,
     pub(super) introduced: bool,
@@ -118,6 +120,7 @@ impl Member {
             listed_bytes: 0,
             offers: BTreeMap::new(),
             unsteady: BTreeMap::new(),
+            left_out: Vec::new(),
             offered_bytes: 0,
             introduced: false,
             told: Vec::new(),
@@ -256,6 +259,22 @@ impl Member {
             return Ok(());
         }
         entries.into_iter().try_for_each(|entry| self.cannot_offer(entry))
+    }
+
+    /// Takes what lies below its shares and is not shared. Nothing is taken once it is introduced.
+    ///
+    /// # Errors
+    ///
+    /// Says that it is too much.
+    pub(super) fn take_left_out(&mut self, left: Vec<LeftOut>) -> Result<(), String> {
+        if self.introduced {
+            return Ok(());
+        }
+        if self.left_out.len() + left.len() > Catalogue::MAX_ENTRIES {
+            return Err("it leaves out more names than one job may have".into());
+        }
+        self.left_out.extend(left);
+        Ok(())
     }
 
     /// Takes one of them, in place of an offer of the same name.

@@ -13,6 +13,7 @@ mod answer;
 mod gather;
 mod interrupt;
 mod job;
+mod left_out;
 mod member;
 mod nearness;
 mod nesting;
@@ -289,6 +290,10 @@ impl Tracker {
             }
             ToTracker::Unsteady(entries) => {
                 let taken = member.take_unsteady(entries);
+                self.refuse_over(now, from, taken, actions);
+            }
+            ToTracker::LeftOut(left) => {
+                let taken = member.take_left_out(left);
                 self.refuse_over(now, from, taken, actions);
             }
             ToTracker::Introduced => member.introduced = true,

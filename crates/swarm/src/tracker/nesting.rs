@@ -1,91 +1,162 @@
-//! Where what the catalogue lacks is removed, no destination and no share of another rank may lie
-//! in each other: what is shared would stand there under another name than in the catalogue.
-//! Compares real paths, whatever the host; looks at no file system.
+//! Destinations and what is shared may lie in each other, by whatever mounts and links ranks see
+//! them. No rank may receive in what another one shares: that would be shared again. And where what
+//! the catalogue lacks is removed, nothing that is shared may be met under another name. Compares
+//! places that ranks told; looks at no file system.
 
+use super::member::Member;
 use super::resolve::{MAX_REASONS, Members};
-use crate::{Rank, Sweep};
-use std::collections::BTreeMap;
+use crate::location::Spot;
+use crate::message::SharedPath;
+use crate::{Destination, Location, Rank, Sweep, System};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Nothing that a rank shares may be removed from another's destination.
+/// No destination lies where it must not.
 ///
 /// # Errors
 ///
 /// Names the ranks and the paths.
-pub(super) fn check(sweep: Sweep, members: &Members<'_>) -> Result<(), Vec<String>> {
-    let all = members.iter().filter_map(|(rank, member)| Some((*rank, member.destination()?)));
-    let destinations: BTreeMap<&str, Rank> = all.map(|(rank, at)| (&at.path[..], rank)).collect();
-    let mut reasons = match sweep {
-        Sweep::Everywhere => shares_in_destinations(members, &destinations),
-        // Each rank compared its own orders with what it would make: all are told the same.
-        Sweep::BelowItsOwn => Vec::new(),
-    };
-    reasons.extend(destinations_in_shares(sweep, members, &destinations));
+pub(super) fn check(sweep: Option<Sweep>, members: &Members<'_>) -> Result<(), Vec<String>> {
+    let destinations = Destinations::of(members);
+    let mut reasons = destinations_in_shares(sweep, members, &destinations);
+    match sweep {
+        Some(Sweep::Everywhere) => reasons.extend(shares_in_destinations(members, &destinations)),
+        Some(Sweep::BelowItsOwn) => reasons.extend(shares_in_copies(members, &destinations)),
+        None => {}
+    }
+    if sweep.is_some() {
+        reasons.extend(in_doubt(members, &destinations));
+    }
     reasons.truncate(MAX_REASONS);
     if reasons.is_empty() { Ok(()) } else { Err(reasons) }
 }
 
-/// What is shared from below a destination. A rank that shares its own destination has it there
-/// under the same names.
-fn shares_in_destinations(
-    members: &Members<'_>,
-    destinations: &BTreeMap<&str, Rank>,
-) -> Vec<String> {
-    let mut reasons = Vec::new();
-    for (rank, member) in members {
-        let Some(hello) = &member.hello else { continue };
-        let own = member.destination().map(|at| &at.path[..]);
-        for (path, _) in hello.shares.iter().filter(|(_, there)| *there) {
-            let same = Some(&path[..]).filter(|path| own != Some(path));
-            let into = above(path).chain(same).find_map(|at| Some((at, destinations.get(at)?)));
-            if let Some((into, owner)) = into {
-                reasons.push(format!(
-                    "--delete would remove what rank {rank} shares: '{path}' lies in '{into}', the \
-                     destination of rank {owner}; choose another destination, or leave --delete out"
-                ));
-            }
+/// The destinations of all ranks, by place: of each the first rank that has it.
+struct Destinations<'a>(BTreeMap<Spot<'a>, (Rank, &'a Destination)>);
+
+impl<'a> Destinations<'a> {
+    fn of(members: &Members<'a>) -> Self {
+        let mut all = BTreeMap::new();
+        for (rank, member) in members {
+            let Some(destination) = member.destination() else { continue };
+            all.entry(destination.location.spot()).or_insert((*rank, destination));
         }
+        Self(all)
     }
-    reasons
+}
+
+/// What a member shares: each path, with a place that it lies at or shows.
+fn shared(member: &Member) -> impl Iterator<Item = (&SharedPath, &Location)> {
+    let paths = member.hello.iter().flat_map(|hello| &hello.shares);
+    paths.flat_map(|share| share.locations.iter().map(move |location| (share, location)))
 }
 
 /// Destinations below what is shared. A rank leaves its own out where it lies below a share.
 fn destinations_in_shares(
-    sweep: Sweep,
+    sweep: Option<Sweep>,
     members: &Members<'_>,
-    destinations: &BTreeMap<&str, Rank>,
+    destinations: &Destinations<'_>,
 ) -> Vec<String> {
-    // Of the ranks that share a path, one for each destination that is left out of it.
-    let mut shares: BTreeMap<&str, BTreeMap<Option<&str>, Rank>> = BTreeMap::new();
+    // Of the ranks that share a place, one for each destination that is left out of it.
+    let mut shares: BTreeMap<Spot<'_>, BTreeMap<Option<Spot<'_>>, (Rank, &str)>> = BTreeMap::new();
     for (rank, member) in members {
-        let Some(hello) = &member.hello else { continue };
-        let own = member.destination().map(|at| &at.path[..]);
-        for (path, _) in hello.shares.iter().filter(|(_, there)| *there) {
-            let left_out = own.filter(|own| above(own).any(|at| at == path));
-            shares.entry(path).or_default().entry(left_out).or_insert(*rank);
+        let own = member.destination().map(|at| &at.location);
+        for (share, location) in shared(member) {
+            let left_out = own.filter(|own| own.spot() != location.spot());
+            let left_out = left_out.filter(|own| own.is_within(location)).map(Location::spot);
+            let here = shares.entry(location.spot()).or_default();
+            here.entry(left_out).or_insert((*rank, &share.path));
         }
     }
     let mut reasons = Vec::new();
-    for (into, owner) in destinations {
+    for (owner, into) in destinations.0.values() {
+        let place = &into.location;
         // `cast` into SRC itself makes SRC/<name of SRC>, and would sweep that.
-        let same = Some(*into).filter(|_| sweep == Sweep::BelowItsOwn);
-        let within = above(into).chain(same).find_map(|path| {
-            let mut sharers = shares.get(path)?.iter();
-            let is_left_out = |own: &str| own == *into || above(into).any(|at| at == own);
-            let (_, rank) = sharers.find(|(own, _)| !own.is_some_and(is_left_out))?;
-            Some((path, rank))
+        let same = Some(place.spot()).filter(|_| sweep == Some(Sweep::BelowItsOwn));
+        let is_left_out =
+            |own: &Spot<'_>| *own == place.spot() || place.above().any(|at| at == *own);
+        let within = place.above().chain(same).find_map(|spot| {
+            let mut sharers = shares.get(&spot)?.iter();
+            sharers.find(|(own, _)| !own.as_ref().is_some_and(is_left_out)).map(|(_, it)| it)
         });
-        if let Some((path, rank)) = within {
+        if let Some((rank, path)) = within {
             reasons.push(format!(
-                "--delete would remove what rank {rank} shares: '{into}', the destination of rank \
-                 {owner}, lies in '{path}'; choose another destination, or leave --delete out"
+                "'{}', the destination of rank {owner}, lies in what rank {rank} shares, '{path}': \
+                 what arrives there would be shared again; choose a destination outside of it",
+                into.path
             ));
         }
     }
     reasons
 }
 
-/// The directories above a real path, the uppermost first.
-fn above(path: &str) -> impl Iterator<Item = &str> {
-    let ends = path.bytes().enumerate().filter(|(_, byte)| *byte == b'/').map(|(at, _)| at);
-    ends.map(|at| &path[..at.max(1)]).filter(move |above| *above != path)
+/// What is shared from below a destination. A rank that shares its own destination has it there
+/// under the same names.
+fn shares_in_destinations(members: &Members<'_>, destinations: &Destinations<'_>) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for (rank, member) in members {
+        let own = member.destination().map(|at| at.location.spot());
+        for (share, location) in shared(member) {
+            let same = Some(location.spot()).filter(|spot| own != Some(*spot));
+            let into = location.above().chain(same).find_map(|spot| destinations.0.get(&spot));
+            if let Some((owner, into)) = into {
+                reasons.push(removal(*rank, share, (*owner, into), "lies in"));
+            }
+        }
+    }
+    reasons
+}
+
+/// What is shared from below a directory that a cast makes, but not as that directory.
+fn shares_in_copies(members: &Members<'_>, destinations: &Destinations<'_>) -> Vec<String> {
+    let paths = members.iter().flat_map(|(_, member)| shared(member)).map(|(share, _)| &share.path);
+    let name = |path: &'_ String| path.trim_end_matches('/').rsplit('/').next().map(str::to_owned);
+    let tops: BTreeSet<String> = paths.filter_map(name).collect();
+    let mut reasons = Vec::new();
+    for (rank, member) in members {
+        for (share, location) in shared(member) {
+            let mut above = location.above().zip(location.above().skip(1));
+            let into = above.find_map(|(spot, (_, below))| {
+                let top = below.rsplit('/').next().filter(|top| tops.contains(*top));
+                top.and_then(|_| destinations.0.get(&spot))
+            });
+            if let Some((owner, into)) = into {
+                let how = "lies in what this cast makes in";
+                reasons.push(removal(*rank, share, (*owner, into), how));
+            }
+        }
+    }
+    reasons
+}
+
+fn removal(rank: Rank, share: &SharedPath, into: (Rank, &Destination), how: &str) -> String {
+    let (owner, into) = into;
+    format!(
+        "--delete would remove what rank {rank} shares: '{}' {how} '{}', the destination of rank \
+         {owner}; choose another destination, or leave --delete out",
+        share.path, into.path
+    )
+}
+
+/// A destination and a share of which nobody can tell that they are apart: two hosts see them on
+/// network file systems of the same kind, under different names.
+fn in_doubt(members: &Members<'_>, destinations: &Destinations<'_>) -> Option<String> {
+    let is_network = |location: &&Location| matches!(location.system, System::Network { .. });
+    // One for each file system and kernel: there are few, whatever the number of ranks.
+    let mut known: BTreeMap<(&System, &str), (Rank, &Destination)> = BTreeMap::new();
+    for (owner, into) in destinations.0.values() {
+        let at = Some(&into.location).filter(is_network);
+        at.map(|at| known.entry((&at.system, &at.kernel)).or_insert((*owner, into)));
+    }
+    members.iter().find_map(|(rank, member)| {
+        let (share, (owner, into)) = shared(member).find_map(|(share, location)| {
+            let near = |(_, into): &&(Rank, &Destination)| location.may_be_near(&into.location);
+            Some((share, known.values().find(near)?))
+        })?;
+        Some(format!(
+            "--delete might remove what rank {rank} shares: from here nobody can tell whether '{}' \
+             lies in '{}', the destination of rank {owner}, for the two hosts mount them under \
+             different names; mount both file systems alike, or leave --delete out",
+            share.path, into.path
+        ))
+    })
 }

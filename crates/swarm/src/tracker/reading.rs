@@ -13,7 +13,7 @@ use names::Names;
 use super::member::Member;
 use super::{Phase, Tracker, TrackerAction, TrackerConfig, gather, resolve};
 use crate::message::{
-    FromTracker, Hello, PiecesRead, ReadFault, ReadOrder, SharedFs, Unread, parts,
+    FromTracker, Hello, PiecesRead, ReadFault, ReadOrder, SharedFs, SharedPath, Unread, parts,
 };
 use crate::report::SourceRead;
 use crate::{Instant, Rank};
@@ -125,7 +125,7 @@ impl Tracker {
         let hello = |rank: &Rank| self.members[rank.index()].hello.as_ref();
         let mut chosen = chosen.iter().filter(|(_, positions)| !positions.is_empty()).peekable();
         let (first, positions) = chosen.peek()?;
-        let path = &hello(first)?.shares.get(*positions.first()? as usize)?.0;
+        let path = &hello(first)?.shares.get(*positions.first()? as usize)?.path;
         let implied = |why: &str| {
             format!(
                 "'{path}' {why}: each rank reads a part of it, so that it is read once in all \
@@ -349,7 +349,7 @@ impl Reading {
         let mut readers = BTreeMap::new();
         for ((rank, member), writes) in members.iter().zip(assigned) {
             let sees = member.hello.as_ref().is_some_and(|hello| {
-                hello.shared_fs != SharedFs::No && hello.shares.iter().all(|(_, there)| *there)
+                hello.shared_fs != SharedFs::No && hello.shares.iter().all(SharedPath::is_there)
             });
             if sees || owners.contains(rank) {
                 let [ordered, done] = [Bitfield::new(pieces), Bitfield::new(pieces)];

@@ -67,9 +67,9 @@ fn check_shares(members: &Members<'_>) -> Result<(), Vec<String>> {
     let reasons: Vec<String> = (0..positions)
         .filter_map(|position| {
             let given: Vec<_> = hellos().filter_map(|hello| hello.shares.get(position)).collect();
-            let found = given.iter().any(|(_, there)| *there);
+            let found = given.iter().any(|share| share.is_there());
             (!found).then(|| {
-                format!("'{}' exists on no rank that shares it: check the path", given[0].0)
+                format!("'{}' exists on no rank that shares it: check the path", given[0].path)
             })
         })
         .collect();

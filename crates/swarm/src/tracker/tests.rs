@@ -4,8 +4,8 @@ mod interrupt;
 mod racks;
 
 use super::*;
-use crate::message::{Gains, Hello, HolderPieces, PieceSet, SharedFs, Stop, WireOffer};
-use crate::{Counters, Destination, Extra, Lock, PeerState};
+use crate::message::{Gains, Hello, HolderPieces, PieceSet, SharedFs, SharedPath, Stop, WireOffer};
+use crate::{Counters, Destination, Extra, Location, Lock, PeerState};
 use content::{Entry, EntryIndex, FileContent, Geometry, Hash, Kind, Metadata, Name};
 use content::{PieceLen, Span, Timestamp};
 
@@ -70,9 +70,11 @@ impl Bench {
 
     fn introduce(&mut self, rank: u32) {
         let shares = rank == 1;
+        let place = |path: &str| Location::on_device("0", path.into(), &rank.to_string());
         let destination = Destination {
             id: rank.into(),
             path: "into".into(),
+            location: place("/into"),
             lock: Lock::Held { nonce: 0 },
             file_system: 0,
             free_bytes: u64::MAX,
@@ -80,7 +82,11 @@ impl Bench {
         let hello = Hello {
             host: format!("host{rank}"),
             rack: None,
-            shares: if shares { vec![("f".into(), true)] } else { vec![] },
+            shares: if shares {
+                vec![SharedPath::at("f".into(), vec![place("/f")])]
+            } else {
+                vec![]
+            },
             waits_for_read: false,
             shared_fs: SharedFs::No,
             wants: if shares { vec![] } else { vec!["**".into()] },

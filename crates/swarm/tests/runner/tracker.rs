@@ -22,9 +22,10 @@ use super::words::{entry, number, sent, spans, value};
 use content::{EntryIndex, Span};
 use std::time::Duration;
 use swarm::message::{Differing, Gains, Hello, Message, PieceSet, PiecesRead, ReadFault, SharedFs};
-use swarm::message::{Rate, Stop, ToTracker, Unread, WireOffer};
+use swarm::message::{Rate, SharedPath, Stop, ToTracker, Unread, WireOffer};
 use swarm::tracker::{Spread, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
-use swarm::{Counters, Destination, Differences, Extra, Instant, Lock, Rank, Report, Sweep};
+use swarm::{Counters, Destination, Differences, Extra, Instant, Location, Lock, Rank, Report};
+use swarm::{Sweep, System};
 
 const KEYS: [&str; 14] = [
     "shares",
@@ -220,11 +221,15 @@ fn differing(what: Differences, entries: Vec<Span>) -> Vec<Differing> {
 
 fn hello(rank: u32, text: &str) -> Hello {
     let words = |key| value(text, key, &KEYS).unwrap_or("").split_whitespace();
-    let there = |path: &str| (path.trim_end_matches('!').to_owned(), !path.ends_with('!'));
+    let there = |path: &str| match path.strip_suffix('!') {
+        Some(missing) => SharedPath::missing(missing.to_owned()),
+        None => SharedPath::at(path.to_owned(), vec![location(path)]),
+    };
     let wants: Vec<String> = words("wants").map(str::to_owned).collect();
     let destination = Destination {
         id: value(text, "into", &KEYS).map_or(u128::from(rank), number),
         path: "/into".into(),
+        location: location(&format!("/into{rank}")),
         lock: match value(text, "just", &KEYS) {
             Some(_) => Lock::Unclaimed,
             None => Lock::Held { nonce: rank.into() },
@@ -242,6 +247,12 @@ fn hello(rank: u32, text: &str) -> Hello {
         destination: (!wants.is_empty()).then_some(Ok(destination)),
         wants,
     }
+}
+
+/// A place that all ranks see.
+fn location(path: &str) -> Location {
+    let system = System::Network { kind: "nfs4".into(), server: "s".into() };
+    Location { system, path: path.to_owned(), kernel: "k".into() }
 }
 
 fn offer(text: &str) -> WireOffer {

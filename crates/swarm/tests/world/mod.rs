@@ -21,10 +21,10 @@ use content::{Bitfield, PieceId, Span};
 use orders::Layers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
-use swarm::message::{Envelope, Hello, Message, SharedFs};
+use swarm::message::{Envelope, Hello, Message, SharedFs, SharedPath};
 use swarm::peer::{Offered, PeerEvent, TransferId};
 use swarm::tracker::{Spread, Tracker, TrackerEvent};
-use swarm::{Channel, Destination, Held, Instant, Lock, Offer, Rank, Report};
+use swarm::{Channel, Destination, Held, Instant, Location, Lock, Offer, Rank, Report};
 
 /// The laws of a world.
 #[derive(Debug, Clone)]
@@ -171,9 +171,11 @@ impl World {
 
     fn hello(&self, rank: Rank) -> Hello {
         let orders = &self.nodes[rank.index()].orders;
+        let place = |path: &str| Location::on_device("0", path.into(), &rank.to_string());
         let destination = Destination {
             id: orders.destination.unwrap_or(u128::from(rank.0)),
             path: format!("into{rank}"),
+            location: place("/into"),
             lock: Lock::Held { nonce: 1 },
             file_system: orders.file_system,
             free_bytes: orders.free_bytes.unwrap_or(1 << 40),
@@ -182,10 +184,13 @@ impl World {
             Some(why) => Err(why.to_owned()),
             None => Ok(destination),
         };
+        let shared = |entry: &content::Entry| {
+            SharedPath::at(entry.name.to_string(), vec![place(&format!("/{}", entry.name))])
+        };
         Hello {
             host: format!("host{}", rank.0 % 2),
             rack: None,
-            shares: orders.shares.iter().map(|entry| (entry.name.to_string(), true)).collect(),
+            shares: orders.shares.iter().map(shared).collect(),
             waits_for_read: orders.cast,
             shared_fs: SharedFs::No,
             wants: orders.wants.iter().map(|&want| want.to_owned()).collect(),
