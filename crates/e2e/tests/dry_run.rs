@@ -76,6 +76,88 @@ fn a_destination_without_room_is_told_before_anything_is_made() {
 }
 
 #[test]
+fn where_no_rank_has_room_the_run_is_refused_as_was_forecast_and_leaves_nothing() {
+    let cluster = Cluster::new();
+    cluster.file("src/big", 1, 8 * MIB);
+    cluster.text("src/sub/small", "x");
+    cluster.text("src/sub/none", "");
+    cluster.directory("src/empty");
+    std::os::unix::fs::symlink("big", cluster.path("src/link")).unwrap();
+    let full = [0, 1].map(|rank| cluster.directory(format!("rank{rank}/into")));
+    let mounted = full.each_ref().map(|full| Tmpfs::mount(full, MIB));
+    if mounted.iter().any(Option::is_none) {
+        return skip("a tmpfs can only be mounted by root");
+    }
+    let cast = ["cast", "src", "rank{rank}/into", "--delete"];
+    for more in [&["--dry-run"][..], &[]] {
+        let args: Vec<&str> = cast.iter().chain(more).copied().collect();
+        let finished = cluster.launch(2, &args).run();
+        finished.refused(&["rank 0 cannot receive", "rank 1 cannot receive", "must be written"]);
+        full.iter().for_each(|full| assert!(names_below(full).is_empty(), "{finished}"));
+    }
+    // What stands there without content is no room.
+    for full in &full {
+        fs::create_dir_all(full.join("src/sub")).unwrap();
+        fs::write(full.join("src/sub/none"), "").unwrap();
+    }
+    for more in [&["--dry-run"][..], &[]] {
+        let args: Vec<&str> = cast.iter().chain(more).copied().collect();
+        cluster.launch(2, &args).run().refused(&["must be written"]);
+    }
+    // One has room: the other is refused alone, and nothing is removed.
+    drop(mounted);
+    fs::create_dir_all(full[0].join("src/old")).unwrap();
+    let _mounted = Tmpfs::mount(&full[1], MIB);
+    for more in [&["--dry-run"][..], &[]] {
+        let args: Vec<&str> = cast.iter().chain(more).copied().collect();
+        let finished = cluster.launch(2, &args).run();
+        assert_eq!(finished.ended_as("degraded").peer(0).state, "complete");
+        assert!(!finished.stdout.contains("removed"), "{finished}");
+        assert!(names_below(&full[1]).is_empty() && full[0].join("src/old").exists(), "{finished}");
+    }
+}
+
+#[test]
+fn removals_are_forecast_as_they_are_done() {
+    let cluster = Cluster::new();
+    cluster.file("share/a", 1, KIB);
+    cluster.text("into/old/x", "x");
+    // Two ranks share a destination; one of them removes.
+    let run = |rank: &str, more: &[&str]| {
+        let plan = format!(
+            "[[peer]]\nranks = '1'\nshare = ['share']\ninto = '{rank}'\n\
+             [[peer]]\nranks = '2-3'\nshare = []\ninto = 'into'\n"
+        );
+        cluster.text("plan.toml", &plan);
+        let args: Vec<&str> = ["run", "--plan", "plan.toml", "--delete"].into_iter().collect();
+        cluster.launch(4, args.iter().chain(more)).run()
+    };
+    // Rank 1 has all that it wants, and is swept like the others.
+    cluster.text("own/old", "x");
+    let finished = run("own", &["--dry-run"]);
+    finished.complete();
+    assert!(finished.stdout.contains("3 entries would be removed"), "{finished}");
+    let finished = run("own", &[]);
+    finished.complete();
+    assert!(finished.stdout.contains(", 3 entries removed"), "{finished}");
+    // A job that is not complete removes nothing.
+    cluster.text("into/old/x", "x");
+    cluster.text("blocked", "I am a file");
+    for more in [&["--dry-run"][..], &[]] {
+        cluster.file("share/b", 2, KIB);
+        let plan = "[[peer]]\nranks = '1'\nshare = ['share']\nwant = []\n\
+                    [[peer]]\nranks = '2'\nshare = []\ninto = 'into'\n\
+                    [[peer]]\nranks = '3'\nshare = []\ninto = 'blocked'\n";
+        cluster.text("plan.toml", plan);
+        let args: Vec<&str> = ["run", "--plan", "plan.toml", "--delete"].into_iter().collect();
+        let finished = cluster.launch(4, args.iter().chain(more)).run();
+        finished.ended_as("degraded");
+        assert!(!finished.stdout.contains("removed"), "{finished}");
+        assert!(cluster.path("into/old/x").exists());
+    }
+}
+
+#[test]
 fn a_destination_without_permission_is_refused() {
     if is_root() && std::process::Command::new("setpriv").arg("--version").output().is_err() {
         return skip("root needs setpriv to become a user for whom permissions count");

@@ -67,6 +67,8 @@ pub(crate) struct Disk {
     finishing: BTreeSet<EntryIndex>,
     /// Entries that are to be surveyed: a task has several.
     surveys: Vec<EntryIndex>,
+    /// Whether directories and links were made.
+    has_sealed: bool,
     /// Results that the peer was not told yet.
     events: VecDeque<PeerEvent>,
     /// The end of all disk work waits for what is under way.
@@ -108,6 +110,7 @@ impl Disk {
             recording: BTreeMap::new(),
             finishing: BTreeSet::new(),
             surveys: Vec::new(),
+            has_sealed: false,
             events: VecDeque::new(),
             closing: None,
         }
@@ -271,6 +274,7 @@ impl Disk {
     }
 
     pub(crate) fn seal(&mut self) {
+        self.has_sealed = true;
         self.event(|store| PeerEvent::Sealed(store.seal().map_err(|error| fault(&error))));
     }
 
@@ -286,7 +290,7 @@ impl Disk {
             return;
         }
         let Some(how) = self.closing.take() else { return };
-        let store = Arc::clone(&self.store);
+        let (store, has_sealed) = (Arc::clone(&self.store), self.has_sealed);
         self.workers.run(move || {
             let mut extras = None;
             match how {
@@ -295,7 +299,9 @@ impl Disk {
                     extras = bounds.map(|bounds| store.remove_extra(&bounds));
                     // Others may have given files their names here since this rank sealed, which
                     // changed the times of directories. What failed then was told then.
-                    let _ = store.seal();
+                    if has_sealed {
+                        let _ = store.seal();
+                    }
                     store.close();
                 }
             }

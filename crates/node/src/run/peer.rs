@@ -31,7 +31,7 @@ pub(super) fn new(job: &Job, rank: Rank, ranks: u32, now: Instant) -> Peer {
         upload_window_bytes: budget.upload_window,
         entry_bytes: budget.windows_entry(),
         limits: job.limits,
-        delete: job.delete,
+        delete: job.delete && !job.wants.is_empty(),
         purpose: job.purpose,
         patience: job.patience,
     };

@@ -6,7 +6,7 @@ use super::beneath::{Root, set_mode};
 use super::tree::seal_directory;
 use super::{Look, Store, lock};
 use content::{Catalogue, Kind, Name};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use std::collections::{BTreeSet, HashSet};
 use std::os::fd::OwnedFd;
@@ -47,6 +47,8 @@ impl Extras {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Deed {
     List,
+    /// Lists only what could be removed.
+    Forecast,
     Remove,
 }
 
@@ -55,7 +57,9 @@ impl Store {
     pub fn list_extra(&self, bounds: &Bounds) -> Extras {
         let claimed = self.destination.as_ref().map(|destination| &destination.root);
         let root = self.look.as_ref().map_or(claimed, Look::root);
-        root.map(|root| self.sweep(root, bounds, Deed::List).0).unwrap_or_default()
+        let would_write = self.look.as_ref().is_some_and(Look::is_forecast);
+        let deed = if would_write { Deed::Forecast } else { Deed::List };
+        root.map(|root| self.sweep(root, bounds, deed).0).unwrap_or_default()
     }
 
     /// Removes what the destination has that the catalogue lacks, and gives the directories that
@@ -244,6 +248,12 @@ impl Sweep<'_> {
             self.touched.insert(path[..parent].to_vec());
             tracing::info!("removed '{}'", content::name::escape(path));
         }
+        if self.deed == Deed::Forecast
+            && let Err(errno) = may_unlink(directory, path)
+        {
+            self.fail(path, "removed", errno);
+            return false;
+        }
         self.extras.extra.note(path);
         true
     }
@@ -270,6 +280,19 @@ impl Sweep<'_> {
     fn fail(&mut self, path: &[u8], what: &str, errno: Errno) {
         let place = content::name::escape(self.root.below(path).as_os_str().as_encoded_bytes());
         self.extras.fail(format!("'{place}' cannot be {what}: {errno}"));
+    }
+}
+
+/// Whether something can be removed from a directory, as [`Sweep::unlink`] would.
+fn may_unlink(directory: &OwnedFd, path: &[u8]) -> rustix::io::Result<()> {
+    let needed = Access::WRITE_OK | Access::EXEC_OK;
+    match rustix::fs::accessat(directory, ".", needed, AtFlags::EACCESS) {
+        Err(Errno::ACCESS) if path.contains(&b'/') => {
+            let owner = rustix::fs::fstat(directory)?.st_uid;
+            let is_own = owner == rustix::process::geteuid().as_raw();
+            if is_own { Ok(()) } else { Err(Errno::ACCESS) }
+        }
+        admitted => admitted,
     }
 }
 

@@ -97,6 +97,11 @@ impl Look {
         shoal.map(|at| resume::partials(at, threads, &AtomicU64::new(0))).unwrap_or_default()
     }
 
+    /// Whether it says what a transfer would do.
+    pub(super) fn is_forecast(&self) -> bool {
+        self.site.is_some()
+    }
+
     pub(super) fn root(&self) -> Option<&Root> {
         self.root.as_ref()
     }

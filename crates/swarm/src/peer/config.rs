@@ -25,7 +25,8 @@ pub struct PeerConfig {
     pub entry_bytes: u64,
     /// Its caps.
     pub limits: Limits,
-    /// Whether what the catalogue lacks is looked for, where the job is a look.
+    /// Whether what the catalogue lacks is looked for, where the job is a look. So it is only where
+    /// this rank wants something.
     pub delete: bool,
     /// What the job is for.
     pub purpose: Purpose,

@@ -63,6 +63,8 @@ pub(super) struct Entries {
     resumed: BTreeSet<EntryIndex>,
     /// Pieces of zeros that are there once writing may begin.
     to_make: Vec<PieceId>,
+    /// Entries that need nothing but their name, once writing may begin.
+    to_finish: Vec<EntryIndex>,
     to_salvage: VecDeque<PieceId>,
     salvaging: BTreeSet<PieceId>,
     /// Pieces that are to be read from the source that all ranks see, for nobody has them any more.
@@ -103,6 +105,7 @@ impl Entries {
             surveying: 0,
             resumed: BTreeSet::new(),
             to_make: Vec::new(),
+            to_finish: Vec::new(),
             to_salvage: VecDeque::new(),
             salvaging: BTreeSet::new(),
             from_source: BTreeSet::new(),
@@ -346,8 +349,11 @@ impl Session {
     }
 
     fn finish(&mut self, entry: EntryIndex, actions: &mut Vec<PeerAction>) {
-        self.entries.finishing += 1;
         self.entries.progress.insert(entry, Progress::Finishing);
+        if !self.admitted {
+            return self.entries.to_finish.push(entry);
+        }
+        self.entries.finishing += 1;
         actions.push(PeerAction::Finish(entry));
     }
 
@@ -412,6 +418,7 @@ impl Session {
         self.entries.halted.get_or_insert_with(|| why.to_owned());
         self.entries.to_survey.clear();
         self.entries.to_make.clear();
+        self.entries.to_finish.clear();
         self.entries.to_salvage.clear();
         self.entries.from_source.clear();
         self.hashes.forget_all();

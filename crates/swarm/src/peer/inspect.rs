@@ -66,7 +66,7 @@ impl Session {
     /// Begins the look.
     pub(super) fn inspect(&mut self, actions: &mut Vec<PeerAction>) {
         if let Some(inspection) = &mut self.inspection {
-            if self.config.delete && !self.entries.wanted().is_empty() {
+            if self.config.delete {
                 actions.push(PeerAction::ListExtra);
             } else {
                 inspection.extra = Some(Extra::default());

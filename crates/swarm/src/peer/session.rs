@@ -411,7 +411,14 @@ impl Session {
             return;
         }
         let done = self.entries.all_closed() && self.download.is_idle();
-        if done && self.entries.sealing == Sealing::Open {
+        if done
+            && self.entries.sealing == Sealing::Open
+            && !self.admitted
+            && self.entries.is_halted()
+        {
+            // There is no room for what this rank wants: it leaves nothing at its destination.
+            self.entries.sealing = Sealing::Done;
+        } else if done && self.entries.sealing == Sealing::Open {
             self.entries.sealing = Sealing::Begun;
             actions.push(PeerAction::Seal);
         }

@@ -5,7 +5,7 @@ use super::member::{Member, Standing};
 use super::unequal::{self, DifferingSets};
 use crate::{Counters, Instant, Outcome, PeerRow, PeerState, Purpose, Rank, Report};
 use content::{Bitfield, Catalogue, EntryIndex, Kind, Name};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub(super) fn judge(purpose: Purpose, job: &Job, members: &[Member]) -> (Outcome
     };
     if let Some(why) = interruption(members, &interrupted) {
         (Outcome::Failed, vec![format!("{why}; {kept}")])
-    } else if refused && !lost && nothing_moved(members) {
+    } else if refused && !lost && nothing_moved(job, members) {
         (Outcome::Refused, refusals(members))
     } else if obtainable {
         (Outcome::Failed, vec![format!("some files that live ranks hold are missing; {kept}")])
@@ -100,14 +100,16 @@ fn shortfall(members: &[Member], member: &Member, lacks: &Bitfield) -> Option<Sh
 
 /// Whether no rank that wants something was able to receive any of it: then the job was refused
 /// after all, only later than usual, after the destinations were surveyed.
-fn nothing_moved(members: &[Member]) -> bool {
+fn nothing_moved(job: &Job, members: &[Member]) -> bool {
+    let has_content = |entry| job.catalogue.entry(EntryIndex(entry)).len() > 0;
     let mut wanting =
         members.iter().filter(|member| member.is_live() && !member.wanted.is_empty()).peekable();
     wanting.peek().is_some()
         && wanting.all(|member| {
             let (counters, _) = last_counters(member);
             let moved = counters.bytes_delivered + counters.bytes_reused + counters.bytes_received;
-            cannot_receive(member).is_some() && moved == 0 && member.complete.is_empty()
+            let complete = member.complete.iter().any(has_content);
+            cannot_receive(member).is_some() && moved == 0 && !complete
         })
 }
 
@@ -170,6 +172,7 @@ pub(super) fn make(
 ) -> Report {
     let begun = started.unwrap_or(stopped);
     let complete = CompleteSets::new(members);
+    let mut removals = Removals::new(purpose, outcome);
     let differing = (purpose == Purpose::Check).then(|| DifferingSets::new(members));
     let mut missing = job.map(|job| Bitfield::new(job.catalogue.entry_count()));
     let mut peers = Vec::with_capacity(members.len());
@@ -182,6 +185,7 @@ pub(super) fn make(
             missing.union_with(&lacks);
         }
         let mut row = row(Rank(rank as u32), members, job, &reasons, &lacks, begun..stopped);
+        row.counters.entries_removed = removals.of(member, row.counters.entries_removed);
         if let Some(differing) = differing.as_ref().filter(|_| is_unexplained(member, &lacks)) {
             row.state = PeerState::Incomplete;
             row.reason = Some(differing.why(member, &lacks));
@@ -214,6 +218,30 @@ pub(super) fn make(
         source: None,
         tracker: Rank::TRACKER,
         tracker_messages: 0,
+    }
+}
+
+/// What is removed from destinations, as far as a forecast of it is true.
+struct Removals {
+    is_forecast: bool,
+    outcome: Outcome,
+    /// Destinations from which somebody removes.
+    counted: BTreeSet<u128>,
+}
+
+impl Removals {
+    fn new(purpose: Purpose, outcome: Outcome) -> Self {
+        Self { is_forecast: purpose == Purpose::DryRun, outcome, counted: BTreeSet::new() }
+    }
+
+    /// What a member removes, given what it counted. A run removes only where the job is complete,
+    /// and of several ranks that share a destination one does.
+    fn of(&mut self, member: &Member, counted: u64) -> u64 {
+        if !self.is_forecast || counted == 0 {
+            return counted;
+        }
+        let first = member.destination().is_some_and(|at| self.counted.insert(at.id));
+        if first && self.outcome == Outcome::Complete { counted } else { 0 }
     }
 }
 

@@ -140,6 +140,9 @@ impl Session {
     /// Begins as many salvages as may run, once writing may begin; what is zeros is there then.
     pub(in crate::peer) fn salvage_more(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
         if self.admitted {
+            for entry in std::mem::take(&mut self.entries.to_finish) {
+                self.finish(entry, actions);
+            }
             for piece in std::mem::take(&mut self.entries.to_make) {
                 if self.entries.wants(self.catalogue.locate(piece).0) {
                     self.counters.bytes_delivered += self.wrote(now, piece, actions);
