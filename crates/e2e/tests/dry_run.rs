@@ -55,12 +55,12 @@ fn an_obstacle_below_the_destination_is_named() {
     let cluster = Cluster::new();
     cluster.file("rank1/share/dir/a.bin", 1, 1000);
     cluster.file("rank1/share/b.bin", 2, 1000);
-    cluster.text("rank2/into/dir", "I am a file");
+    cluster.text("rank2/into/b.bin/mine", "I am in the way");
     let finished = cluster.launch(3, DRY).run();
     let dry = finished.ended_as("degraded").peer(2).reason.clone().unwrap_or_default();
-    assert!(dry.contains("a file where a directory must go"), "{dry}");
+    assert!(dry.contains("a directory with content where a file must go"), "{dry}");
     let run = cluster.launch(3, RUN).run().ended_as("degraded").peer(2).reason.clone();
-    assert!(run.is_some_and(|run| run.contains("a file where a directory must go")));
+    assert_eq!(run.as_deref(), Some(&*dry), "the run says what was foretold");
 }
 
 #[test]

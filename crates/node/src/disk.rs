@@ -431,7 +431,8 @@ fn fault(error: &WriteError) -> Fault {
     match error {
         WriteError::Denied { .. }
         | WriteError::ThroughLink { .. }
-        | WriteError::InTheWay { .. } => Fault::Entry(sentence),
+        | WriteError::InTheWay { .. }
+        | WriteError::FullDirectory { .. } => Fault::Entry(sentence),
         WriteError::NoSpace { .. } | WriteError::ReadOnly { .. } | WriteError::Io { .. } => {
             Fault::Disk(sentence)
         }

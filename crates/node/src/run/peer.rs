@@ -186,6 +186,7 @@ impl Node<'_> {
             }
             None => Store::new(all, wanted, shared, local, partials, None),
         };
+        let store = store.replacing(self.job.delete.then(|| bounds(&self.job)));
         let budget = Budget::of(self.job.memory);
         let workers = budget.workers(self.job.threads, &catalogue);
         let buffers = (self.pool.clone(), budget.kept_beside(catalogue.entry_count()));

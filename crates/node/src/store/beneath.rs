@@ -3,6 +3,7 @@
 
 use super::error::WriteError;
 use super::lock;
+use super::replace::Replacing;
 use content::Name;
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -28,13 +29,15 @@ pub(super) struct Root {
     /// ... and the one that it last found to admit new names. A tree is surveyed directory by
     /// directory.
     admitting: Mutex<Option<Vec<u8>>>,
+    /// What may be replaced; nothing unless told.
+    replacing: OnceLock<Replacing>,
 }
 
 /// The directory in which a name lies, and the name's last component.
 pub(super) struct Parent<'a> {
     pub(super) fd: OwnedFd,
     pub(super) leaf: &'a OsStr,
-    directory: &'a [u8],
+    pub(super) directory: &'a [u8],
 }
 
 /// The directory that something was last put into, for the next of a few that are put there in one
@@ -57,8 +60,8 @@ pub(super) enum Standing {
     File(Option<File>),
     Symlink,
     Directory,
-    /// Something else: what, with its article.
-    Special(&'static str),
+    /// Something else: a pipe, a socket, a device.
+    Special,
 }
 
 const DIRECTORY: OFlags =
@@ -75,6 +78,7 @@ impl Root {
             loosened: Mutex::default(),
             missing: Mutex::default(),
             admitting: Mutex::default(),
+            replacing: OnceLock::new(),
         })
     }
 
@@ -95,6 +99,15 @@ impl Root {
     /// set anew at the end; an earlier run may have sealed them.
     pub(super) fn expect_sealed(&self, directories: HashSet<Vec<u8>>) {
         let _ = self.sealed.set(directories);
+    }
+
+    /// Says what may be replaced where something of another kind stands.
+    pub(super) fn replace(&self, replacing: Replacing) {
+        let _ = self.replacing.set(replacing);
+    }
+
+    pub(super) fn replacing(&self) -> Option<&Replacing> {
+        self.replacing.get()
     }
 
     /// The directories that were opened up and must be sealed again.
@@ -146,7 +159,15 @@ impl Root {
             let above = &directory[..passed];
             passed += component.len() + usize::from(passed > 0);
             let upto = &directory[..passed];
-            here = match self.step(&here, above, component, missing) {
+            let gives_way = self.replacing().is_some_and(|it| it.is_directory(upto));
+            let step = match self.step(&here, above, component, missing) {
+                Err(Errno::NOTDIR | Errno::LOOP) if gives_way => match missing {
+                    Missing::Create => self.make_directory_of(&here, above, component),
+                    Missing::Leave => Err(Errno::NOENT),
+                },
+                step => step,
+            };
+            here = match step {
                 Ok(next) => next,
                 Err(Errno::NOENT) if missing == Missing::Leave => return Ok(None),
                 Err(Errno::NOTDIR | Errno::LOOP) => {
@@ -181,8 +202,24 @@ impl Root {
         }
     }
 
+    /// Puts a directory in the place of what is none.
+    fn make_directory_of(
+        &self,
+        here: &OwnedFd,
+        above: &[u8],
+        component: &[u8],
+    ) -> rustix::io::Result<OwnedFd> {
+        let remove = || rustix::fs::unlinkat(here, component, AtFlags::empty());
+        match self.loosening(here, above, remove) {
+            // Another thread or rank was faster.
+            Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => {}
+            Err(errno) => return Err(errno),
+        }
+        self.step(here, above, component, Missing::Create)
+    }
+
     /// Tries again after opening up the directory in which it was denied.
-    fn loosening<T>(
+    pub(super) fn loosening<T>(
         &self,
         fd: &OwnedFd,
         directory: &[u8],
@@ -270,7 +307,13 @@ impl Root {
             return Ok(Standing::Nothing);
         }
         match self.parent(name, Missing::Leave)? {
-            Some(parent) => self.look(&parent, name),
+            Some(parent) => match self.look(&parent, name)? {
+                Standing::Directory => {
+                    self.gives_way(&parent, name, FileType::RegularFile)?;
+                    Ok(Standing::Nothing)
+                }
+                standing => Ok(standing),
+            },
             None => {
                 *lock(&self.missing) = Some(directory.to_vec());
                 Ok(Standing::Nothing)
@@ -289,7 +332,7 @@ impl Root {
             FileType::RegularFile => Standing::File(parent.open().ok()),
             FileType::Symlink => Standing::Symlink,
             FileType::Directory => Standing::Directory,
-            other => Standing::Special(word(other)),
+            _ => Standing::Special,
         })
     }
 
@@ -348,12 +391,11 @@ impl Root {
         let path = || self.place(name);
         match self.loosening(&parent.fd, parent.directory, rename) {
             Ok(()) => Ok(()),
-            Err(Errno::ISDIR | Errno::EXIST | Errno::NOTEMPTY) => Err(WriteError::InTheWay {
-                path: path(),
-                obstacle: path(),
-                what: word(FileType::Directory),
-                wanted: "something else",
-            }),
+            Err(Errno::ISDIR | Errno::EXIST | Errno::NOTEMPTY) => {
+                self.make_way(parent, name)?;
+                self.loosening(&parent.fd, parent.directory, rename)
+                    .map_err(|errno| WriteError::new(path(), errno))
+            }
             Err(errno) => Err(WriteError::new(path(), errno)),
         }
     }
@@ -396,6 +438,6 @@ pub(super) fn word(kind: FileType) -> &'static str {
         FileType::Fifo => "a pipe",
         FileType::Socket => "a socket",
         FileType::CharacterDevice | FileType::BlockDevice => "a device",
-        _ => "something unknown",
+        _ => "something else",
     }
 }

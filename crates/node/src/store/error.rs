@@ -97,6 +97,18 @@ pub enum WriteError {
         /// What must go there, with its article.
         wanted: &'static str,
     },
+    /// A directory that is not empty stands where an entry that is none must go.
+    #[error(
+        "'{}' is a directory with content where {wanted} must go; move it away, or give --delete \
+         to have it replaced",
+        show(path)
+    )]
+    FullDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// What must go there, with its article.
+        wanted: &'static str,
+    },
     /// Anything else.
     #[error(
         "cannot write '{}': {source}; mend that or choose another destination, and run again to \

@@ -3,9 +3,10 @@
 //! on, never touches `.shoal` or what this rank shares itself.
 
 use super::beneath::{Root, set_mode};
+use super::replace::Replacing;
 use super::tree::seal_directory;
 use super::{Look, Store, lock};
-use content::{Catalogue, Kind, Name};
+use content::{Kind, Name};
 use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use std::collections::{BTreeSet, HashSet};
@@ -17,7 +18,7 @@ use swarm::Extra;
 /// Where to look, and what to leave alone there.
 #[derive(Debug, Clone, Default)]
 pub struct Bounds {
-    /// Only below the directories that are entries at the top (`cast`), or everywhere.
+    /// Only below the entries at the top (`cast`), or everywhere.
     pub only_below_entries: bool,
     /// What is left alone, with all below it: what this rank shares.
     pub spared: Vec<PathBuf>,
@@ -52,6 +53,20 @@ enum Deed {
     Remove,
 }
 
+/// Removes all that lies in a directory under an entry's name, but for what the bounds spare, and
+/// adds it to what was removed before.
+pub(super) fn clear(
+    root: &Root,
+    bounds: &Bounds,
+    (directory, name): (&OwnedFd, &Name),
+    removed: &mut Extras,
+) {
+    let mut sweep = Sweep::new(root, bounds, Deed::Remove);
+    sweep.extras = std::mem::take(removed);
+    sweep.visit(directory, &mut [name.as_bytes(), b"/"].concat(), Within::Extra);
+    *removed = sweep.extras;
+}
+
 impl Store {
     /// Lists what the destination has that the catalogue lacks; changes nothing.
     pub fn list_extra(&self, bounds: &Bounds) -> Extras {
@@ -59,7 +74,7 @@ impl Store {
         let root = self.look.as_ref().map_or(claimed, Look::root);
         let would_write = self.look.as_ref().is_some_and(Look::is_forecast);
         let deed = if would_write { Deed::Forecast } else { Deed::List };
-        root.map(|root| self.sweep(root, bounds, deed).0).unwrap_or_default()
+        root.map(|root| self.sweep(root, bounds, deed, Extras::default()).0).unwrap_or_default()
     }
 
     /// Removes what the destination has that the catalogue lacks, and gives the directories that
@@ -67,10 +82,12 @@ impl Store {
     /// holder does so. To be called when all that is wanted there is complete.
     pub fn remove_extra(&self, bounds: &Bounds) -> Extras {
         let Some(destination) = &self.destination else { return Extras::default() };
+        let cleared = destination.root.replacing().map(Replacing::take_cleared);
+        let cleared = cleared.unwrap_or_default();
         if !destination.holds_lock() {
-            return Extras::default();
+            return cleared;
         }
-        let (mut extras, touched) = self.sweep(&destination.root, bounds, Deed::Remove);
+        let (mut extras, touched) = self.sweep(&destination.root, bounds, Deed::Remove, cleared);
         let directories = self.catalogue.entries().iter().rev();
         let directories = directories
             .filter(|it| it.kind == Kind::Directory && touched.contains(it.name.as_bytes()));
@@ -82,19 +99,18 @@ impl Store {
         extras
     }
 
-    /// Goes through the destination; also gives the directories in which something was removed.
-    fn sweep(&self, root: &Root, bounds: &Bounds, deed: Deed) -> (Extras, HashSet<Vec<u8>>) {
-        let spared = bounds.spared.iter().filter_map(|path| path.metadata().ok());
-        let mut sweep = Sweep {
-            catalogue: &self.catalogue,
-            names: self.catalogue.entries().iter().map(|entry| entry.name.as_bytes()).collect(),
-            only_below_entries: bounds.only_below_entries,
-            spared: spared.map(|found| (found.dev(), found.ino())).collect(),
-            root,
-            deed,
-            extras: Extras::default(),
-            touched: HashSet::new(),
-        };
+    /// Goes through the destination, after what was removed before; also gives the directories in
+    /// which something was removed.
+    fn sweep(
+        &self,
+        root: &Root,
+        bounds: &Bounds,
+        deed: Deed,
+        extras: Extras,
+    ) -> (Extras, HashSet<Vec<u8>>) {
+        let mut sweep = Sweep::new(root, bounds, deed);
+        sweep.extras = extras;
+        sweep.names = self.catalogue.entries().iter().map(|it| it.name.as_bytes()).collect();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match rustix::fs::openat(root.fd(), ".", flags, Mode::empty()) {
             Ok(top) => match rustix::fs::fstat(&top) {
@@ -110,7 +126,6 @@ impl Store {
 
 /// One way through a destination.
 struct Sweep<'a> {
-    catalogue: &'a Catalogue,
     names: BTreeSet<&'a [u8]>,
     only_below_entries: bool,
     /// Device and inode of what is left alone.
@@ -139,7 +154,21 @@ enum Standing {
     Outside,
 }
 
-impl Sweep<'_> {
+impl<'a> Sweep<'a> {
+    /// One that knows no names.
+    fn new(root: &'a Root, bounds: &Bounds, deed: Deed) -> Self {
+        let spared = bounds.spared.iter().filter_map(|path| path.metadata().ok());
+        Self {
+            names: BTreeSet::new(),
+            only_below_entries: bounds.only_below_entries,
+            spared: spared.map(|found| (found.dev(), found.ino())).collect(),
+            root,
+            deed,
+            extras: Extras::default(),
+            touched: HashSet::new(),
+        }
+    }
+
     /// Goes through a directory whose name below the destination, with a slash where it has one,
     /// is `path`. Says whether nothing is left in it.
     fn visit(&mut self, directory: &OwnedFd, path: &mut Vec<u8>, within: Within) -> bool {
@@ -199,12 +228,7 @@ impl Sweep<'_> {
     fn standing(&self, path: &[u8]) -> Standing {
         let exact = self.names.contains(path);
         if self.only_below_entries && !path.contains(&b'/') {
-            let directory = |name: &[u8]| {
-                let entries = self.catalogue.entries().iter();
-                let mut same = entries.filter(|entry| entry.name.as_bytes() == name);
-                same.any(|entry| entry.kind == Kind::Directory)
-            };
-            return if exact && directory(path) { Standing::Known } else { Standing::Outside };
+            return if exact { Standing::Known } else { Standing::Outside };
         }
         let below = [path, b"/"].concat();
         let leads = self.names.range(below.as_slice()..).next();

@@ -1,7 +1,7 @@
 //! A look at a destination and at what stands in it, compared with the catalogue. Makes, changes
 //! and removes nothing, takes no lock, and follows no link below the destination.
 
-use super::beneath::{Missing, Parent, Root, word};
+use super::beneath::{Missing, Parent, Root};
 use super::destination::DestinationError;
 use super::digest::fingerprint;
 use super::error::show;
@@ -193,18 +193,13 @@ impl Store {
         };
         let standing = parent.as_ref().and_then(|parent| stat(parent).ok());
         if let Some(found) = standing.filter(|_| differences.has(Differences::KIND)) {
-            let found = FileType::from_raw_mode(found.st_mode);
-            // A file takes a link's place, and a link a file's.
-            let replaced = match entry.kind {
-                Kind::File(_) | Kind::HardLink { .. } => found == FileType::Symlink,
-                Kind::Symlink(_) => found == FileType::RegularFile,
-                Kind::Directory => false,
-            };
-            if !replaced {
-                let path = root.place(&entry.name);
-                let (what, wanted) = (word(found), wanted_word(&entry.kind));
-                let obstacle = path.clone();
-                return Some(WriteError::InTheWay { path, obstacle, what, wanted }.to_string());
+            let is_directory = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
+            let wanted = wanted_type(&entry.kind);
+            if is_directory
+                && let Some(parent) = &parent
+                && let Err(error) = root.gives_way(parent, &entry.name, wanted)
+            {
+                return Some(error.to_string());
             }
         }
         let denied = root.admits(&entry.name).err()?;
@@ -300,12 +295,12 @@ impl Store {
     }
 }
 
-fn wanted_word(kind: &Kind) -> &'static str {
-    word(match kind {
+fn wanted_type(kind: &Kind) -> FileType {
+    match kind {
         Kind::File(_) | Kind::HardLink { .. } => FileType::RegularFile,
         Kind::Directory => FileType::Directory,
         Kind::Symlink(_) => FileType::Symlink,
-    })
+    }
 }
 
 fn stat(parent: &Parent<'_>) -> rustix::io::Result<Stat> {

@@ -23,6 +23,7 @@ mod look;
 mod metadata;
 mod partial;
 mod read;
+mod replace;
 mod resume;
 mod salvage;
 mod share;
@@ -59,6 +60,7 @@ use content::{
 };
 use files::{Files, Key};
 use partial::{Part, PartName};
+use replace::Replacing;
 use rustix::fs::OFlags;
 use sparse::SparseWriter;
 use stamp::Stamp;
@@ -186,6 +188,17 @@ impl Store {
     /// Lets what is copied here use the buffers of a pool.
     pub fn taking_buffers_of(mut self, pool: Pool) -> Self {
         self.pool = pool;
+        self
+    }
+
+    /// Says what gives way where something of another kind than an entry stands: with bounds, for
+    /// `--delete`, also directories with content.
+    pub fn replacing(self, bounds: Option<Bounds>) -> Self {
+        let own = self.destination.as_ref().map(|destination| &destination.root);
+        let root = own.or_else(|| self.look.as_ref().and_then(Look::root));
+        if let Some(root) = root {
+            root.replace(Replacing::new(Arc::clone(&self.catalogue), bounds));
+        }
         self
     }
 

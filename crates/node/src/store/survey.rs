@@ -1,6 +1,6 @@
 //! What stands at the destination before anything is fetched. Asks nobody for anything.
 
-use super::beneath::{Standing, word};
+use super::beneath::Standing;
 use super::destination::Destination;
 use super::digest;
 use super::files::Key;
@@ -13,7 +13,7 @@ use super::{Store, WriteError, has_sidecar, lock};
 use content::{
     Bitfield, Entry, EntryIndex, FileContent, Hash, PieceLayer, VerifiedLayer, ZeroPieces,
 };
-use rustix::fs::{Advice, AtFlags, FileType};
+use rustix::fs::{Advice, AtFlags};
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
@@ -60,7 +60,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says so where something stands in the way that is no file, or the name leads through a link.
+    /// Says so where a directory stands in the way, or the name leads through a link.
     ///
     /// # Panics
     ///
@@ -72,10 +72,9 @@ impl Store {
         }
         let destination = self.destination();
         let old = match destination.root.survey(&entry.name)? {
-            Standing::Nothing | Standing::Symlink | Standing::File(None) => None,
             Standing::File(Some(file)) => self.hash_old(index, content, file),
-            Standing::Directory => return Err(self.in_the_way(entry, word(FileType::Directory))),
-            Standing::Special(what) => return Err(self.in_the_way(entry, what)),
+            // It gives way in the end.
+            _ => None,
         };
         if let Some(old) = &old
             && let Some((stamp, layer)) = self.complete(index, content, old)
@@ -87,16 +86,6 @@ impl Store {
         }
         destination.root.admits(&entry.name)?;
         Ok(self.collect_candidates(index, destination, entry, old))
-    }
-
-    fn in_the_way(&self, entry: &Entry, what: &'static str) -> WriteError {
-        let path = self.destination().place(&entry.name);
-        WriteError::InTheWay {
-            obstacle: path.clone(),
-            path,
-            what,
-            wanted: word(FileType::RegularFile),
-        }
     }
 
     /// Looks at a regular file under the name; hashes it where it has the right length. `None`

@@ -8,6 +8,7 @@ mod holes;
 mod inodes;
 mod link;
 mod look;
+mod replace;
 mod resume;
 mod salvage;
 mod serve;
@@ -135,6 +136,7 @@ impl Job {
         let partials = destination.partials(2, &AtomicU64::new(0));
         let wanted = Bitfield::full(self.catalogue.entry_count());
         Store::new(self.catalogue.clone(), wanted, shared, local, partials, Some(destination))
+            .replacing(None)
     }
 
     fn piece(&self, piece: PieceId) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! Directories and links: made when the files are there, sealed last. Touches no file's content.
 
-use super::beneath::{Missing, word};
+use super::beneath::Missing;
 use super::destination::Destination;
 use super::metadata::{self, Seen};
 use super::partial::{self, Part, PartName};
@@ -101,15 +101,10 @@ fn make_link(
                     }
                 }
             }
-            FileType::RegularFile => {}
-            other => {
-                return Err(WriteError::InTheWay {
-                    path: path(),
-                    obstacle: path(),
-                    what: word(other),
-                    wanted: word(FileType::Symlink),
-                });
+            FileType::Directory => {
+                destination.root.gives_way(&parent, &entry.name, FileType::Symlink)?;
             }
+            _ => {}
         },
         Err(Errno::NOENT) => {}
         Err(errno) => return Err(fail(errno)),

@@ -16,6 +16,14 @@ fn job() -> (Job, PathBuf) {
     (job, outside)
 }
 
+/// The same where the directories are no entries, so that nothing gives way to them.
+fn job_of_files() -> (Job, PathBuf) {
+    let (job, outside) = job();
+    let mut shared = share_inside(&job.source());
+    shared.entries.retain(|shared| shared.entry.file().is_some());
+    (Job::sharing(job.home, shared), outside)
+}
+
 fn files_below(path: &Path) -> Vec<String> {
     let shared = share(&[whole(path, Naming::Inside)], &options(), &AtomicU64::new(0));
     names(&shared.unwrap())
@@ -24,7 +32,7 @@ fn files_below(path: &Path) -> Vec<String> {
 #[test]
 fn a_parent_that_is_a_link_is_refused_and_nothing_is_written_behind_it() {
     for target in ["../outside", "/tmp", ".", "nowhere"] {
-        let (job, outside) = job();
+        let (job, outside) = job_of_files();
         symlink(target, job.target().join("sub")).unwrap();
         let store = job.receiver();
         let entry = number(&job.catalogue, "sub/deep/file");
@@ -35,7 +43,6 @@ fn a_parent_that_is_a_link_is_refused_and_nothing_is_written_behind_it() {
         };
         through(store.survey(entry).unwrap_err());
         through(store.write(PieceId(0), b"content").unwrap_err());
-        through(store.seal().unwrap_err());
         assert_eq!(files_below(&outside), ["deep"]);
         assert!(job.target().join("sub").is_symlink());
     }
@@ -43,13 +50,27 @@ fn a_parent_that_is_a_link_is_refused_and_nothing_is_written_behind_it() {
 
 #[test]
 fn a_parent_that_becomes_a_link_in_mid_transfer_is_refused() {
-    let (job, outside) = job();
+    let (job, outside) = job_of_files();
     let store = job.receiver();
     let entry = number(&job.catalogue, "sub/deep/file");
     store.survey(entry).unwrap();
     symlink("../outside", job.target().join("sub")).unwrap();
     let refused = store.write(PieceId(0), b"content").unwrap_err();
     assert!(matches!(refused, WriteError::ThroughLink { .. }), "{refused}");
+    assert_eq!(files_below(&outside), ["deep"]);
+}
+
+#[test]
+fn a_link_gives_way_to_a_directory_of_the_catalogue_also_in_mid_transfer() {
+    let (job, outside) = job();
+    let store = job.receiver();
+    let entry = number(&job.catalogue, "sub/deep/file");
+    store.survey(entry).unwrap();
+    symlink("../outside", job.target().join("sub")).unwrap();
+    store.write(PieceId(0), b"content").unwrap();
+    store.seal().unwrap();
+    store.close();
+    job.assert_same();
     assert_eq!(files_below(&outside), ["deep"]);
 }
 
@@ -69,7 +90,7 @@ fn a_link_under_the_files_own_name_is_replaced_and_its_target_left_alone() {
 
 #[test]
 fn a_parent_that_is_a_file_is_named() {
-    let (job, _) = job();
+    let (job, _) = job_of_files();
     fs::write(job.target().join("sub"), "a file").unwrap();
     let refused = job.receiver().survey(number(&job.catalogue, "sub/deep/file")).unwrap_err();
     let text = refused.to_string();

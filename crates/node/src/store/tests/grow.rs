@@ -135,29 +135,6 @@ fn holes_survive() {
 }
 
 #[test]
-fn a_directory_under_the_name_of_a_file_is_refused_and_left_alone() {
-    let job = Job::of_file(b"content");
-    let store = job.receiver();
-    fs::create_dir(job.target().join("file")).unwrap();
-    let refused = store.survey(EntryIndex(0)).unwrap_err().to_string();
-    assert!(refused.contains("/into/file' is a directory where a file must go;"), "{refused}");
-    let refused = store.write(PieceId(0), b"content").unwrap_err();
-    assert!(matches!(refused, WriteError::InTheWay { .. }), "{refused}");
-    assert!(job.target().join("file").is_dir() && !store.is_finished(EntryIndex(0)));
-}
-
-#[test]
-fn a_pipe_under_the_name_of_a_file_is_refused() {
-    let job = Job::of_file(b"content");
-    let store = job.receiver();
-    let mode = rustix::fs::Mode::from_raw_mode(0o600);
-    let kind = rustix::fs::FileType::Fifo;
-    rustix::fs::mknodat(CWD, job.target().join("file"), kind, mode, 0).unwrap();
-    let refused = store.survey(EntryIndex(0)).unwrap_err().to_string();
-    assert!(refused.contains("is a pipe where a file must go"), "{refused}");
-}
-
-#[test]
 fn a_full_disk_and_missing_permission_are_told_apart() {
     let job = Job::of_file(b"content");
     let store = job.receiver();

@@ -131,13 +131,13 @@ fn a_link_without_its_file_is_fetched() {
 }
 
 #[test]
-fn a_directory_in_the_place_of_a_link_is_not_removed() {
+fn a_directory_with_content_in_the_place_of_a_link_is_not_removed() {
     let job = linked();
     let store = job.receiver();
     job.fetch(&store, number(&job.catalogue, "a"));
-    fs::create_dir(job.target().join("b")).unwrap();
+    fs::create_dir_all(job.target().join("b/full")).unwrap();
     let refused = store.survey(number(&job.catalogue, "b"));
-    assert!(matches!(refused, Err(WriteError::InTheWay { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(WriteError::FullDirectory { .. })), "{refused:?}");
     assert_eq!(job.store_files(), ["id", "lock"], "nothing of the attempt is left");
 }
 

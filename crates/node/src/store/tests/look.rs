@@ -144,7 +144,7 @@ fn a_dry_run_sees_parts_of_an_earlier_run_its_lock_and_what_stands_in_the_way() 
     let piece = PieceId(job.catalogue.pieces_of(long).start + 1);
     job.record_all(&store, long);
     store.write(piece, &job.piece(piece)).unwrap();
-    fs::create_dir(job.target().join("short")).unwrap();
+    fs::create_dir_all(job.target().join("short/full")).unwrap();
     fs::write(job.target().join("link"), "a file").unwrap();
     let before = state(&job.target());
     let look = Look::open(&job.target(), "here", Purpose::DryRun).unwrap();
@@ -157,7 +157,7 @@ fn a_dry_run_sees_parts_of_an_earlier_run_its_lock_and_what_stands_in_the_way() 
     let dry = Store::looking(job.catalogue.clone(), &all, vec![], partials, Some(look));
     assert_eq!(dry.inspect(long).bytes_in_place, PIECE as u64);
     let blocked = dry.inspect(number(&job.catalogue, "short")).obstacle.unwrap();
-    assert!(blocked.contains("is a directory where a file must go"), "{blocked}");
+    assert!(blocked.contains("is a directory with content where a file must go"), "{blocked}");
     assert_eq!(dry.inspect(number(&job.catalogue, "link")).obstacle, None);
     assert_eq!(state(&job.target()), before);
     drop(store);
