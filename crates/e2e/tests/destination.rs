@@ -68,6 +68,48 @@ fn a_destination_without_permission_is_refused() {
 }
 
 #[test]
+fn a_lock_that_another_job_is_about_to_leave_is_waited_for() {
+    let cluster = Cluster::new();
+    cluster.file("rank1/share/a.bin", 1, 8 * MIB);
+    let slow: Vec<&str> = RUN.into_iter().chain(["--limit-upload", "200kB"]).collect();
+    let mut first = cluster.launch(3, &slow).start();
+    first.wait_for_mid_transfer(&cluster, &[2]);
+    // It is in use and stays so: refused, after a few seconds.
+    let finished = cluster.launch(3, RUN).run();
+    finished.refused(&["in use by another job", "waiting up to 5 s for it to end"]);
+    // Now it ends while the next one waits.
+    let mut second = cluster.launch(3, RUN).start();
+    second.wait_for("the second job waits", |it| it.stderr().contains("waiting up to 5 s"));
+    first.kill_all();
+    let finished = second.finish();
+    finished.complete();
+    no_leftovers(&cluster.path("rank2/into"));
+}
+
+#[test]
+fn a_file_system_without_inodes_is_told_from_one_without_room() {
+    let cluster = Cluster::new();
+    for file in 0..40 {
+        cluster.text(format!("src/f{file}"), "x");
+    }
+    let into = cluster.directory("rank1/into");
+    let Some(_mounted) = Tmpfs::mount_with(&into, "size=16m,nr_inodes=20") else {
+        return skip("a tmpfs can only be mounted by root");
+    };
+    let cast = ["cast", "src", "rank{rank}/into"];
+    let finished = cluster.launch(2, cast).run();
+    assert_eq!(finished.ended_as("degraded").peer(0).state, "complete");
+    finished.incomplete(&[1], &["no inodes are left to make", "no more files"]);
+    assert!(!finished.stderr.contains("no space"), "{finished}");
+    // Not even the store's own directory.
+    let _ = fs::remove_dir_all(into.join("src"));
+    (0..30).for_each(|file| drop(fs::write(into.join(format!("other{file}")), "")));
+    let finished = cluster.launch(2, cast).run();
+    finished.ended_as("degraded");
+    finished.incomplete(&[1], &["no inodes are left for"]);
+}
+
+#[test]
 fn a_full_destination_leaves_that_rank_out_and_the_others_complete() {
     let cluster = Cluster::new();
     let source = cluster.file("rank1/share/a.bin", 1, 8 * MIB);

@@ -23,6 +23,43 @@ fn no_share_anywhere_is_refused() {
 }
 
 #[test]
+fn no_refusal_leaves_anything_behind_that_this_job_made() {
+    let cluster = Cluster::new();
+    cluster.file("rank1/share/same", 1, KIB);
+    cluster.file("rank2/share/same", 2, KIB);
+    cluster.directory("rank1/into/mine");
+    cluster.file("src/a", 3, KIB);
+    cluster.text(
+        "bad.toml",
+        "[[peer]]\nranks = '1'\nshare = ['rank1/share']\nwant = ['no*']\n\
+                              into = 'made/deep'\n[[peer]]\nranks = '2'\ninto = 'other/deep'\n",
+    );
+    cluster.text("worse.toml", "[[peer]]\nranks = '1'\n[[peer");
+    let before = names_below(&cluster.path(""));
+    let into = "rank{rank}/into";
+    let jobs: [&[&str]; 9] = [
+        &RUN,
+        &["run", "--share", "absent{rank}", "--into", "made/{rank}/deep"],
+        &["run", "--into", "made/{rank}"],
+        &["run", "--plan", "bad.toml"],
+        &["run", "--plan", "worse.toml", "--into", "made"],
+        &["run", "--share", "src", "--want", "none*", "--into", into],
+        &["run", "--share", "src", "--into", "src/into{rank}"],
+        &["run", "--share", "src", "--prefix", "p/", "--into", "src", "--delete"],
+        &["cast", "src", "src"],
+    ];
+    for args in jobs {
+        let finished = cluster.launch(3, args).run();
+        finished.refused(&[]);
+        let mut after = names_below(&cluster.path(""));
+        // What the test itself keeps there.
+        let own = ["report.json", "stdout-", "stderr-"];
+        after.retain(|path, _| !own.iter().any(|it| path.display().to_string().starts_with(it)));
+        assert_eq!(after, before, "{finished}");
+    }
+}
+
+#[test]
 fn nobody_told_to_share_is_refused() {
     let cluster = Cluster::new();
     cluster.launch(3, ["run", "--into", "rank{rank}/into"]).run().refused(&["shared"]);

@@ -433,8 +433,9 @@ fn fault(error: &WriteError) -> Fault {
         | WriteError::ThroughLink { .. }
         | WriteError::InTheWay { .. }
         | WriteError::FullDirectory { .. } => Fault::Entry(sentence),
-        WriteError::NoSpace { .. } | WriteError::ReadOnly { .. } | WriteError::Io { .. } => {
-            Fault::Disk(sentence)
-        }
+        WriteError::NoSpace { .. }
+        | WriteError::NoInodes { .. }
+        | WriteError::ReadOnly { .. }
+        | WriteError::Io { .. } => Fault::Disk(sentence),
     }
 }

@@ -2,6 +2,7 @@
 //! through and hashes what it offers, while the loop gives signs of life.
 
 mod local;
+mod opening;
 mod source;
 
 pub(crate) use local::LocalSource;
@@ -16,7 +17,6 @@ use crate::store::{
 };
 use content::Name;
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -35,6 +35,8 @@ const OPENING: Duration = Duration::from_secs(5);
 
 /// What the preparation says, in this order.
 pub(crate) enum Prepared {
+    /// Something for the user; may come before the rest.
+    Notice(String),
     /// Who this peer is.
     Hello(Box<Hello>),
     /// What it offers, and what the store will need.
@@ -173,7 +175,7 @@ struct Told<'a> {
 fn prepare(job: &Job, ordered: &Receiver<Order>, told: &Told<'_>, growing: &Growing) {
     // Nobody hears of it where the loop has ended.
     let tell = |prepared| drop(told.say.send(Ok(prepared)));
-    let destination = open_destination(job);
+    let destination = opening::open(job, &|notice| tell(Prepared::Notice(notice)));
     let present: Vec<bool> = job.shares.iter().map(|share| exists(&share.path)).collect();
     tell(Prepared::Hello(Box::new(hello(job, &destination, &present))));
     let nested = || cast_into_itself(job, &present).or_else(|| deletion_problem(job));
@@ -260,44 +262,6 @@ fn waits(job: &Job) -> bool {
 
 fn sentence(error: &ShareError) -> String {
     error.to_string()
-}
-
-/// Opens the destination where something is wanted, or where an earlier run left something to
-/// offer.
-fn open_destination(job: &Job) -> Option<Result<Place, String>> {
-    if job.problem.is_some() {
-        return None;
-    }
-    let Some(into) = &job.into else {
-        return (!job.wants.is_empty()).then(|| Err("there is no --into DIR to put it in".into()));
-    };
-    if job.purpose != Purpose::Transfer {
-        let look = Look::open(into, &job.host, job.purpose).map(Place::Seen);
-        let look = look.map_err(|error| error.to_string());
-        return match job.wants.is_empty() {
-            true if job.purpose == Purpose::DryRun => look.ok().map(Ok),
-            true => None,
-            false => Some(look),
-        };
-    }
-    if job.wants.is_empty() && !exists(&into.join(OsStr::from_bytes(Name::RESERVED))) {
-        return None;
-    }
-    let owner = format!("{}host {}, process {}", batch_job(), job.host, std::process::id());
-    let opened = Destination::open(into, &owner).map(Place::Claimed);
-    let opened = opened.map_err(|error| error.to_string());
-    if job.wants.is_empty() { opened.ok().map(Ok) } else { Some(opened) }
-}
-
-/// The batch system's name for this job, for people who find its lock.
-fn batch_job() -> String {
-    let known = [("SLURM_JOB_ID", "Slurm"), ("PBS_JOBID", "PBS"), ("LSB_JOBID", "LSF")];
-    known
-        .iter()
-        .find_map(|(variable, system)| {
-            Some(format!("{system} job {}, ", std::env::var(variable).ok()?))
-        })
-        .unwrap_or_default()
 }
 
 fn cache_directory() -> Option<PathBuf> {

@@ -45,6 +45,10 @@ impl Node<'_> {
         };
         let event = match prepared {
             Prepared::Hello(hello) => PeerEvent::Hello(hello),
+            Prepared::Notice(text) => {
+                self.observer.notice(&text);
+                return true;
+            }
             Prepared::PiecesRead(read) => PeerEvent::PiecesRead(read),
             Prepared::Unread(unread) => PeerEvent::Unread(unread),
             Prepared::Trouble(sentence) => PeerEvent::Trouble(sentence),

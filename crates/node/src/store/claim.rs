@@ -1,6 +1,6 @@
 //! The destination's identity and lock, two small files under `.shoal`. Knows nothing of pieces.
 
-use super::random;
+use super::{random, tenant};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::fs::File;
@@ -113,7 +113,7 @@ pub(super) fn take(shoal: &OwnedFd, owner: &str) -> io::Result<Option<Taken>> {
         Ok(()) if !is_in_place(shoal, &file)? => Ok(None),
         // A file system without locks: two jobs in one directory go unnoticed, but one job works.
         Ok(()) | Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
-            let nonce = random()?;
+            let nonce = tenant::number(random()?);
             sign(shoal, nonce, owner)?;
             Ok(Some(Taken { lock: Lock::Held { nonce }, file: Some(file) }))
         }

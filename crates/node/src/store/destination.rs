@@ -3,10 +3,11 @@
 
 use super::beneath::Root;
 use super::claim::{self, Taken};
-use super::error::show;
+use super::error::{has_inodes, show};
 use super::locate::Mounts;
 use super::lock;
 use super::partial::{self, Part, PartName};
+use super::tenant;
 use content::Name;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
@@ -79,6 +80,16 @@ pub enum DestinationError {
         /// The destination.
         into: PathBuf,
     },
+    /// The file system has room for bytes, perhaps, but for no more files.
+    #[error(
+        "no inodes are left for '{}': its file system can hold no more files, whatever their size; \
+         remove some there or choose another destination",
+        show(into)
+    )]
+    NoInodes {
+        /// The destination.
+        into: PathBuf,
+    },
     /// Anything else.
     #[error("'{}' cannot be used as a destination: {source}; choose another one", show(into))]
     Io {
@@ -93,7 +104,10 @@ impl DestinationError {
     pub(super) fn new(into: &Path, source: impl Into<io::Error>) -> Self {
         let (into, source) = (into.to_owned(), source.into());
         match Errno::from_io_error(&source) {
-            Some(Errno::NOSPC | Errno::DQUOT) => Self::NoSpace { into },
+            Some(Errno::NOSPC | Errno::DQUOT) => match has_inodes(&into) {
+                true => Self::NoSpace { into },
+                false => Self::NoInodes { into },
+            },
             Some(Errno::ROFS) => Self::ReadOnly { into },
             Some(Errno::ACCESS | Errno::PERM) => Self::Denied { into },
             Some(Errno::NOTDIR) => Self::NotADirectory { obstacle: into.clone(), into },
@@ -163,6 +177,14 @@ impl Destination {
         let (held, made) = (Mutex::new(file), Mutex::default());
         let file_system = stat.st_dev;
         Ok(Some(Self { root, shoal, refuses_late, id, lock, held, file_system, made }))
+    }
+
+    /// Who has it, by its own account, where that is certainly another job on whatever host.
+    pub fn foreign_owner(&self, host: &str) -> Option<&str> {
+        match &self.lock {
+            Lock::Taken { nonce, owner } if tenant::is_foreign(*nonce, owner, host) => Some(owner),
+            _ => None,
+        }
     }
 
     /// What the tracker is told of it; the free space is looked up anew each time.

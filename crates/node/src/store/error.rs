@@ -43,6 +43,13 @@ pub enum ReadError {
     },
 }
 
+/// Whether another file can be made on the file system of a path, as far as it counts them: some
+/// have no number to give, and say 0 of 0.
+pub(super) fn has_inodes(path: &Path) -> bool {
+    let found = path.ancestors().find_map(|above| rustix::fs::statvfs(above).ok());
+    found.is_none_or(|system| system.f_files == 0 || system.f_favail > 0)
+}
+
 /// Why something could not be written below the destination.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -50,6 +57,16 @@ pub enum WriteError {
     #[error("no space is left to write '{}'; make room and run again to resume", show(path))]
     NoSpace {
         /// What was being written.
+        path: PathBuf,
+    },
+    /// The file system has room for bytes, perhaps, but for no more files.
+    #[error(
+        "no inodes are left to make '{}': its file system can hold no more files, whatever their \
+         size; remove some there or choose another destination, and run again to resume",
+        show(path)
+    )]
+    NoInodes {
+        /// What was being made.
         path: PathBuf,
     },
     /// The file system admits no writing.
@@ -128,7 +145,10 @@ impl WriteError {
     pub(super) fn new(path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
         let (path, source) = (path.into(), source.into());
         match Errno::from_io_error(&source) {
-            Some(Errno::NOSPC | Errno::DQUOT) => Self::NoSpace { path },
+            Some(Errno::NOSPC | Errno::DQUOT) => match has_inodes(&path) {
+                true => Self::NoSpace { path },
+                false => Self::NoInodes { path },
+            },
             Some(Errno::ROFS) => Self::ReadOnly { path },
             Some(Errno::ACCESS | Errno::PERM) => Self::Denied { path },
             _ => Self::Io { path, source },

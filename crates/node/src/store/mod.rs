@@ -33,6 +33,7 @@ mod stamp;
 mod state;
 mod survey;
 mod tally;
+mod tenant;
 mod tree;
 mod unkept;
 mod walk;
