@@ -33,6 +33,8 @@ pub(super) enum Digest {
     Hashes(Vec<Hash>),
     /// It changed meanwhile.
     Changed,
+    /// It did not change, but ends before its length says.
+    Short,
     /// It is no longer there, or something else is that is no file.
     Gone,
 }
@@ -114,7 +116,8 @@ impl<'a, 'b> Slot<'a, 'b> {
         let Some(file) = self.open()? else { return Ok(0) };
         let geometry = self.source.geometry;
         let Some(hash) = hash_piece(&file, geometry, &self.zeros, piece, buffer)? else {
-            lock(&self.work).lost = Some(Digest::Changed);
+            let is_same = Stamp::of_file(&file)? == self.source.stamp;
+            lock(&self.work).lost = Some(if is_same { Digest::Short } else { Digest::Changed });
             return Ok(0);
         };
         lock(&self.work).hashes[piece.0 as usize] = hash;
@@ -246,6 +249,17 @@ pub(super) fn sized(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
 pub(super) fn open_to_read(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+}
+
+/// Whether a file that says that it is empty is.
+///
+/// # Errors
+///
+/// Says why it cannot be opened.
+pub(super) fn is_empty(path: &Path) -> io::Result<bool> {
+    let file = open_to_read(path)?;
+    // A file of the disk has nothing to refuse here: one of the kernel may.
+    Ok(matches!(file.read_at(&mut [0], 0), Ok(0)))
 }
 
 /// Whether a file cannot be opened or read because it is no longer there, or something else is.

@@ -10,6 +10,7 @@ use content::{
     Catalogue, Entry, FileContent, Geometry, Hash, Kind, Name, NameError, PieceLayer, PieceLen,
     VerifiedLayer,
 };
+use hashing::Losses;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -118,6 +119,16 @@ pub enum ShareError {
         /// The path as it was given.
         path: PathBuf,
     },
+    /// All that is to be shared is a file that holds something else than its length says.
+    #[error(
+        "'{}' cannot be shared because it does not hold as many bytes as its length says (as in \
+         /proc and /sys); copy what it gives into a file, and share that",
+        show(path)
+    )]
+    Untrue {
+        /// The first such file.
+        path: PathBuf,
+    },
     /// Two shares would have the same name.
     #[error(
         "'{}' and '{}' would both be called '{name}'; share one of them under another --prefix",
@@ -166,16 +177,19 @@ pub(super) fn hash(
     options: &ShareOptions,
     progress: &AtomicU64,
 ) -> Result<Shared, ShareError> {
-    let Walked { found, left_out, mut vanished, mut notices } = walked;
+    let Walked { found, left_out, vanished, mut notices } = walked;
+    let mut losses = Losses::new(vanished);
     let entries = unhashed(found, options.piece_len)?;
-    let mut entries = hashing::hash_files(entries, options, progress, &mut vanished)?;
+    let mut entries = hashing::hash_files(entries, options, progress, &mut losses)?;
+    losses.refuse_nothing(&entries)?;
     fill_links(&mut entries);
     notices.extend(hashing::unsteady(&entries));
-    notices.extend(hashing::vanished(&vanished));
+    notices.extend(losses.notices());
     Ok(Shared { entries, left_out, notices })
 }
 
-/// Walks what a rank shares, and reads no file: only empty ones have a root, and their other names.
+/// Walks what a rank shares, and hashes no file: only empty ones have a root, and their other
+/// names.
 ///
 /// # Errors
 ///
@@ -183,14 +197,12 @@ pub(super) fn hash(
 pub fn look_through(shares: &[Share], options: &ShareOptions) -> Result<Shared, ShareError> {
     let Walked { found, left_out, vanished, mut notices } =
         walk::walk(shares, options.except.as_deref())?;
-    let mut entries = unhashed(found, options.piece_len)?;
-    for shared in entries.iter_mut().filter(|shared| !shared.is_hashed()) {
-        if shared.entry.is_empty() {
-            shared.set_hashes(Vec::new());
-        }
-    }
+    let mut losses = Losses::new(vanished);
+    let entries = unhashed(found, options.piece_len)?;
+    let mut entries = hashing::know_empty(entries, &mut losses)?;
+    losses.refuse_nothing(&entries)?;
     fill_links(&mut entries);
-    notices.extend(hashing::vanished(&vanished));
+    notices.extend(losses.notices());
     Ok(Shared { entries, left_out, notices })
 }
 

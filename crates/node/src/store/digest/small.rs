@@ -91,8 +91,7 @@ fn hash_together<'a>(
     for (at, source) in files {
         let place = end..end + source.geometry.len() as usize;
         let read = match read_whole(source, &mut buffer[place.clone()]) {
-            Ok(true) => Digest::Hashes(Vec::new()),
-            Ok(false) => Digest::Changed,
+            Ok(digest) => digest,
             Err(error) if is_gone(source.path, &error) => Digest::Gone,
             Err(error) => return Err((at, error)),
         };
@@ -115,16 +114,16 @@ fn hash_together<'a>(
     Ok(digests)
 }
 
-/// Reads a file; `false` where it is not what was found. One look tells, after the last byte: it
-/// shows what changed since the file was found, before or meanwhile.
-fn read_whole(source: &Source<'_>, buffer: &mut [u8]) -> io::Result<bool> {
+/// Reads a file; its hashes are yet to come, where it is what was found. One look tells, after the
+/// last byte: it shows what changed since the file was found, before or meanwhile.
+fn read_whole(source: &Source<'_>, buffer: &mut [u8]) -> io::Result<Digest> {
     let file = open_to_read(source.path)?;
     let read = read_exactly(&file, buffer, 0);
     // What has become something else cannot be read like a file.
     if Stamp::of_file(&file)? != source.stamp {
-        return Ok(false);
+        return Ok(Digest::Changed);
     }
-    read
+    Ok(if read? { Digest::Hashes(Vec::new()) } else { Digest::Short })
 }
 
 #[cfg(test)]

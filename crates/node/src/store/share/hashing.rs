@@ -12,6 +12,7 @@ use crate::store::tally::Tally;
 use content::{Kind, PieceLen};
 use std::collections::HashMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
@@ -23,7 +24,7 @@ pub(super) fn hash_files(
     mut entries: Vec<SharedEntry>,
     options: &ShareOptions,
     progress: &AtomicU64,
-    vanished: &mut Tally,
+    losses: &mut Losses,
 ) -> Result<Vec<SharedEntry>, ShareError> {
     let cache = Cache::new(options.cache.as_deref());
     let mut names = Names::of(&entries);
@@ -45,10 +46,15 @@ pub(super) fn hash_files(
                         names.part(&mut entries, place);
                     }
                 }
-                _ => entries[place].standing = Standing::Gone,
+                digest => {
+                    entries[place].standing = Standing::Gone;
+                    losses.lose(&entries[place], &digest);
+                    names.part(&mut entries, place);
+                    continue;
+                }
             }
             if entries[place].standing == Standing::Gone {
-                vanished.add(|| show(&entries[place].path));
+                losses.vanished.add(|| show(&entries[place].path));
                 names.part(&mut entries, place);
             }
         }
@@ -60,12 +66,86 @@ pub(super) fn hash_files(
     Ok(entries)
 }
 
-/// A sentence about what was there for a moment only.
-pub(super) fn vanished(vanished: &Tally) -> Option<String> {
-    vanished.sentence(
-        "name vanished while it was being shared, and is left out",
-        "names vanished while they were being shared, and are left out",
-    )
+/// Gives empty files their roots, and hashes nothing. What only says that it is empty is left out.
+pub(super) fn know_empty(
+    mut entries: Vec<SharedEntry>,
+    losses: &mut Losses,
+) -> Result<Vec<SharedEntry>, ShareError> {
+    let mut names = Names::of(&entries);
+    for place in 0..entries.len() {
+        if entries[place].is_hashed() || !entries[place].entry.is_empty() {
+            continue;
+        }
+        let lost = match digest::is_empty(&entries[place].path) {
+            Ok(true) => {
+                entries[place].set_hashes(Vec::new());
+                continue;
+            }
+            Ok(false) => Digest::Short,
+            Err(error) if digest::is_gone(&entries[place].path, &error) => Digest::Gone,
+            Err(source) => return Err(unreadable(&entries[place], source)),
+        };
+        entries[place].standing = Standing::Gone;
+        losses.lose(&entries[place], &lost);
+        names.part(&mut entries, place);
+    }
+    entries.retain(|shared| shared.standing != Standing::Gone);
+    Ok(entries)
+}
+
+/// What is left out, by the reason.
+#[derive(Default)]
+pub(super) struct Losses {
+    /// What was there for a moment only.
+    vanished: Tally,
+    /// Files that hold something else than their length says.
+    untrue: Tally,
+    first_untrue: Option<PathBuf>,
+}
+
+impl Losses {
+    /// Begins with what vanished before.
+    pub(super) fn new(vanished: Tally) -> Self {
+        Self { vanished, ..Self::default() }
+    }
+
+    /// Nothing is left to share where all was left out for one reason.
+    ///
+    /// # Errors
+    ///
+    /// Names the first file.
+    pub(super) fn refuse_nothing(&self, entries: &[SharedEntry]) -> Result<(), ShareError> {
+        match &self.first_untrue {
+            Some(path) if entries.is_empty() => Err(ShareError::Untrue { path: path.clone() }),
+            _ => Ok(()),
+        }
+    }
+
+    fn lose(&mut self, shared: &SharedEntry, digest: &Digest) {
+        if *digest == Digest::Short {
+            self.first_untrue.get_or_insert_with(|| shared.path.clone());
+        }
+        self.tally(digest).add(|| show(&shared.path));
+    }
+
+    fn tally(&mut self, digest: &Digest) -> &mut Tally {
+        if *digest == Digest::Short { &mut self.untrue } else { &mut self.vanished }
+    }
+
+    /// Sentences about them.
+    pub(super) fn notices(&self) -> impl Iterator<Item = String> {
+        let vanished = self.vanished.sentence(
+            "name vanished while it was being shared, and is left out",
+            "names vanished while they were being shared, and are left out",
+        );
+        let untrue = self.untrue.sentence(
+            "file does not hold as many bytes as its length says, and is left out (as in /proc and \
+             /sys; copy what it gives into a file, and share that)",
+            "files do not hold as many bytes as their lengths say, and are left out (as in /proc and \
+             /sys; copy what they give into files, and share those)",
+        );
+        vanished.into_iter().chain(untrue)
+    }
 }
 
 /// A sentence about files that kept changing.
@@ -135,8 +215,16 @@ fn find_known(
             false => cache.find(&shared.path, &shared.stamp, geometry),
         };
         let Some(hashes) = known else { continue };
-        match digest::open_to_read(&shared.path) {
-            Ok(_) => shared.set_hashes(hashes),
+        let is_true = match geometry.is_empty() {
+            true => digest::is_empty(&shared.path),
+            false => digest::open_to_read(&shared.path).map(|_| true),
+        };
+        match is_true {
+            Ok(true) => shared.set_hashes(hashes),
+            Ok(false) => {
+                shared.standing = Standing::Gone;
+                gone.push((place, Digest::Short));
+            }
             Err(error) if digest::is_gone(&shared.path, &error) => {
                 shared.standing = Standing::Gone;
                 gone.push((place, Digest::Gone));
