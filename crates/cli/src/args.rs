@@ -80,6 +80,7 @@ pub struct RunArgs {
     ///
     /// Needed where something is wanted. Where it lies in what this rank shares it is not shared
     /// itself: what is in it is counted in a notice, or refuses the job where others would miss it.
+    /// Where another job is at work in it, that is waited for up to 5 seconds, then refused.
     #[arg(verbatim_doc_comment, long, value_name = "DIR", value_parser = path())]
     pub into: Option<Template>,
     /// TOML; gives ranks or hosts their own share, prefix, want and into
@@ -102,7 +103,8 @@ pub struct CastArgs {
     /// The directory that it is put in on every rank (made if absent)
     ///
     /// Where it lies in SRC it is not shared itself: copies that are in it are counted in a notice,
-    /// anything else refuses the job.
+    /// anything else refuses the job. Where another job is at work in it, that is waited for up to
+    /// 5 seconds, then refused.
     #[arg(verbatim_doc_comment, required = true, value_name = "DEST_DIR", value_parser = path())]
     pub dest_dir: Template,
     /// Whether rank 0 only tracks, or is a peer too [default: colocated]
@@ -247,6 +249,16 @@ pub struct Common {
     /// With --check or --dry-run one rank reads it all, or knows its digests from before.
     #[arg(verbatim_doc_comment, long)]
     pub shared_fs: bool,
+    /// Share what symbolic links lead to, under their names, as 'cp -L' does
+    ///
+    /// For trees of links into a store, as model hubs keep them. What links lead to is content
+    /// then, files and directories, also outside of what is shared. Links that lead nowhere or in a
+    /// circle stay links, and are named in a notice; so are links to another file system, which
+    /// are followed. A plan has no key for it: it holds for all ranks. Not with --delete, which
+    /// might remove what links lead to. Without it links arrive as they are, and a notice counts
+    /// those that lead out of what is shared.
+    #[arg(verbatim_doc_comment, long, conflicts_with = "delete")]
+    pub follow_links: bool,
     /// A power of two from 16 KiB to 64 MiB, as in 1MiB [default: by each file's length]
     ///
     /// The default is the file's length / 1024 rounded up to a power of two, within 256 KiB and

@@ -8,7 +8,7 @@ use crate::plan::{PeerEntry, Plan, PlanError};
 use anyhow::{Context, Result, anyhow, bail};
 use content::Name;
 use content::name::escape;
-use node::{Command, Interrupt, Job, Naming, Share, TrackerPlace};
+use node::{Command, Interrupt, Job, Links, Naming, Share, TrackerPlace};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -99,9 +99,14 @@ pub fn for_cast(
     if tracker == TrackerPlace::Dedicated && launcher.rank == Rank::TRACKER {
         return Ok(job);
     }
-    let share = |path| Share { path, prefix: Vec::new(), naming: Naming::WithOwnName };
+    let links = links(&cast.common);
+    let share = |path| Share { path, prefix: Vec::new(), links, naming: Naming::WithOwnName };
     let shares = sources.into_iter().map(share).collect();
     Ok(Job { shares, wants: everything(), into: Some(into), ..job })
+}
+
+fn links(common: &Common) -> Links {
+    if common.follow_links { Links::Followed } else { Links::Kept }
 }
 
 /// What this rank fills placeholders with.
@@ -217,7 +222,8 @@ impl Source<'_> {
             let why = format!("{option}: {why}");
             return if from_plan.is_some() { Ok(Err(why)) } else { Err(anyhow!(why)) };
         }
-        let share = |path| Share { path, prefix: prefix.clone(), naming: Naming::Inside };
+        let links = links(&self.run.common);
+        let share = |path| Share { path, prefix: prefix.clone(), links, naming: Naming::Inside };
         Ok(Ok(paths.into_iter().map(share).collect()))
     }
 

@@ -78,9 +78,21 @@ pub struct Share {
     pub path: PathBuf,
     /// What is put before every name, in bytes, as it is: `rank3/`, say.
     pub prefix: Vec<u8>,
+    /// What becomes of symbolic links in it.
+    pub links: Links,
     /// Whether a directory's own name stands before the names in it, and the directory itself is an
     /// entry (`cast`), or its content alone is shared (`run`).
     pub naming: Naming,
+}
+
+/// What becomes of symbolic links in what is shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Links {
+    /// They are shared as links.
+    #[default]
+    Kept,
+    /// What they lead to is shared under their names.
+    Followed,
 }
 
 /// How the names under a shared directory begin.

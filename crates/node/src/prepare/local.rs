@@ -2,7 +2,7 @@
 //! and reads nothing.
 
 use crate::Share;
-use crate::job::Naming;
+use crate::job::{Links, Naming};
 use content::Name;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -16,6 +16,8 @@ pub(crate) struct LocalSource {
     name: Vec<u8>,
     /// Whether what is in the directory has no name of the directory's before its own.
     is_bare: bool,
+    /// Whether links in it are followed.
+    links: Links,
 }
 
 impl LocalSource {
@@ -33,7 +35,7 @@ impl LocalSource {
         let given = share.path.file_name().or(path.file_name());
         let own = if named { given?.to_owned().into_vec() } else { Vec::new() };
         let name = [share.prefix.as_slice(), &own].concat();
-        Some(Self { name, path, is_bare: !named })
+        Some(Self { name, path, is_bare: !named, links: share.links })
     }
 
     /// Where the content of an entry of this name, and this many bytes, may be found here.
@@ -45,7 +47,10 @@ impl LocalSource {
             None if rest.is_empty() => self.path.clone(),
             None => return None,
         };
-        let metadata = std::fs::symlink_metadata(&path).ok()?;
+        let metadata = match self.links {
+            Links::Kept => std::fs::symlink_metadata(&path).ok()?,
+            Links::Followed => std::fs::metadata(&path).ok()?,
+        };
         (metadata.is_file() && metadata.len() == len).then_some(path)
     }
 }

@@ -18,6 +18,7 @@ mod files;
 mod finish;
 mod left_out;
 mod link;
+mod links;
 mod locate;
 mod look;
 mod metadata;

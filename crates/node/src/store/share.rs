@@ -143,6 +143,16 @@ pub enum ShareError {
         /// What would have it too.
         second: PathBuf,
     },
+    /// There are more names than a catalogue may have.
+    #[error(
+        "there are too many files to be shared, from '{}' on; share parts of them one after the \
+         other (with --follow-links, links may lead to the same directories many times)",
+        show(path)
+    )]
+    TooManyEntries {
+        /// The first that is too many.
+        path: PathBuf,
+    },
     /// A file has more pieces than a catalogue may have.
     #[error("'{}' has too many pieces to be shared; use a longer --piece-length", show(path))]
     TooManyPieces {

@@ -17,7 +17,7 @@ mod tree;
 mod whole;
 
 use super::*;
-use crate::{Naming, Share};
+use crate::{Links, Naming, Share};
 use content::{Hash, Kind, PieceLen, Timestamp};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use std::fs;
@@ -46,7 +46,7 @@ fn options() -> ShareOptions {
 }
 
 fn whole(path: &Path, naming: Naming) -> Share {
-    Share { path: path.to_owned(), prefix: Vec::new(), naming }
+    Share { path: path.to_owned(), prefix: Vec::new(), naming, links: Links::default() }
 }
 
 fn share_inside(path: &Path) -> Shared {

@@ -1,15 +1,16 @@
-//! Finds what lies under the shared paths, and under which names. Follows no link below them, opens
-//! no file.
+//! Finds what lies under the shared paths, and under which names. Follows links below them only
+//! where that was asked for, opens no file.
 
 use super::digest::names_nothing;
 use super::error::show;
 use super::left_out::PassedOver;
+use super::links::{self, Links, Way};
 use super::metadata::capture;
 use super::share::ShareError;
 use super::stamp::Stamp;
 use super::tally::Tally;
-use crate::{Naming, Share};
-use content::{Metadata, Name};
+use crate::{Naming, Share, job};
+use content::{Catalogue, Metadata, Name};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ffi::OsStr;
@@ -76,6 +77,17 @@ struct Walk {
     vanished: Tally,
     user: u32,
     except: PassedOver,
+    /// Where links are followed: the device of what is being walked.
+    followed_from: Option<u64>,
+    links: Links,
+}
+
+/// A directory that is still to be looked into.
+struct Pending {
+    /// What stands before the names in it.
+    prefix: Vec<u8>,
+    directory: PathBuf,
+    way: Way,
 }
 
 impl Walk {
@@ -85,18 +97,21 @@ impl Walk {
             true => ShareError::Missing { path: path.to_owned() },
             false => unreadable(path, source),
         })?;
+        self.followed_from = (share.links == job::Links::Followed).then(|| metadata.dev());
         if !metadata.is_dir() {
             let name = [&share.prefix, path.file_name().unwrap_or_default().as_bytes()].concat();
             let place = path.canonicalize().map_err(|source| unreadable(path, source))?;
             return self.take(name, place, &metadata);
         }
+        let way = Way::default().through(&metadata);
+        let top = |prefix| Pending { prefix, directory: path.to_owned(), way };
         match share.naming {
-            Naming::Inside => self.descend(share.prefix.clone(), path.to_owned()),
+            Naming::Inside => self.descend(top(share.prefix.clone())),
             Naming::WithOwnName => {
                 let name = [&share.prefix, own_name(path)?.as_bytes()].concat();
                 self.take(name.clone(), path.to_owned(), &metadata)?;
                 let met = self.except.count();
-                self.descend([&name[..], b"/"].concat(), path.to_owned())?;
+                self.descend(top([&name[..], b"/"].concat()))?;
                 if self.except.count() > met && self.holds_no_more(&name) {
                     return Err(ShareError::OnlyDestination { path: path.to_owned() });
                 }
@@ -114,15 +129,15 @@ impl Walk {
         found.all(|(_, found)| way(found))
     }
 
-    /// Takes all that lies in a directory and below, each name after `prefix`. What is no longer
-    /// there when it is looked at is left out.
-    fn descend(&mut self, prefix: Vec<u8>, directory: PathBuf) -> Result<(), ShareError> {
-        let mut pending = vec![(prefix, directory)];
-        while let Some((prefix, directory)) = pending.pop() {
-            match self.look_into(&prefix, &directory, &mut pending) {
+    /// Takes all that lies in a directory and below. What is no longer there when it is looked at
+    /// is left out.
+    fn descend(&mut self, top: Pending) -> Result<(), ShareError> {
+        let mut pending = vec![top];
+        while let Some(next) = pending.pop() {
+            match self.look_into(&next, &mut pending) {
                 Err(ShareError::Unreadable { path, source }) if names_nothing(&source) => {
-                    if path == directory {
-                        self.forget_below(&prefix, &directory);
+                    if path == next.directory {
+                        self.forget_below(&next.prefix, &next.directory);
                     }
                     self.vanished.add(|| show(&path).to_string());
                 }
@@ -135,10 +150,10 @@ impl Walk {
     /// Takes what lies in a directory; directories are put off.
     fn look_into(
         &mut self,
-        prefix: &[u8],
-        directory: &Path,
-        pending: &mut Vec<(Vec<u8>, PathBuf)>,
+        within: &Pending,
+        pending: &mut Vec<Pending>,
     ) -> Result<(), ShareError> {
+        let Pending { prefix, directory, way } = within;
         let refuse = |source| unreadable(directory, source);
         for item in fs::read_dir(directory).map_err(refuse)? {
             let item = item.map_err(refuse)?;
@@ -150,20 +165,37 @@ impl Walk {
                 metadata => metadata.map_err(|source| unreadable(&item.path(), source))?,
             };
             let own_name = item.file_name();
+            let (path, metadata) = self.follow(item.path(), metadata, way)?;
+            let name = [prefix, own_name.as_bytes()].concat();
             if metadata.is_dir() {
                 if own_name.as_bytes() == Name::RESERVED {
                     continue;
                 }
                 if self.except.is(&metadata) {
-                    self.except.meet(&[prefix, own_name.as_bytes()].concat(), &item.path());
+                    self.except.meet(&name, &path);
                     continue;
                 }
-                let below = [prefix, own_name.as_bytes(), b"/"].concat();
-                pending.push((below, item.path()));
+                let (prefix, way) = ([&name[..], b"/"].concat(), way.through(&metadata));
+                pending.push(Pending { prefix, directory: path.clone(), way });
             }
-            self.take([prefix, own_name.as_bytes()].concat(), item.path(), &metadata)?;
+            self.take(name, path, &metadata)?;
         }
         Ok(())
+    }
+
+    /// What is at a path, or what the link there leads to, where it is to be followed.
+    fn follow(
+        &mut self,
+        path: PathBuf,
+        metadata: fs::Metadata,
+        way: &Way,
+    ) -> Result<(PathBuf, fs::Metadata), ShareError> {
+        let Some(device) = self.followed_from.filter(|_| metadata.is_symlink()) else {
+            return Ok((path, metadata));
+        };
+        let followed = self.links.follow(&path, device, way);
+        let followed = followed.map_err(|source| unreadable(&path, source))?;
+        Ok(followed.unwrap_or((path, metadata)))
     }
 
     /// A directory is gone: so is what was found in it, and it itself where it has a name.
@@ -212,6 +244,9 @@ impl Walk {
         let (stamp, kept) = (Stamp::of(metadata), capture(metadata));
         let is_linked = kind == FoundKind::File && metadata.nlink() > 1;
         let found = Found { path, kind, metadata: kept, stamp, is_linked };
+        if self.found.len() > Catalogue::MAX_ENTRIES {
+            return Err(ShareError::TooManyEntries { path: found.path });
+        }
         match self.found.entry(name) {
             Entry::Vacant(vacant) => {
                 vacant.insert(found);
@@ -237,7 +272,8 @@ impl Walk {
             "name shared here belongs to another user; owners are not kept",
             "names shared here belong to other users; owners are not kept",
         );
-        special.into_iter().chain(foreign)
+        let out = self.followed_from.is_none().then(|| links::leading_out(&self.found)).flatten();
+        special.into_iter().chain(foreign).chain(self.links.notices()).chain(out)
     }
 }
 

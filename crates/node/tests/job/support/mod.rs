@@ -53,7 +53,12 @@ pub fn idle() -> Job {
 
 /// A rank that shares a directory or file.
 pub fn seeder(share: impl Into<PathBuf>) -> Job {
-    let share = Share { path: share.into(), prefix: Vec::new(), naming: Naming::Inside };
+    let share = Share {
+        path: share.into(),
+        prefix: Vec::new(),
+        links: node::Links::default(),
+        naming: Naming::Inside,
+    };
     Job { shares: vec![share], ..idle() }
 }
 
@@ -69,7 +74,12 @@ pub fn wanting(pattern: &str, into: impl Into<PathBuf>, job: Job) -> Job {
 
 /// A rank of `shoal cast`.
 pub fn caster(source: impl Into<PathBuf>, into: impl Into<PathBuf>) -> Job {
-    let share = Share { path: source.into(), prefix: Vec::new(), naming: Naming::WithOwnName };
+    let share = Share {
+        path: source.into(),
+        prefix: Vec::new(),
+        links: node::Links::default(),
+        naming: Naming::WithOwnName,
+    };
     let job = Job { shares: vec![share], command: Command::Cast, ..idle() };
     Job { tracker: TrackerPlace::Colocated, ..wanting("**", into, job) }
 }

@@ -11,8 +11,12 @@ use std::sync::atomic::AtomicU64;
 /// Leaves, in the destination `into`, the pieces of the file `source` that `which` says, under
 /// `name`.
 pub fn leave_partial(source: &Path, into: &Path, which: impl Fn(u32) -> bool) {
-    let shares =
-        [Share { path: source.to_owned(), prefix: Vec::new(), naming: node::Naming::Inside }];
+    let shares = [Share {
+        path: source.to_owned(),
+        prefix: Vec::new(),
+        links: node::Links::default(),
+        naming: node::Naming::Inside,
+    }];
     let options =
         ShareOptions { piece_len: Some(PieceLen::MIN), threads: 1, except: None, cache: None };
     let shared = share(&shares, &options, &AtomicU64::new(0)).unwrap().entries.remove(0);
