@@ -12,7 +12,6 @@ use content::Name;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::HashSet;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -119,8 +118,9 @@ impl DestinationError {
 impl Destination {
     /// Another job that ends may remove `.shoal` just when it is opened: then once more, so often.
     const ATTEMPTS: usize = 20;
-    /// How long [`Self::abandon`] waits for others to clear away what they made.
-    const PATIENCE: Duration = Duration::from_millis(500);
+    /// How long [`Self::abandon`] waits for others to clear away what they made, in what this rank
+    /// did: what is in there else came within this job, too.
+    const PATIENCE: Duration = Duration::from_secs(2);
 
     /// Opens a directory, and makes it and those above it where they are missing. `owner` says who
     /// takes the lock, for people: job, host and process.
@@ -222,22 +222,12 @@ impl Destination {
         while let Some(innermost) = made.last() {
             if std::fs::remove_dir(innermost).is_ok() || !innermost.exists() {
                 made.pop();
-            } else if Instant::now() < until && self.is_being_cleared(innermost) {
+            } else if Instant::now() < until {
                 std::thread::sleep(Duration::from_millis(10));
             } else {
                 break;
             }
         }
-    }
-
-    /// Whether a directory on the way to the destination has nothing in it but the next one, or
-    /// `.shoal`: others who opened the same destination may have made those, and clear them away.
-    fn is_being_cleared(&self, directory: &Path) -> bool {
-        let Ok(rest) = self.root.path().strip_prefix(directory) else { return false };
-        let next = rest.components().next().map_or(OsStr::new(SHOAL), |next| next.as_os_str());
-        std::fs::read_dir(directory).is_ok_and(|mut items| {
-            items.all(|item| item.is_ok_and(|item| item.file_name() == next))
-        })
     }
 
     /// Everybody has stopped: removes what cannot be resumed from, and `.shoal` where no partial is
