@@ -7,7 +7,7 @@ use content::Span;
 use std::time::Duration;
 use swarm::message::{Envelope, Epoch, FromTracker, Message, Start, ToTracker};
 use swarm::peer::{Limits, Offered, Peer, PeerAction, PeerConfig, PeerEvent};
-use swarm::{Held, Instant, Offer, Purpose, Rank};
+use swarm::{Held, Instant, Offer, Origin, Purpose, Rank};
 
 const PIECE: u64 = 16 * 1024;
 
@@ -73,7 +73,7 @@ impl World {
             let pieces = entry.file().map(|content| content.geometry.piece_count_wide());
             let name = entry.name.to_string();
             let layer = pieces.map(|pieces| words::layer_of(&name, pieces).proven.clone().into());
-            Offered { offer: Offer { entry, held: Held::Whole }, layer }
+            Offered { offer: Offer { entry, held: Held::Whole, origin: Origin::Share(0) }, layer }
         });
         self.event(PeerEvent::Offered(offered.collect()));
         if how & 20 == 0 {

@@ -9,13 +9,13 @@ use std::rc::Rc;
 use swarm::System;
 use swarm::message::{Ack, Between, Differing, Epoch, FromTracker, Gains, Hello, HelloPart};
 use swarm::message::{
-    HolderPieces, PieceSet, Place, Rate, Recall, Rejoined, RequestNumber, Share, SharedPath, Start,
+    HolderPieces, Origins, PieceSet, Place, Rate, Recall, Rejoined, RequestNumber, Share, SharedPath, Start,
     Stop, ToTracker,
 };
 use swarm::message::{
     Keep, PiecesRead, Proven, ReadAgain, ReadFault, ReadOrder, SharedFs, Unread, WireOffer,
 };
-use swarm::{Counters, Destination, Differences, Extra, LeftOut, Location, Lock, Outcome, Rank};
+use swarm::{Counters, Destination, Differences, Extra, LeftOut, Location, Lock, Origin, Outcome, Rank, ShareId};
 
 /// Ranks of the job; messages also come from beyond.
 pub const RANKS: u32 = 6;
@@ -171,6 +171,7 @@ pub fn from_tracker(input: &mut Input<'_>) -> FromTracker {
     match input.below(24) {
         0 => FromTracker::Read { positions: spans(input, 4), last: input.flag() },
         1 => FromTracker::Entries(input.several(3, any_entry).into()),
+        2 if input.flag() => FromTracker::Origins(input.several(3, origins)),
         2 => FromTracker::Wanted(spans(input, 10)),
         3 => FromTracker::Start(Start { entry_count: input.number(8), admitted: input.flag() }),
         4 => FromTracker::Admission(if input.flag() { Ok(()) } else { Err(sentence(input)) }),
@@ -313,7 +314,7 @@ fn read_again(input: &mut Input<'_>) -> ReadAgain {
 fn shares(input: &mut Input<'_>) -> Vec<SharedPath> {
     input.several(2, |input| {
         let path = format!("/s{}", input.below(3));
-        SharedPath { path, locations: input.several(2, location) }
+        SharedPath { locations: input.several(2, location), ..SharedPath::missing(path) }
     })
 }
 
@@ -418,6 +419,21 @@ fn hello(input: &mut Input<'_>) -> Hello {
     }
 }
 
+fn origin(input: &mut Input<'_>) -> Origin {
+    match input.flag() {
+        true => Origin::Share(input.number(3)),
+        false => Origin::Earlier {
+            share: input.flag().then(|| ShareId(input.below(3) as u128)),
+            is_stale: input.flag(),
+        },
+    }
+}
+
+fn origins(input: &mut Input<'_>) -> Origins {
+    let entries = Span { first: input.number(10), count: input.number(10) };
+    Origins { entries, share: ShareId(input.below(3) as u128) }
+}
+
 /// What differs: anything that can.
 pub fn differences(input: &mut Input<'_>) -> Differences {
     Differences::try_from(input.byte()).unwrap_or(Differences::MISSING)
@@ -430,7 +446,7 @@ pub fn to_tracker(input: &mut Input<'_>) -> ToTracker {
         23 => ToTracker::LeftOut(input.several(3, left_out)),
         21 => ToTracker::AskPart(part_hash(input)),
         18 => ToTracker::Offers(
-            input.several(3, |input| WireOffer { entry: rootless(input), pieces: None }),
+            input.several(3, |input| WireOffer { entry: rootless(input), pieces: None, origin: Origin::Share(0) }),
         ),
         19 => ToTracker::PiecesRead(input.several(3, pieces_read)),
         20 if input.byte() > 100 => ToTracker::Unread(unread(input)),
@@ -439,6 +455,7 @@ pub fn to_tracker(input: &mut Input<'_>) -> ToTracker {
         2 => ToTracker::Offers(input.several(3, |input| WireOffer {
             entry: any_entry(input),
             pieces: input.flag().then(|| set(input)),
+            origin: origin(input),
         })),
         3 => ToTracker::Introduced,
         4 if input.byte() > 220 => ToTracker::Trouble(sentence(input)),
@@ -529,7 +546,7 @@ pub fn introduction(shares_all: bool, wants_all: bool, rank: u32) -> Vec<ToTrack
     };
     let mut said = vec![ToTracker::Hello(Box::new(hello))];
     if shares_all {
-        let offer = |entry| WireOffer { entry, pieces: None };
+        let offer = |entry| WireOffer { entry, pieces: None, origin: Origin::Share(0) };
         said.push(ToTracker::Offers(entries().into_iter().map(offer).collect()));
     }
     said.push(ToTracker::Introduced);

@@ -328,10 +328,12 @@ pub struct Common {
     ///
     /// At the end, and only where the job is complete on all ranks: files, links and directories
     /// that no rank shares any more. 'run' looks everywhere below DIR, 'cast' only below
-    /// DEST_DIR/<name of SRC>. What this rank shares, other file systems mounted below, and .shoal
-    /// are left alone. Where it would remove what another rank shares, by whatever mount, the job
-    /// is refused. With --check they are listed, with --dry-run counted. Before the end, what a
-    /// directory has in it is removed where a file or link must take its place.
+    /// DEST_DIR/<name of SRC>. What this rank shares and other file systems mounted below are left
+    /// alone. What interrupted jobs left in .shoal goes, too, where this job has no use for it
+    /// (without --delete it goes after 14 days). Where it would remove what another rank shares, by
+    /// whatever mount, the job is refused. With --check they are listed, with --dry-run counted.
+    /// Before the end, what a directory has in it is removed where a file or link must take its
+    /// place.
     #[arg(verbatim_doc_comment, long)]
     pub delete: bool,
     /// How progress is shown on standard error

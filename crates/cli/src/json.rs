@@ -21,6 +21,8 @@ struct Document<'a> {
     missing: Vec<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source_bytes_read: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_alone: Vec<Cow<'a, str>>,
     tracker: Tracker,
 }
 
@@ -58,6 +60,7 @@ pub fn text(report: &Report) -> String {
         peers: report.peers.iter().map(peer).collect(),
         missing: report.missing.iter().map(name).collect(),
         source_bytes_read: report.source.map(|source| source.bytes_read),
+        left_alone: report.left_alone.names.iter().map(name).collect(),
         tracker: Tracker { rank: report.tracker.0, messages: report.tracker_messages },
     };
     let mut text = serde_json::to_string(&document).expect("a tree of numbers and strings");

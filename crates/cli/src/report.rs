@@ -55,6 +55,7 @@ pub fn table(report: &Report) -> String {
     }
     source(&mut text, report);
     missing(&mut text, report);
+    left_alone(&mut text, report);
     if report.purpose == Purpose::DryRun {
         if report.peers.len() <= ROWS_MAX {
             compared::write_forecast(&mut text, &report.peers);
@@ -189,6 +190,23 @@ fn missing(text: &mut String, report: &Report) {
     if more > 0 {
         let _ = writeln!(text, "  and {more} more");
     }
+}
+
+/// What earlier jobs left, which is no part of this one.
+fn left_alone(text: &mut String, report: &Report) {
+    let left = &report.left_alone;
+    let Some(first) = left.names.first() else { return };
+    let others = match left.count {
+        1 => String::new(),
+        count => format!(" and {}", human::count(count as usize - 1, "more file")),
+    };
+    let ranks = human::count(left.ranks as usize, "rank");
+    let days = swarm::STALE_AFTER.as_secs() / (24 * 60 * 60);
+    let _ = writeln!(
+        text,
+        "left alone: {first}{others}, unfinished on {ranks}, of earlier jobs; cleared by --delete, \
+         else {days} days after it was last written"
+    );
 }
 
 /// The last line: the outcome and what it came to.

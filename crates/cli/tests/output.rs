@@ -12,7 +12,9 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use support::{Sink, World, golden};
-use swarm::{Counters, Differences, Outcome, PeerRow, PeerState, Purpose, Rank, Report, Unequal};
+use swarm::{
+    Counters, Differences, LeftAlone, Outcome, PeerRow, PeerState, Purpose, Rank, Report, Unequal,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -52,6 +54,7 @@ fn sample(outcome: Outcome, peers: Vec<PeerRow>) -> Report {
         missing: Vec::new(),
         unequal: Vec::new(),
         source: None,
+        left_alone: LeftAlone::default(),
         tracker: Rank(0),
         tracker_messages: 42,
     }
@@ -72,7 +75,9 @@ fn failed() -> Report {
         .chain([Name::new(b"odd\xff".to_vec()).unwrap()])
         .collect();
     let reasons = vec!["dir/file0 has no holder left".to_owned()];
-    Report { missing, reasons, ..sample(Outcome::Failed, peers) }
+    let names = vec![Name::new("old/ckpt").unwrap(), Name::new("old/more").unwrap()];
+    let left_alone = LeftAlone { count: 2, ranks: 3, names };
+    Report { missing, reasons, left_alone, ..sample(Outcome::Failed, peers) }
 }
 
 /// A terminal, and what it has written to standard output and error.

@@ -18,6 +18,9 @@ pub struct Report {
     /// Only of a job whose source all ranks see.
     #[serde(default)]
     pub source_bytes_read: Option<u64>,
+    /// Only where earlier jobs left something that this one has no use for.
+    #[serde(default)]
+    pub left_alone: Vec<String>,
     pub tracker: Tracker,
 }
 

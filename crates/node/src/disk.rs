@@ -4,7 +4,7 @@
 use crate::buffer::{Buffer, Pool, SharedBuffer};
 use crate::prepare::LocalSource;
 use crate::recent::Recent;
-use crate::store::{Bounds, Extras, Near, ReadError, Salvage, Store, Survey, WriteError};
+use crate::store::{Bounds, Clearing, Extras, Near, ReadError, Salvage, Store, Survey, WriteError};
 use crate::workers::Workers;
 use content::merkle::piece_hashes;
 use content::{Catalogue, EntryIndex, Geometry, Hash, HashRange, PieceId, Span};
@@ -292,11 +292,13 @@ impl Disk {
         let Some(how) = self.closing.take() else { return };
         let (store, has_sealed) = (Arc::clone(&self.store), self.has_sealed);
         self.workers.run(move || {
-            let mut extras = None;
+            let (mut extras, mut cleared) = (None, None);
             match how {
                 Closing::Abandon => store.abandon(),
                 Closing::Keep(bounds) => {
+                    let which = if bounds.is_some() { Clearing::All } else { Clearing::Stale };
                     extras = bounds.map(|bounds| store.remove_extra(&bounds));
+                    cleared = store.clear_leftovers(which);
                     // Others may have given files their names here since this rank sealed, which
                     // changed the times of directories. What failed then was told then.
                     if has_sealed {
@@ -305,7 +307,7 @@ impl Disk {
                     store.close();
                 }
             }
-            Done::Closed(extras, store.unkept())
+            Done::Closed(extras, cleared.into_iter().chain(store.unkept()).collect())
         });
     }
 
@@ -367,7 +369,7 @@ impl Disk {
             }
             Done::Closed(extras, unkept) => {
                 let extras = extras.unwrap_or_default();
-                let notices: Vec<String> = unkept.into_iter().chain(left_alone(&extras)).collect();
+                let notices = unkept.into_iter().chain(left_alone(&extras)).collect();
                 Outcome::Closed(extras.extra.count, notices)
             }
             Done::Recorded(entry, recorded) => {

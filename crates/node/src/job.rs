@@ -2,10 +2,11 @@
 
 use crate::interrupt::Interrupt;
 use content::PieceLen;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use swarm::peer::Limits;
-use swarm::{Pattern, Purpose};
+use swarm::{Pattern, Purpose, ShareId};
 
 /// All that a rank is told. The placeholders are filled, the plan is applied.
 #[derive(Debug, Clone)]
@@ -83,6 +84,21 @@ pub struct Share {
     /// Whether a directory's own name stands before the names in it, and the directory itself is an
     /// entry (`cast`), or its content alone is shared (`run`).
     pub naming: Naming,
+}
+
+impl Share {
+    /// What tells it apart from other shares, of this job and of later ones: where it is, and how
+    /// what is in it is named.
+    pub(crate) fn id(&self) -> ShareId {
+        let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        // Without slashes at the end, and such.
+        let path: PathBuf = path.components().collect();
+        let naming: &[u8] = match self.naming {
+            Naming::Inside => b"inside",
+            Naming::WithOwnName => b"own name",
+        };
+        ShareId::of([path.as_os_str().as_bytes(), &self.prefix, naming])
+    }
 }
 
 /// What becomes of symbolic links in what is shared.

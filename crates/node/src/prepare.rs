@@ -27,7 +27,7 @@ use std::thread;
 use std::time::Duration;
 use swarm::message::{Hello, PiecesRead, ReadOrder, SharedPath, Unread};
 use swarm::peer::Offered;
-use swarm::{Held, LeftOut, Lock, Offer, Purpose};
+use swarm::{Held, LeftOut, Lock, Offer, Origin, Purpose};
 
 /// How long a job that comes to nothing waits for a destination that is being opened, or looked
 /// through.
@@ -237,7 +237,10 @@ fn prepare(job: &Job, ordered: &Receiver<Order>, told: &Told<'_>, growing: &Grow
     };
     match shared {
         Err(error) => return tell(Prepared::Trouble(sentence(&error))),
-        Ok(shared) => {
+        Ok(mut shared) => {
+            for entry in &mut shared.entries {
+                entry.share = to_read[entry.share as usize] as u32;
+            }
             let others = (0..job.shares.len()).filter(|at| present[*at] && !to_read.contains(at));
             let others = others.filter(|_| !is_walk);
             let local_sources = others.filter_map(|at| LocalSource::new(&job.shares[at])).collect();
@@ -315,9 +318,13 @@ fn deletion_problem(job: &Job) -> Option<String> {
 
 fn hello(job: &Job, destination: &Option<Result<Place, String>>, present: &[bool]) -> Hello {
     let mounts = Mounts::read();
-    let shared = |(share, there): (&Share, &bool)| match there {
-        true => SharedPath::at(shown(&share.path), mounts.locate_all(&share.path)),
-        false => SharedPath::missing(shown(&share.path)),
+    let shared = |(share, there): (&Share, &bool)| {
+        let path = shown(&share.path);
+        let told = match there {
+            true => SharedPath::at(path, mounts.locate_all(&share.path)),
+            false => SharedPath::missing(path),
+        };
+        told.known_as(share.id())
     };
     Hello {
         host: job.host.clone(),
@@ -348,6 +355,7 @@ impl Inventory {
             offer: Offer {
                 entry: shared.entry.clone(),
                 held: if shared.is_unsteady() { Held::Nothing } else { Held::Whole },
+                origin: Origin::Share(shared.share),
             },
             layer: shared.layer.take(),
         });
@@ -360,7 +368,11 @@ impl Inventory {
         // What is shared whole is not offered in parts, too.
         let parts = partials.iter().filter(|partial| !shares(&partial.entry.name));
         let parts = parts.map(|partial| Offered {
-            offer: Offer { entry: partial.entry.clone(), held: Held::Pieces(partial.held.clone()) },
+            offer: Offer {
+                entry: partial.entry.clone(),
+                held: Held::Pieces(partial.held.clone()),
+                origin: Origin::Earlier { share: partial.share, is_stale: partial.is_stale },
+            },
             layer: Some(Box::new(partial.layer.clone())),
         });
         offered.extend(parts);
@@ -377,7 +389,13 @@ impl Inventory {
             match offer.held {
                 Held::Pieces(held) => {
                     self.partials.retain(|partial| partial.entry.name != offer.entry.name);
-                    self.partials.push(Partial { entry: offer.entry, held, layer: *layer });
+                    self.partials.push(Partial {
+                        entry: offer.entry,
+                        held,
+                        layer: *layer,
+                        share: None,
+                        is_stale: false,
+                    });
                 }
                 Held::Whole => {
                     let name = &offer.entry.name;

@@ -7,7 +7,7 @@ use content::{
 };
 use std::sync::Arc;
 use swarm::peer::Offered;
-use swarm::{Held, Offer};
+use swarm::{Held, Offer, Origin};
 
 /// The files of a job, as those who hold them offer them.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Files {
     /// The offers of one who holds all.
     pub(crate) fn offered(&self) -> Vec<Offered> {
         let offered = |(entry, layer): &(Entry, VerifiedLayer)| Offered {
-            offer: Offer { entry: entry.clone(), held: Held::Whole },
+            offer: Offer { entry: entry.clone(), held: Held::Whole, origin: Origin::Share(0) },
             layer: Some(Box::new(layer.clone())),
         };
         self.files.iter().map(offered).collect()

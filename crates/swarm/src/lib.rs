@@ -10,6 +10,7 @@ pub mod channel;
 pub mod location;
 pub mod message;
 pub mod offer;
+pub mod origins;
 pub mod peer;
 pub mod purpose;
 mod random;
@@ -22,10 +23,11 @@ pub mod want;
 
 pub use channel::Channel;
 pub use location::{Location, System};
-pub use offer::{Destination, Held, LeftOut, Lock, Offer};
+pub use offer::{Destination, Held, LeftOut, Lock, Offer, Origin, STALE_AFTER, ShareId};
+pub use origins::EntryShares;
 pub use purpose::{Differences, Extra, Purpose, Sweep};
 pub use rank::Rank;
-pub use report::{Counters, Outcome, PeerRow, PeerState, Report, SourceRead, Unequal};
+pub use report::{Counters, LeftAlone, Outcome, PeerRow, PeerState, Report, SourceRead, Unequal};
 pub use time::Instant;
 pub use want::{Pattern, PatternError};
 

@@ -3,6 +3,7 @@
 use crate::Location;
 use content::{Bitfield, Entry, Name};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// One entry that a peer offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +12,43 @@ pub struct Offer {
     pub entry: Entry,
     /// How much of it the peer has.
     pub held: Held,
+    /// Where it comes from.
+    pub origin: Origin,
 }
+
+/// What tells the share of a rank apart from others, in one job and in later ones: a hash of its
+/// absolute path, its prefix, and how names begin under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ShareId(pub u128);
+
+impl ShareId {
+    /// The hash of what tells a share apart (FNV-1a, 128 bits).
+    pub fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+        const PRIME: u128 = (1 << 88) | 0x13b;
+        let fold = |hash: u128, byte: &u8| (hash ^ u128::from(*byte)).wrapping_mul(PRIME);
+        // No part holds a zero byte, but for the ends of parts.
+        let ended = parts.into_iter().flat_map(|part| part.iter().chain([&0]));
+        Self(ended.fold(BASIS, fold))
+    }
+}
+
+/// Where an offered entry comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// The share at this position of what the rank was told to share.
+    Share(u32),
+    /// An earlier job, which left a part of it here.
+    Earlier {
+        /// The share that it was part of; none where that is not known.
+        share: Option<ShareId>,
+        /// Whether nobody has gone on with it for [`STALE_AFTER`].
+        is_stale: bool,
+    },
+}
+
+/// What an earlier job left, and a later one has no use for, is cleared away by then.
+pub const STALE_AFTER: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// How much of an offered entry a peer has.
 #[derive(Debug, Clone, PartialEq, Eq)]

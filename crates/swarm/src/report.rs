@@ -40,6 +40,17 @@ impl Outcome {
     }
 }
 
+/// What earlier jobs left unfinished at the destinations, and this one had no use for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LeftAlone {
+    /// How many files.
+    pub count: u64,
+    /// On how many ranks there is any of them.
+    pub ranks: u32,
+    /// Their names, in order; not all where there are very many.
+    pub names: Vec<Name>,
+}
+
 /// What became of one rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PeerState {
@@ -132,6 +143,8 @@ pub struct Report {
     pub unequal: Vec<Unequal>,
     /// What was read of the source, where all ranks see it.
     pub source: Option<SourceRead>,
+    /// What earlier jobs left, and this one had no use for.
+    pub left_alone: LeftAlone,
     /// The rank that tracked at the end.
     pub tracker: Rank,
     /// Control messages that the tracker received and sent.

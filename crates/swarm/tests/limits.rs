@@ -8,7 +8,7 @@ use swarm::message::{Between, Envelope, Epoch, FromTracker, Gains, Hello, HelloP
 use swarm::message::{RequestNumber, SharedFs, SharedPath, Start, Stop, ToTracker, WireOffer};
 use swarm::peer::{Limits, Offered, Peer, PeerAction, PeerConfig, PeerEvent};
 use swarm::tracker::{Spread, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
-use swarm::{Counters, Extra, Held, Instant, Location, Offer, Outcome, Purpose, Rank};
+use swarm::{Counters, Extra, Held, Instant, Location, Offer, Origin, Outcome, Purpose, Rank};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -134,7 +134,7 @@ fn started(pieces: u64) -> Peer {
     let geometry = Geometry::new(pieces * 16 * 1024, PieceLen::MIN);
     let layer = PieceLayer::new(geometry, vec![Hash([7; 32]); pieces as usize]).unwrap();
     let entry = file("f", pieces, Some(layer.root()));
-    let offer = Offer { entry: entry.clone(), held: Held::Whole };
+    let offer = Offer { entry: entry.clone(), held: Held::Whole, origin: Origin::Share(0) };
     let offered = Offered { offer, layer: Some(layer.prove().into()) };
     peer.handle(Instant::ZERO, PeerEvent::Offered(vec![offered]));
     for message in [
@@ -215,7 +215,7 @@ fn a_rank_that_names_paths_without_end_is_refused() {
 #[test]
 fn a_file_without_a_root_is_not_taken_into_the_catalogue() {
     let mut tracker = tracker();
-    let offer = WireOffer { entry: file("f", 1, None), pieces: None };
+    let offer = WireOffer { entry: file("f", 1, None), pieces: None, origin: Origin::Share(0) };
     to_tracker(&mut tracker, ToTracker::Offers(vec![offer]));
     assert_eq!(refusal(&mut tracker), "rank 1: it offers 'f' without its root");
     let mut peer = peer();
@@ -230,7 +230,8 @@ fn a_file_without_a_root_is_not_taken_into_the_catalogue() {
 fn a_link_that_could_not_travel_on_is_no_entry() {
     for target in [vec![], vec![b'x'; 4096], b"a\0b".to_vec()] {
         let entry = Entry { kind: Kind::Symlink(target), ..file("l", 0, None) };
-        let offers = ToTracker::Offers(vec![WireOffer { entry, pieces: None }]);
+        let offers =
+            ToTracker::Offers(vec![WireOffer { entry, pieces: None, origin: Origin::Share(0) }]);
         let message = Message::ToTracker(offers);
         let bytes = Envelope { epoch: Epoch::FIRST, message: message.clone() }.encode();
         assert!(Envelope::decode(message.channel(), &bytes).is_err());
@@ -240,7 +241,11 @@ fn a_link_that_could_not_travel_on_is_no_entry() {
 #[test]
 fn what_ranks_claim_to_have_counted_never_overflows() {
     let mut tracker = tracker_of(3);
-    let offer = WireOffer { entry: file("f", 1, Some(Hash([1; 32]))), pieces: None };
+    let offer = WireOffer {
+        entry: file("f", 1, Some(Hash([1; 32]))),
+        pieces: None,
+        origin: Origin::Share(0),
+    };
     for rank in [1, 2] {
         say(&mut tracker, rank, ToTracker::Hello(hello(vec![there("f".into())], vec![])));
         say(&mut tracker, rank, ToTracker::Offers(vec![offer.clone()]));

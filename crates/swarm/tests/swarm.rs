@@ -110,6 +110,7 @@ fn what_nobody_holds_is_missing_and_what_somebody_holds_arrives() {
     let broken = file("broken", 100);
     let mut peers = vec![orders(&[], &[]), orders(&["**"], &[file("a", 3)]), orders(&["**"], &[])];
     peers[1].partials = vec![(broken.clone(), (0..60).collect())];
+    peers[1].has_lost_share = true;
     let mut world = World::new(3, false, peers);
     world.run(LIMIT);
     let report = world.report.as_ref().unwrap();

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use swarm::message::Envelope;
 use swarm::peer::{Peer, PeerAction, PeerConfig, PeerEvent};
-use swarm::{Channel, Instant, Outcome, Purpose, Rank};
+use swarm::{Channel, EntryShares, Instant, Outcome, Purpose, Rank};
 
 /// Results of the workers that are taken in one round, so that they do not keep messages, and the
 /// time, waiting: each may be the cause of the next.
@@ -147,7 +147,9 @@ impl Node<'_> {
             }
             PeerAction::Succeed(succession) => self.succeed(*succession),
             PeerAction::Abdicate => self.abdicate(),
-            PeerAction::Begin { catalogue, wanted } => self.begin(catalogue, wanted),
+            PeerAction::Begin { catalogue, wanted, origins } => {
+                self.begin(catalogue, wanted, origins);
+            }
             PeerAction::Notice(text) => self.observer.notice(&text),
             PeerAction::Exit { outcome, lost } => {
                 tracing::info!(outcome = outcome.word(), lost, "the job is over");
@@ -163,7 +165,7 @@ impl Node<'_> {
     }
 
     /// START: opens the store over all that was found.
-    fn begin(&mut self, catalogue: Arc<Catalogue>, wanted: Bitfield) {
+    fn begin(&mut self, catalogue: Arc<Catalogue>, wanted: Bitfield, origins: EntryShares) {
         let inventory = self.inventory.take().expect("START comes after INIT");
         let destination = self.preparation.as_ref().and_then(Preparation::destination);
         let mut local = Vec::new();
@@ -194,6 +196,7 @@ impl Node<'_> {
         let budget = Budget::of(self.job.memory);
         let workers = budget.workers(self.job.threads, &catalogue);
         let buffers = (self.pool.clone(), budget.kept_beside(catalogue.entry_count()));
+        let store = store.coming_from(origins);
         self.disk = Some(Disk::new(store, catalogue, workers, buffers).seeing(source));
     }
 

@@ -266,12 +266,7 @@ impl Destination {
         }
         let Some((name, part)) = PartName::parse(file_name) else { return false };
         match part {
-            Part::Data => !partial::is_sidecar(&self.shoal, &name),
-            Part::Sidecar => {
-                let data = name.file(Part::Data);
-                let there = rustix::fs::statat(&self.shoal, data, AtFlags::SYMLINK_NOFOLLOW);
-                there.is_err() || !partial::is_sidecar(&self.shoal, &name)
-            }
+            Part::Data | Part::Sidecar => !partial::is_pair(&self.shoal, &name),
             Part::Link => true,
             Part::Old => false,
         }

@@ -60,8 +60,9 @@ use crate::Pool;
 use content::{
     Bitfield, Catalogue, Entry, EntryIndex, FileContent, HashRange, Name, PieceId, Twins,
 };
+use error::show;
 use files::{Files, Key};
-use partial::{Part, PartName};
+use partial::{Described, Part, PartName};
 use replace::Replacing;
 use rustix::fs::OFlags;
 use sparse::SparseWriter;
@@ -72,6 +73,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use swarm::EntryShares;
 use unkept::Unkept;
 
 /// Everything that a rank holds and writes in one job. Many threads may use it at once, no two of
@@ -92,6 +94,10 @@ pub struct Store {
     look: Option<Look>,
     /// The names that had files in `.shoal` at the start.
     leftovers: HashSet<PartName>,
+    /// Partials that this job has no use for, and whether they are stale.
+    unused: Vec<(PartName, bool)>,
+    /// From which shares the entries come.
+    origins: EntryShares,
     states: States,
     files: Files,
     writer: SparseWriter,
@@ -100,6 +106,15 @@ pub struct Store {
     threads: usize,
     /// Locked while a file is looked through by several threads.
     helped: Mutex<()>,
+}
+
+/// What earlier jobs left, a job has no use for, and is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clearing {
+    /// What nobody has gone on with for long.
+    Stale,
+    /// All of it.
+    All,
 }
 
 impl Store {
@@ -129,6 +144,8 @@ impl Store {
             twins: Twins::default(),
             unkept: Unkept::default(),
             leftovers: destination.as_ref().map(Destination::leftovers).unwrap_or_default(),
+            unused: Vec::new(),
+            origins: EntryShares::default(),
             destination,
             look: None,
             states: States::default(),
@@ -158,8 +175,9 @@ impl Store {
         });
         store.twins = Twins::new(&catalogue, &store.wanted, &held);
         for partial in partials {
-            if let Some(&index) = numbers.get(&partial.entry.name) {
-                store.add_partial(index, partial);
+            match numbers.get(&partial.entry.name) {
+                Some(&index) => store.add_partial(index, partial),
+                None => store.unused.push((PartName::of(&partial.entry.name), partial.is_stale)),
             }
         }
         store.expect_sealed();
@@ -185,6 +203,12 @@ impl Store {
         let twins = Twins::new(&catalogue, wanted, &nothing);
         let store = Self::new(catalogue, nothing, shared, Vec::new(), partials, None);
         Self { look, twins, ..store }
+    }
+
+    /// Lets what grows here say from which share it comes.
+    pub fn coming_from(mut self, origins: EntryShares) -> Self {
+        self.origins = origins;
+        self
     }
 
     /// Lets what is copied here use the buffers of a pool.
@@ -235,6 +259,8 @@ impl Store {
         let layer = &partial.layer;
         if asked.root == Some(layer.root()) && asked.geometry == layer.geometry() {
             self.states.begin(index, Phase::Kept(Box::new(partial)));
+        } else if !self.wanted.get(index.0) {
+            self.unused.push((PartName::of(&partial.entry.name), partial.is_stale));
         }
     }
 
@@ -314,6 +340,23 @@ impl Store {
         }
     }
 
+    /// Everybody has stopped: removes what earlier jobs left here and this one has no use for, all
+    /// or some of it. Says so where there was any.
+    pub fn clear_leftovers(&self, which: Clearing) -> Option<String> {
+        let destination = self.destination.as_ref()?;
+        let cleared = |(name, is_stale): &&(PartName, bool)| {
+            (*is_stale || which == Clearing::All) && partial::remove_all(&destination.shoal, name)
+        };
+        let count = self.unused.iter().filter(cleared).count();
+        let files = match count {
+            0 => return None,
+            1 => "1 file".to_owned(),
+            count => format!("{count} files"),
+        };
+        let into = show(destination.root.path());
+        Some(format!("{files} that earlier jobs had left unfinished in '{into}' were removed"))
+    }
+
     /// What the user should know in the end of what could not be kept as it was, in full sentences.
     pub fn unkept(&self) -> Vec<String> {
         self.unkept.sentences(&self.catalogue)
@@ -346,12 +389,12 @@ impl Store {
         let made = || -> io::Result<File> {
             if let Some(layer) = kept {
                 if has_sidecar {
-                    partial::rewrite_sidecar(shoal, &name, asked, layer)?;
+                    partial::rewrite_sidecar(shoal, &self.described(entry), layer)?;
                 }
                 return Ok(partial::open(shoal, &data, OFlags::RDWR)?);
             }
             if has_sidecar {
-                partial::write_sidecar(shoal, &name, asked)?;
+                partial::write_sidecar(shoal, &self.described(entry))?;
             }
             let file = partial::create(shoal, &data)?;
             file.set_len(asked.len())?;
@@ -395,6 +438,10 @@ impl Store {
 
     fn destination(&self) -> &Destination {
         self.destination.as_ref().expect("a rank without a destination writes nothing")
+    }
+
+    fn described(&self, entry: EntryIndex) -> Described<'_> {
+        Described { entry: self.catalogue.entry(entry), share: self.origins.share_of(entry) }
     }
 
     /// An entry that this rank must write as a file.

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
+use std::time::{Duration, SystemTime};
+use swarm::ShareId;
 
 /// The name under which an entry's files lie in `.shoal`: the beginning of its name's SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,10 +78,25 @@ struct Header {
     magic: [u8; 8],
     version: u32,
     entry: Entry,
+    /// The share that it came from, where that was known: a later job asks for it.
+    share: Option<ShareId>,
+}
+
+/// What a sidecar is about.
+pub(super) struct Described<'a> {
+    pub(super) entry: &'a Entry,
+    /// The share that it comes from, where that is known.
+    pub(super) share: Option<ShareId>,
+}
+
+impl Described<'_> {
+    fn name(&self) -> PartName {
+        PartName::of(&self.entry.name)
+    }
 }
 
 const MAGIC: [u8; 8] = *b"shoalpar";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Before each record: its length, and the beginning of its hash.
 const PREAMBLE_LEN: usize = 4 + CHECKSUM_LEN;
 const CHECKSUM_LEN: usize = 8;
@@ -88,22 +105,21 @@ const MAX_RECORD_LEN: usize = 64 * 1024;
 
 /// Writes the first sidecar of an entry. A kill in between leaves one that cannot be read, and no
 /// data.
-pub(super) fn write_sidecar(shoal: &OwnedFd, name: &PartName, entry: &Entry) -> io::Result<()> {
-    write_records(shoal, &name.file(Part::Sidecar), entry, None)
+pub(super) fn write_sidecar(shoal: &OwnedFd, described: &Described<'_>) -> io::Result<()> {
+    write_records(shoal, &described.name().file(Part::Sidecar), described, None)
 }
 
 /// Writes a sidecar anew with what is known of the piece hashes. Whoever reads meanwhile, or after
 /// a kill, sees the one before, or this one.
 pub(super) fn rewrite_sidecar(
     shoal: &OwnedFd,
-    name: &PartName,
-    entry: &Entry,
+    described: &Described<'_>,
     layer: &VerifiedLayer,
 ) -> io::Result<()> {
     let temporary = format!("meta-{:032x}{TEMPORARY}", random()?);
-    let written = write_records(shoal, &temporary, entry, Some(layer)).and_then(|()| {
-        Ok(rustix::fs::renameat(shoal, &temporary, shoal, name.file(Part::Sidecar))?)
-    });
+    let sidecar = described.name().file(Part::Sidecar);
+    let written = write_records(shoal, &temporary, described, Some(layer))
+        .and_then(|()| Ok(rustix::fs::renameat(shoal, &temporary, shoal, sidecar)?));
     if written.is_err() {
         let _ = remove(shoal, &temporary);
     }
@@ -113,11 +129,11 @@ pub(super) fn rewrite_sidecar(
 fn write_records(
     shoal: &OwnedFd,
     file_name: &str,
-    entry: &Entry,
+    &Described { entry, share }: &Described<'_>,
     layer: Option<&VerifiedLayer>,
 ) -> io::Result<()> {
     let mut file = create(shoal, file_name)?;
-    let header = Header { magic: MAGIC, version: VERSION, entry: entry.clone() };
+    let header = Header { magic: MAGIC, version: VERSION, entry: entry.clone(), share };
     file.write_all(&record(&header))?;
     for range in layer.into_iter().flat_map(VerifiedLayer::ranges) {
         file.write_all(&record(range))?;
@@ -131,15 +147,20 @@ pub(super) fn append_range(shoal: &OwnedFd, name: &PartName, range: &HashRange) 
     open(shoal, &name.file(Part::Sidecar), flags)?.write_all(&record(range))
 }
 
-/// Reads a sidecar: the entry, a file of at least one byte with a root, and what is known of its
-/// piece hashes. `None` where it is none, or somebody else's, or not about data of this length:
+/// What a sidecar says.
+pub(super) struct Sidecar {
+    /// A file of at least one byte, with a root.
+    pub(super) entry: Entry,
+    /// The share that it came from, where that was known.
+    pub(super) share: Option<ShareId>,
+    /// What is known of its piece hashes.
+    pub(super) layer: VerifiedLayer,
+}
+
+/// Reads a sidecar. `None` where it is none, or somebody else's, or not about data of this length:
 /// how much memory its hashes take is not for a damaged file to say.
-pub(super) fn read_sidecar(
-    shoal: &OwnedFd,
-    name: &PartName,
-    data_len: u64,
-) -> Option<(Entry, VerifiedLayer)> {
-    let (entry, mut records) = read_header(shoal, name)?;
+pub(super) fn read_sidecar(shoal: &OwnedFd, name: &PartName, data_len: u64) -> Option<Sidecar> {
+    let (Header { entry, share, .. }, mut records) = read_header(shoal, name)?;
     let content = entry.file().filter(|content| content.geometry.len() == data_len)?;
     let mut layer = VerifiedLayer::new(content.geometry, content.root?);
     while let Some(range) = read_record::<HashRange>(&mut records) {
@@ -147,15 +168,30 @@ pub(super) fn read_sidecar(
             break;
         }
     }
-    Some((entry, layer))
+    Some(Sidecar { entry, share, layer })
 }
 
-/// Whether a sidecar can be used at all.
-pub(super) fn is_sidecar(shoal: &OwnedFd, name: &PartName) -> bool {
-    read_header(shoal, name).is_some()
+/// Whether an entry has data, and a sidecar that is about data of this length.
+pub(super) fn is_pair(shoal: &OwnedFd, name: &PartName) -> bool {
+    let data = rustix::fs::statat(shoal, name.file(Part::Data), AtFlags::SYMLINK_NOFOLLOW);
+    let header = read_header(shoal, name);
+    data.is_ok_and(|data| {
+        header.is_some_and(|(header, _)| header.entry.len() == data.st_size as u64)
+    })
 }
 
-fn read_header(shoal: &OwnedFd, name: &PartName) -> Option<(Entry, BufReader<File>)> {
+/// How long ago a sidecar was written, or added to; none where that is not known.
+pub(super) fn sidecar_age(shoal: &OwnedFd, name: &PartName) -> Option<Duration> {
+    let file = open(shoal, &name.file(Part::Sidecar), OFlags::RDONLY).ok()?;
+    SystemTime::now().duration_since(file.metadata().ok()?.modified().ok()?).ok()
+}
+
+/// Removes all files that an entry has in `.shoal`; says whether that succeeded.
+pub(super) fn remove_all(shoal: &OwnedFd, name: &PartName) -> bool {
+    Part::ALL.into_iter().all(|part| remove(shoal, &name.file(part)).is_ok())
+}
+
+fn read_header(shoal: &OwnedFd, name: &PartName) -> Option<(Header, BufReader<File>)> {
     let mut file = BufReader::new(open(shoal, &name.file(Part::Sidecar), OFlags::RDONLY).ok()?);
     let header: Header = read_record(&mut file)?;
     let known = header.magic == MAGIC && header.version == VERSION;
@@ -164,7 +200,7 @@ fn read_header(shoal: &OwnedFd, name: &PartName) -> Option<(Entry, BufReader<Fil
         && !content.geometry.is_empty()
         && content.geometry.piece_count_wide() <= Catalogue::MAX_PIECES
         && PartName::of(&header.entry.name) == *name;
-    (known && usable).then_some((header.entry, file))
+    (known && usable).then_some((header, file))
 }
 
 fn record<T: Serialize>(value: &T) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use super::destination::Destination;
 use super::digest;
 use super::lock;
-use super::partial::{self, Part, PartName};
+use super::partial::{self, Part, PartName, Sidecar};
 use super::sparse;
 use content::{Bitfield, Entry, PieceIndex, VerifiedLayer, ZeroPieces};
 use rustix::fs::OFlags;
@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use swarm::{STALE_AFTER, ShareId};
 
 /// What an earlier run left of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,13 +24,17 @@ pub struct Partial {
     pub held: Bitfield,
     /// What is known of its piece hashes.
     pub layer: VerifiedLayer,
+    /// The share that it came from, where that is known.
+    pub share: Option<ShareId>,
+    /// Whether nobody has gone on with it for [`STALE_AFTER`].
+    pub is_stale: bool,
 }
 
 /// A partial while its pieces are being hashed.
 struct Candidate {
     name: PartName,
-    entry: Entry,
-    layer: VerifiedLayer,
+    about: Sidecar,
+    is_stale: bool,
     held: Mutex<Bitfield>,
     zeros: ZeroPieces,
 }
@@ -49,7 +54,7 @@ pub(super) fn partials(shoal: &OwnedFd, threads: usize, progress: &AtomicU64) ->
     let names = partial::list(shoal).unwrap_or_default();
     let candidates: Vec<Candidate> =
         names.iter().filter_map(|file_name| Candidate::find(shoal, file_name)).collect();
-    let counts = candidates.iter().map(|candidate| candidate.layer.geometry().piece_count());
+    let counts = candidates.iter().map(|candidate| candidate.about.layer.geometry().piece_count());
     digest::over_pieces(counts, threads, &|index, piece, buffer| {
         let candidate = &candidates[index];
         // What cannot be read is not held.
@@ -74,10 +79,11 @@ impl Candidate {
         if data.nlink() > 1 {
             return None;
         }
-        let (entry, layer) = partial::read_sidecar(shoal, &name, data.len())?;
-        let geometry = layer.geometry();
+        let about = partial::read_sidecar(shoal, &name, data.len())?;
+        let is_stale = partial::sidecar_age(shoal, &name).is_some_and(|age| age > STALE_AFTER);
+        let geometry = about.layer.geometry();
         let held = Mutex::new(Bitfield::new(geometry.piece_count()));
-        Some(Self { name, entry, layer, held, zeros: ZeroPieces::of(geometry) })
+        Some(Self { name, about, is_stale, held, zeros: ZeroPieces::of(geometry) })
     }
 
     /// Whether a piece is on the disk as it must be; `None` where that cannot be told. Opening the
@@ -89,8 +95,9 @@ impl Candidate {
         buffer: &mut Vec<u8>,
         progress: &AtomicU64,
     ) -> Option<bool> {
-        let geometry = self.layer.geometry();
-        let expected = self.layer.piece_hash(piece)?;
+        let Sidecar { layer, .. } = &self.about;
+        let geometry = layer.geometry();
+        let expected = layer.piece_hash(piece)?;
         let file = open_data(shoal, &self.name)?;
         let (offset, len) = (geometry.offset(piece), u64::from(geometry.size(piece)));
         let if_zeros = self.zeros.hash(piece);
@@ -105,6 +112,7 @@ impl Candidate {
 
     fn into_partial(self) -> Partial {
         let held = std::mem::take(&mut *lock(&self.held));
-        Partial { entry: self.entry, held, layer: self.layer }
+        let Sidecar { entry, share, layer } = self.about;
+        Partial { entry, held, layer, share, is_stale: self.is_stale }
     }
 }

@@ -40,6 +40,8 @@ pub struct SharedEntry {
     /// All piece hashes with their proofs, for a file of several pieces: the hash of a single one
     /// is the root.
     pub layer: Option<Box<VerifiedLayer>>,
+    /// The position of the share that it was found under.
+    pub share: u32,
     pub(super) stamp: Stamp,
     standing: Standing,
 }
@@ -251,14 +253,14 @@ impl SharedEntry {
 
     /// The entry of what was found; a file's root is yet to come.
     fn unhashed(name: Name, found: Found, told: Option<PieceLen>) -> Result<Self, ShareError> {
-        let Found { path, kind, metadata, stamp, .. } = found;
+        let Found { path, kind, metadata, stamp, share, .. } = found;
         let kind = match kind {
             walk::FoundKind::Directory => Kind::Directory,
             walk::FoundKind::Symlink(target) => Kind::Symlink(target),
             walk::FoundKind::File => Kind::File(cut(&path, stamp.len, told)?),
         };
         let entry = Entry { name, kind, metadata };
-        Ok(Self { entry, path, layer: None, stamp, standing: Standing::Sound })
+        Ok(Self { entry, path, layer: None, share, stamp, standing: Standing::Sound })
     }
 
     /// The same entry as another name of a file; what is in it is to be found out there.

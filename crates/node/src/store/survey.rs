@@ -221,7 +221,11 @@ impl Store {
         {
             // What was read before START has none yet, or an older one. Whoever writes tells why
             // that fails.
-            let _ = partial::rewrite_sidecar(&destination.shoal, &name, entry, &partial.layer);
+            let _ = partial::rewrite_sidecar(
+                &destination.shoal,
+                &self.described(index),
+                &partial.layer,
+            );
         }
         match &state.phase {
             Phase::Kept(partial) => Survey::Partial(partial.held.clone()),

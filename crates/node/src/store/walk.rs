@@ -39,6 +39,8 @@ pub(super) struct Found {
     pub(super) stamp: Stamp,
     /// Whether it is a file that has other names, shared or not.
     pub(super) is_linked: bool,
+    /// The position of the share that it was found under.
+    pub(super) share: u32,
 }
 
 #[derive(PartialEq, Eq)]
@@ -52,7 +54,8 @@ pub(super) enum FoundKind {
 pub(super) fn walk(shares: &[Share], except: Option<&Path>) -> Result<Walked, ShareError> {
     let user = rustix::process::geteuid().as_raw();
     let mut walk = Walk { except: PassedOver::at(except), user, ..Walk::default() };
-    for share in shares {
+    for (position, share) in (0..).zip(shares) {
+        walk.share = position;
         walk.share(share)?;
     }
     let notices = walk.notices().collect();
@@ -76,6 +79,8 @@ struct Walk {
     foreign: Tally,
     vanished: Tally,
     user: u32,
+    /// The position of the share that is being walked.
+    share: u32,
     except: PassedOver,
     /// Where links are followed: the device of what is being walked.
     followed_from: Option<u64>,
@@ -243,7 +248,7 @@ impl Walk {
             Name::new(name).map_err(|source| ShareError::BadName { path: path.clone(), source })?;
         let (stamp, kept) = (Stamp::of(metadata), capture(metadata));
         let is_linked = kind == FoundKind::File && metadata.nlink() > 1;
-        let found = Found { path, kind, metadata: kept, stamp, is_linked };
+        let found = Found { path, kind, metadata: kept, stamp, is_linked, share: self.share };
         if self.found.len() > Catalogue::MAX_ENTRIES {
             return Err(ShareError::TooManyEntries { path: found.path });
         }

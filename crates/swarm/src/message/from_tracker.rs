@@ -1,7 +1,7 @@
 //! What the tracker says to a peer.
 
 use super::{PieceSet, Place, Proven, ReadAgain, ReadOrder};
-use crate::{Channel, Outcome, Rank};
+use crate::{Channel, Outcome, Rank, ShareId};
 use content::{Entry, Hash, Span};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -36,6 +36,8 @@ pub enum FromTracker {
     Entries(Arc<[Entry]>),
     /// START, some of the entries that this peer is to write.
     Wanted(Vec<Span>),
+    /// START, from which shares entries come; those of no known share are left out.
+    Origins(Vec<Origins>),
     /// START, the peers that this one is to tell of its gains unasked, as they tell it of theirs.
     Neighbours(Vec<Rank>),
     /// START, where this peer stands among the others.
@@ -100,6 +102,15 @@ pub enum FromTracker {
     ReadAgain(Vec<ReadAgain>),
 }
 
+/// Entries that come from one share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origins {
+    /// The entries.
+    pub entries: Span,
+    /// The share.
+    pub share: ShareId,
+}
+
 /// The end of START.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
@@ -131,6 +142,7 @@ impl FromTracker {
             | Self::Proven(_)
             | Self::Entries(_)
             | Self::Wanted(_)
+            | Self::Origins(_)
             | Self::Neighbours(_)
             | Self::Place(_)
             | Self::Parts(_)

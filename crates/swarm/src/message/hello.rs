@@ -1,7 +1,7 @@
 //! The beginning of INIT: who a peer is and what it wants, in as many messages as it takes.
 
 use super::{SharedFs, ToTracker, cut, parts};
-use crate::{Destination, Location};
+use crate::{Destination, Location, ShareId};
 use serde::{Deserialize, Serialize};
 
 /// Who a peer is, what it wants, and where it would put it.
@@ -32,6 +32,8 @@ pub struct SharedPath {
     pub path: String,
     /// Where that is, and what is mounted below it; empty where it is not there.
     pub locations: Vec<Location>,
+    /// What tells it apart from other shares, in this job and in later ones.
+    pub id: ShareId,
 }
 
 /// Some of the shares and wants of a peer, in order; its [`Hello`] comes last.
@@ -115,12 +117,18 @@ impl SharedPath {
         });
         let kept = sums.take_while(|bytes| *bytes <= Self::MAX_MOUNTED_BYTES).count();
         locations.truncate(1 + kept);
-        Self { path, locations }
+        Self { locations, ..Self::missing(path) }
     }
 
     /// A path that is not there.
     pub fn missing(path: String) -> Self {
-        Self { path, locations: Vec::new() }
+        let id = ShareId::of([path.as_bytes()]);
+        Self { path, locations: Vec::new(), id }
+    }
+
+    /// The same where more than its text tells it apart.
+    pub fn known_as(self, id: ShareId) -> Self {
+        Self { id, ..self }
     }
 
     /// Whether something is at the path.

@@ -16,7 +16,7 @@ mod show;
 mod to_tracker;
 
 pub use between::{Ack, Between, RequestNumber};
-pub use from_tracker::{FromTracker, HolderPieces, Start};
+pub use from_tracker::{FromTracker, HolderPieces, Origins, Start};
 pub use hello::{Hello, HelloPart, SharedPath};
 pub use parts::{PART_BYTES, parts};
 pub(crate) use parts::{cut, parts_within};

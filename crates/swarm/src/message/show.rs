@@ -124,6 +124,10 @@ impl fmt::Display for FromTracker {
             Self::Walk { positions, .. } => {
                 write!(f, "look through shares {}, which all ranks see", Runs(positions))
             }
+            Self::Origins(runs) => {
+                let entries: Vec<Span> = runs.iter().map(|run| run.entries).collect();
+                write!(f, "START: the shares of files {}", Runs(&entries))
+            }
             Self::ReadOrders(orders) => {
                 let pieces: u64 = orders.iter().map(|order| u64::from(order.pieces.count)).sum();
                 write!(f, "read {pieces} pieces of the source")

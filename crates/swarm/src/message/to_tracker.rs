@@ -1,7 +1,7 @@
 //! What a peer says to the tracker.
 
 use super::{Hello, HelloPart, PieceSet, PiecesRead, Unread};
-use crate::{Channel, Counters, Differences, Extra, LeftOut, Outcome, Rank};
+use crate::{Channel, Counters, Differences, Extra, LeftOut, Origin, Outcome, Rank};
 use content::{Catalogue, Entry, EntryIndex, Hash, Span};
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +97,8 @@ pub struct WireOffer {
     /// The pieces it has of it, numbered within the file; none where it has all. Where one set is
     /// not enough, the entry is offered again with the next: offers of one name by one peer add up.
     pub pieces: Option<PieceSet>,
+    /// Where it comes from.
+    pub origin: Origin,
 }
 
 /// What changed at a peer since its last update. What it lost comes before what it gained.

@@ -3,7 +3,7 @@
 use super::Inspected;
 use crate::message::{Envelope, Hello, Message, PiecesRead, ReadOrder, Unread};
 use crate::tracker::Succession;
-use crate::{Extra, LeftOut, Offer, Outcome, Rank};
+use crate::{EntryShares, Extra, LeftOut, Offer, Outcome, Rank};
 use content::{Bitfield, Catalogue, EntryIndex, Hash, HashRange, PieceId, Span, VerifiedLayer};
 use std::sync::Arc;
 
@@ -151,6 +151,8 @@ pub enum PeerAction {
         catalogue: Arc<Catalogue>,
         /// Those that this rank is to write, by number.
         wanted: Bitfield,
+        /// From which shares the entries come, as far as that is known.
+        origins: EntryShares,
     },
     /// See what stands at the destination; ends with [`PeerEvent::Surveyed`].
     Survey(EntryIndex),

@@ -347,8 +347,11 @@ impl Peer {
         self.shelf = shelf;
         self.told.own = shared_here(&offered, &catalogue);
         self.told.began = Some(now);
-        actions
-            .push(PeerAction::Begin { catalogue: Arc::clone(&catalogue), wanted: wanted.clone() });
+        actions.push(PeerAction::Begin {
+            catalogue: Arc::clone(&catalogue),
+            wanted: wanted.clone(),
+            origins: std::mem::take(&mut opening.origins),
+        });
         let fresh = kept.fresh(&catalogue);
         let mut session =
             Session::new(self.config.clone(), now, catalogue, wanted, offered, admitted);

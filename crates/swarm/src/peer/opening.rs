@@ -7,7 +7,7 @@ use crate::message::{
     Between, FromTracker, PieceSet, Place, ReadAgain, Start, ToTracker, WireOffer, parts,
 };
 use crate::shelf::Shelf;
-use crate::{Held, Instant, LeftOut, Offer, Rank};
+use crate::{EntryShares, Held, Instant, LeftOut, Offer, Rank};
 use content::{Bitfield, Catalogue, Entry, Span};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,6 +35,7 @@ pub(super) struct Opening {
     reads_told: bool,
     entries: Vec<Entry>,
     wanted: Vec<Span>,
+    pub(super) origins: EntryShares,
     pub(super) neighbours: Vec<Rank>,
     pub(super) place: Box<Place>,
     pub(super) start: Option<Start>,
@@ -99,6 +100,7 @@ impl Opening {
     pub(super) fn again(&mut self) -> Vec<ToTracker> {
         self.entries.clear();
         self.wanted.clear();
+        self.origins = EntryShares::default();
         self.start = None;
         self.fetch.again();
         self.early.settle = None;
@@ -134,6 +136,9 @@ impl Opening {
             }
             FromTracker::Neighbours(all) if self.neighbours.len() <= MAX_NEIGHBOURS => {
                 self.neighbours.extend(all);
+            }
+            FromTracker::Origins(origins) if self.origins.len() <= Catalogue::MAX_ENTRIES => {
+                self.origins.extend(origins);
             }
             FromTracker::Parts(parts) => self.fetch.add_parts(parts),
             FromTracker::Sources(sources) => self.fetch.add_sources(sources),
@@ -216,14 +221,17 @@ fn drop_found_parts(offered: &mut Vec<Offered>) {
 
 /// An offer on the wire: one, or several where it takes several sets to tell the pieces.
 fn wire_offers(offer: &Offer) -> Vec<WireOffer> {
-    let entry = offer.entry.clone();
+    let (entry, origin) = (offer.entry.clone(), offer.origin);
     match &offer.held {
-        Held::Whole => vec![WireOffer { entry, pieces: None }],
+        Held::Whole => vec![WireOffer { entry, pieces: None, origin }],
         Held::Nothing => Vec::new(),
         Held::Pieces(held) => (0..held.len().max(1))
             .step_by(PieceSet::MAX_PIECES as usize)
             .map(|from| from..held.len().min(from + PieceSet::MAX_PIECES))
-            .map(|part| WireOffer { entry: entry.clone(), pieces: Some(PieceSet::of(held, part)) })
+            .map(|part| {
+                let pieces = Some(PieceSet::of(held, part));
+                WireOffer { entry: entry.clone(), pieces, origin }
+            })
             .collect(),
     }
 }

@@ -5,7 +5,7 @@
 use super::{Offered, Peer, PeerAction, Phase};
 use crate::message::{Keep, PiecesRead, Proven, ReadOrder, ToTracker, Unread, parts};
 use crate::tracker::find;
-use crate::{Held, Offer};
+use crate::{Held, Offer, Origin};
 use content::{Bitfield, Catalogue, Entry, FileContent, Hash, Kind, Name, VerifiedLayer};
 use std::collections::BTreeMap;
 
@@ -176,7 +176,10 @@ impl FileRead {
             Keep::InPlace => return None,
             Keep::Written => Held::Pieces(held),
         };
-        Some((Offered { offer: Offer { entry, held }, layer: Some(Box::new(layer)) }, fresh))
+        // It is offered to nobody but the own session: the catalogue is made.
+        let origin = Origin::Earlier { share: None, is_stale: false };
+        let offer = Offer { entry, held, origin };
+        Some((Offered { offer, layer: Some(Box::new(layer)) }, fresh))
     }
 }
 

@@ -4,7 +4,7 @@ mod early;
 
 use super::*;
 use crate::message::{Ack, HolderPieces, PieceSet, RequestNumber, Start};
-use crate::{Held, Offer, Purpose};
+use crate::{Held, Offer, Origin, Purpose};
 use content::{Bitfield, Entry, FileContent, Geometry, Hash, Kind, Metadata, Name};
 use content::{EntryIndex, PieceId, PieceLayer, PieceLen, Span, Timestamp};
 use std::time::Duration;
@@ -69,7 +69,7 @@ impl Bench {
         };
         let peer = Peer::new(config, Instant::ZERO);
         let mut bench = Self { peer, now: Instant::ZERO, actions: Vec::new() };
-        let offer = Offer { entry: file(pieces), held: Held::Whole };
+        let offer = Offer { entry: file(pieces), held: Held::Whole, origin: Origin::Share(0) };
         let offered = Offered { offer, layer: Some(layer(pieces).prove().into()) };
         bench.event(PeerEvent::Offered(if shares { vec![offered] } else { vec![] }));
         bench

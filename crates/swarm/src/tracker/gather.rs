@@ -3,7 +3,8 @@
 use super::job::{FileSystem, Job};
 use super::member::Member;
 use super::places::Places;
-use super::{Phase, RollCall, Tracker, TrackerAction, TrackerConfig, left_out, nesting, resolve};
+use super::{Phase, RollCall, Tracker, TrackerAction, TrackerConfig};
+use super::{left_out, leftovers, nesting, resolve};
 use crate::message::{FromTracker, Start, parts};
 use crate::{Instant, Rank};
 use content::{Bitfield, Catalogue, Entry, EntryIndex, Kind, Span};
@@ -118,6 +119,11 @@ impl Tracker {
     fn launch(&mut self, now: Instant, plan: Plan, actions: &mut Vec<TrackerAction>) {
         let catalogue = Arc::new(plan.catalogue);
         let mut job = Box::new(Job::new(Arc::clone(&catalogue), self.config.spread));
+        let members = self.taking_part();
+        job.origins = leftovers::origins(&members, &catalogue);
+        let standing_in = leftovers::standing_in(&members, &catalogue);
+        actions.extend(standing_in.map(TrackerAction::Notice));
+        job.left_alone = leftovers::left_alone(self.config.purpose, &members, &catalogue);
         self.members.iter_mut().for_each(|member| member.begin(&catalogue));
         for ((&rank, wanted), assigned) in plan.ranks.iter().zip(plan.wants).zip(plan.assigned) {
             self.enrol(&mut job, rank, wanted, assigned);
@@ -167,6 +173,8 @@ impl Tracker {
             let all = || parts(job.catalogue.entries().iter().cloned());
             inline.get_or_init(|| all().into_iter().map(Arc::from).collect())
         };
+        let mut origins = parts(job.origins.iter().copied());
+        origins.retain(|part| !part.is_empty());
         let places = Places::of(&self.members, &job.catalogue);
         for &to in ranks {
             let mut say = |message| actions.push(TrackerAction::Send { to, message });
@@ -179,6 +187,9 @@ impl Tracker {
             }
             let wanted: Vec<Span> = self.members[to.index()].assigned.spans().collect();
             parts(wanted).into_iter().for_each(|part| say(FromTracker::Wanted(part)));
+            if !self.members[to.index()].assigned.is_empty() {
+                origins.iter().for_each(|part| say(FromTracker::Origins(part.clone())));
+            }
             if let Some((neighbours, place)) = places.place(to, &self.members[to.index()]) {
                 say(FromTracker::Neighbours(neighbours));
                 say(FromTracker::Place(Box::new(place)));

@@ -2,9 +2,9 @@
 
 use super::member::Member;
 use super::{Phase, Tracker, TrackerAction};
-use crate::message::{Differing, FromTracker, Gains};
+use crate::message::{Differing, FromTracker, Gains, Origins};
 use crate::shelf::{Shelf, Spread};
-use crate::{Purpose, Rank};
+use crate::{LeftAlone, Purpose, Rank};
 use content::{Bitfield, Catalogue, EntryIndex, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -16,6 +16,10 @@ pub(super) struct Job {
     pub(super) catalogue: Arc<Catalogue>,
     /// Its parts, where peers fetch it in such.
     pub(super) shelf: Option<Shelf>,
+    /// From which shares its entries come; not known to a tracker that took over.
+    pub(super) origins: Vec<Origins>,
+    /// What earlier jobs left, and this one has no use for; not known either.
+    pub(super) left_alone: LeftAlone,
     /// Live ranks that hold anything, in the order in which they came to hold it.
     pub(super) holders: Vec<Rank>,
     /// For each piece, how many live ranks hold it.
@@ -43,6 +47,8 @@ impl Job {
         Self {
             shelf: Shelf::of(&catalogue, spread),
             catalogue,
+            origins: Vec::new(),
+            left_alone: LeftAlone::default(),
             holders: Vec::new(),
             copies: vec![0; pieces as usize],
             nowhere: Bitfield::full(pieces),

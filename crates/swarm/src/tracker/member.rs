@@ -3,7 +3,7 @@
 use crate::message::{
     Hello, HelloPart, PieceSet, PiecesRead, SharedFs, Stop, ToTracker, WireOffer,
 };
-use crate::{Counters, Destination, Differences, Instant, LeftOut, Rank};
+use crate::{Counters, Destination, Differences, Instant, LeftOut, Origin, Rank};
 use content::{Bitfield, Catalogue, Entry, FileContent, Kind, Name, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -97,6 +97,8 @@ pub(super) struct Member {
 #[derive(Debug, Clone)]
 pub(super) struct Offered {
     pub(super) entry: Entry,
+    /// Where it comes from.
+    pub(super) origin: Origin,
     /// Sets of pieces; none for the whole.
     pub(super) pieces: Option<Vec<PieceSet>>,
     /// Where it has not the whole after all, but read pieces of it: sets of them.
@@ -235,13 +237,17 @@ impl Member {
             let name = offer.entry.name.clone();
             let fresh = Offered {
                 entry: offer.entry,
+                origin: offer.origin,
                 pieces: offer.pieces.as_ref().map(|_| Vec::new()),
                 read: None,
             };
             let offered = self.offers.entry(name).or_insert(fresh);
             match (&mut offered.pieces, offer.pieces) {
                 (Some(sets), Some(set)) => sets.push(set),
-                (slot, None) => *slot = None,
+                (slot, None) => {
+                    *slot = None;
+                    offered.origin = offer.origin;
+                }
                 (None, Some(_)) => {}
             }
         }

@@ -14,6 +14,7 @@ mod gather;
 mod interrupt;
 mod job;
 mod left_out;
+mod leftovers;
 mod member;
 mod nearness;
 mod nesting;
@@ -33,7 +34,7 @@ pub(crate) use resolve::find;
 
 use crate::message::{Epoch, FromTracker, ToTracker};
 use crate::random::Random;
-use crate::report::{Outcome, Report};
+use crate::report::{LeftAlone, Outcome, Report};
 use crate::{Instant, Purpose, Rank, Sweep};
 use interrupt::Interruption;
 use job::Job;
@@ -462,6 +463,10 @@ impl Tracker {
         report.tracker = self.config.rank;
         report.tracker_messages = self.messages + ends;
         report.source = self.source.as_deref().map(Source::read);
+        // Where all is complete, what the catalogue lacks was removed, and this with it.
+        if self.config.sweep.is_some() && *outcome == Outcome::Complete {
+            report.left_alone = LeftAlone::default();
+        }
         report
     }
 

@@ -3,7 +3,7 @@
 use super::job::Job;
 use super::member::{Member, Standing};
 use super::unequal::{self, DifferingSets};
-use crate::{Counters, Instant, Outcome, PeerRow, PeerState, Purpose, Rank, Report};
+use crate::{Counters, Instant, LeftAlone, Outcome, PeerRow, PeerState, Purpose, Rank, Report};
 use content::{Bitfield, Catalogue, EntryIndex, Kind, Name};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -101,7 +101,7 @@ fn shortfall(members: &[Member], member: &Member, lacks: &Bitfield) -> Option<Sh
 /// Whether no rank that wants something was able to receive any of it: then the job was refused
 /// after all, only later than usual, after the destinations were surveyed.
 fn nothing_moved(job: &Job, members: &[Member]) -> bool {
-    let has_content = |entry| job.catalogue.entry(EntryIndex(entry)).len() > 0;
+    let has_content = |entry| !job.catalogue.entry(EntryIndex(entry)).is_empty();
     let mut wanting =
         members.iter().filter(|member| member.is_live() && !member.wanted.is_empty()).peekable();
     wanting.peek().is_some()
@@ -216,6 +216,7 @@ pub(super) fn make(
         missing,
         unequal: unequal.unwrap_or_default(),
         source: None,
+        left_alone: job.map_or_else(LeftAlone::default, |job| job.left_alone.clone()),
         tracker: Rank::TRACKER,
         tracker_messages: 0,
     }

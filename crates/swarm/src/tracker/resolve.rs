@@ -1,6 +1,7 @@
 //! From what all peers offer and want to one catalogue and what each is to write, or the reasons
 //! why not.
 
+use super::leftovers::{Entries, Gone};
 use super::member::Member;
 use crate::want::Pattern;
 use crate::{Lock, Purpose, Rank};
@@ -19,9 +20,10 @@ pub(super) type Members<'a> = [(Rank, &'a Member)];
 ///
 /// Gives the reasons why there is none: nothing is shared, or contents conflict.
 pub(super) fn catalogue(members: &Members<'_>) -> Result<Catalogue, Vec<String>> {
-    check_shares(members)?;
+    let gone = Gone::of(members);
+    check_shares(members, &gone)?;
     let mut reasons = Vec::new();
-    let mut entries: BTreeMap<&Name, (Rank, &Entry)> = BTreeMap::new();
+    let mut entries: Entries<'_> = BTreeMap::new();
     for (rank, member) in members {
         for (name, offered) in member.offers.iter().filter(|(_, offered)| offered.pieces.is_none())
         {
@@ -35,14 +37,8 @@ pub(super) fn catalogue(members: &Members<'_>) -> Result<Catalogue, Vec<String>>
             entries.entry(name).or_insert((*rank, entry));
         }
     }
-    // A partial of an earlier run speaks for a name only where nobody shares it whole.
-    for (rank, member) in members {
-        for (name, offered) in member.offers.iter().filter(|(_, offered)| offered.pieces.is_some())
-        {
-            entries.entry(name).or_insert((*rank, &offered.entry));
-        }
-    }
     reasons.extend(paths_through_files(&entries));
+    gone.stand_in(members, &mut entries);
     if entries.is_empty() {
         reasons.push("nothing is shared: what is to be shared holds no file".into());
     }
@@ -54,8 +50,9 @@ pub(super) fn catalogue(members: &Members<'_>) -> Result<Catalogue, Vec<String>>
     Catalogue::new(entries).map_err(|error| vec![error.to_string()])
 }
 
-/// Each path given to `--share` must be there on some rank.
-fn check_shares(members: &Members<'_>) -> Result<(), Vec<String>> {
+/// Each path given to `--share` must be there on some rank, or an earlier run of the job have left
+/// something of it.
+fn check_shares(members: &Members<'_>, gone: &Gone) -> Result<(), Vec<String>> {
     let hellos = || members.iter().filter_map(|(_, member)| member.hello.as_ref());
     let positions = hellos().map(|hello| hello.shares.len()).max().unwrap_or(0);
     let partials =
@@ -68,7 +65,7 @@ fn check_shares(members: &Members<'_>) -> Result<(), Vec<String>> {
         .filter_map(|position| {
             let given: Vec<_> = hellos().filter_map(|hello| hello.shares.get(position)).collect();
             let found = given.iter().any(|share| share.is_there());
-            (!found).then(|| {
+            (!found && !gone.leaves(members, &given)).then(|| {
                 format!("'{}' exists on no rank that shares it: check the path", given[0].path)
             })
         })
@@ -113,7 +110,7 @@ fn conflict(
 }
 
 /// Names that would need another entry, which is no directory, to be one.
-fn paths_through_files<'a>(entries: &'a BTreeMap<&'a Name, (Rank, &Entry)>) -> Vec<String> {
+fn paths_through_files(entries: &Entries<'_>) -> Vec<String> {
     let mut reasons = Vec::new();
     for (name, (rank, _)) in entries {
         for ancestor in ancestors(name) {
@@ -131,7 +128,7 @@ fn paths_through_files<'a>(entries: &'a BTreeMap<&'a Name, (Rank, &Entry)>) -> V
 }
 
 /// The names of the directories that a name lies in, outermost first.
-fn ancestors(name: &Name) -> impl Iterator<Item = Name> + '_ {
+pub(super) fn ancestors(name: &Name) -> impl Iterator<Item = Name> + '_ {
     let bytes = name.as_bytes();
     let slashes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
     slashes.map(|at| Name::new(&bytes[..at]).expect("the front of a name is a name"))

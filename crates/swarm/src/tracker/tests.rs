@@ -5,7 +5,7 @@ mod racks;
 
 use super::*;
 use crate::message::{Gains, Hello, HolderPieces, PieceSet, SharedFs, SharedPath, Stop, WireOffer};
-use crate::{Counters, Destination, Extra, Location, Lock, PeerState};
+use crate::{Counters, Destination, Extra, Location, Lock, Origin, PeerState};
 use content::{Entry, EntryIndex, FileContent, Geometry, Hash, Kind, Metadata, Name};
 use content::{PieceLen, Span, Timestamp};
 
@@ -95,7 +95,7 @@ impl Bench {
         };
         self.say(rank, ToTracker::Hello(Box::new(hello)));
         if shares {
-            let offer = WireOffer { entry: file(), pieces: None };
+            let offer = WireOffer { entry: file(), pieces: None, origin: Origin::Share(0) };
             self.say(rank, ToTracker::Offers(vec![offer]));
         }
         self.say(rank, ToTracker::Introduced);

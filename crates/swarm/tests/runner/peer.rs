@@ -27,7 +27,7 @@ use swarm::message::{Ack, Between, Envelope, Epoch, FromTracker, HolderPieces, M
 use swarm::message::{Keep, PieceSet, ReadAgain, ReadOrder, RequestNumber, Start};
 use swarm::peer::{Fault, Limits, Offered, Peer, PeerAction, PeerConfig, PeerEvent};
 use swarm::peer::{Inspected, Salvaged, Stored, Surveyed, TransferId};
-use swarm::{Differences, Extra, Held, Instant, Offer, Outcome, Rank};
+use swarm::{Differences, Extra, Held, Instant, Offer, Origin, Outcome, Rank};
 
 const KEYS: [&str; 10] =
     ["batch", "window", "files", "follows", "refused", "gained", "has", "gone", "wants", "just"];
@@ -138,7 +138,8 @@ impl PeerBench {
         let held = part.map_or(Held::Whole, |part| {
             Held::Pieces(set(part, self.catalogue.pieces_of(index).len() as u32))
         });
-        Offered { offer: Offer { entry: entry.clone(), held }, layer }
+        let origin = Origin::Share(0);
+        Offered { offer: Offer { entry: entry.clone(), held, origin }, layer }
     }
 
     fn start(&mut self, text: &str) -> Vec<String> {

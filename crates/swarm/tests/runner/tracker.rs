@@ -24,8 +24,8 @@ use std::time::Duration;
 use swarm::message::{Differing, Gains, Hello, Message, PieceSet, PiecesRead, ReadFault, SharedFs};
 use swarm::message::{Rate, SharedPath, Stop, ToTracker, Unread, WireOffer};
 use swarm::tracker::{Spread, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
-use swarm::{Counters, Destination, Differences, Extra, Instant, Location, Lock, Rank, Report};
-use swarm::{Sweep, System};
+use swarm::{Counters, Destination, Differences, Extra, Instant, Location, Lock, Origin, Rank};
+use swarm::{Report, Sweep, System};
 
 const KEYS: [&str; 14] = [
     "shares",
@@ -255,7 +255,13 @@ fn location(path: &str) -> Location {
     Location { system, path: path.to_owned(), kernel: "k".into() }
 }
 
+/// `f:4`, or `f:4 has 0-1 of /data`: what an earlier job left of a share.
 fn offer(text: &str) -> WireOffer {
-    let (file, part) = text.split_once(" has ").map_or((text, None), |(f, part)| (f, Some(part)));
-    WireOffer { entry: entry(file), pieces: part.map(|part| PieceSet::Runs(spans(part))) }
+    let Some((file, part)) = text.split_once(" has ") else {
+        return WireOffer { entry: entry(text), pieces: None, origin: Origin::Share(0) };
+    };
+    let (part, share) = part.split_once(" of ").map_or((part, None), |(p, path)| (p, Some(path)));
+    let share = share.map(|path| SharedPath::missing(path.to_owned()).id);
+    let origin = Origin::Earlier { share, is_stale: false };
+    WireOffer { entry: entry(file), pieces: Some(PieceSet::Runs(spans(part))), origin }
 }

@@ -24,7 +24,7 @@ use std::time::Duration;
 use swarm::message::{Envelope, Hello, Message, SharedFs, SharedPath};
 use swarm::peer::{Offered, PeerEvent, TransferId};
 use swarm::tracker::{Spread, Tracker, TrackerEvent};
-use swarm::{Channel, Destination, Held, Instant, Location, Lock, Offer, Rank, Report};
+use swarm::{Channel, Destination, Held, Instant, Location, Lock, Offer, Origin, Rank, Report};
 
 /// The laws of a world.
 #[derive(Debug, Clone)]
@@ -122,6 +122,20 @@ pub struct World {
     pub log: Vec<String>,
 }
 
+/// The share that partials are of.
+const LOST_SHARE: &str = "lost";
+
+fn told(rank: Rank, orders: &Orders) -> Vec<SharedPath> {
+    let lost = SharedPath::missing(LOST_SHARE.to_owned());
+    let shared = |entry: &content::Entry| {
+        SharedPath::at(
+            entry.name.to_string(),
+            vec![Location::on_device("0", format!("/{}", entry.name), &rank.to_string())],
+        )
+    };
+    orders.shares.iter().map(shared).chain(orders.has_lost_share.then_some(lost)).collect()
+}
+
 impl World {
     pub fn new(seed: u64, colocated: bool, orders: Vec<Orders>) -> Self {
         // Every event is checked in tests/random.rs; these jobs are longer.
@@ -184,13 +198,10 @@ impl World {
             Some(why) => Err(why.to_owned()),
             None => Ok(destination),
         };
-        let shared = |entry: &content::Entry| {
-            SharedPath::at(entry.name.to_string(), vec![place(&format!("/{}", entry.name))])
-        };
         Hello {
             host: format!("host{}", rank.0 % 2),
             rack: None,
-            shares: orders.shares.iter().map(shared).collect(),
+            shares: told(rank, orders),
             waits_for_read: orders.cast,
             shared_fs: SharedFs::No,
             wants: orders.wants.iter().map(|&want| want.to_owned()).collect(),
@@ -212,19 +223,25 @@ impl World {
         let Orders { shares, partials, .. } = self.nodes[rank.index()].orders.clone();
         let chosen = |at: usize| positions.is_none_or(|positions| positions.contains(&(at as u32)));
         let mut offered = Vec::new();
-        for (_, entry) in shares.into_iter().enumerate().filter(|(at, _)| chosen(*at)) {
+        for (at, entry) in shares.into_iter().enumerate().filter(|(at, _)| chosen(*at)) {
             self.nodes[rank.index()].offered.insert(entry.name.clone());
             let layer = self.layers.whole(&entry).map(Box::new);
-            offered.push(Offered { offer: Offer { entry, held: Held::Whole }, layer });
+            offered.push(Offered {
+                offer: Offer { entry, held: Held::Whole, origin: Origin::Share(at as u32) },
+                layer,
+            });
         }
         let shared: BTreeSet<_> = offered.iter().map(|o| o.offer.entry.name.clone()).collect();
+        let share = Some(SharedPath::missing(LOST_SHARE.to_owned()).id);
+        let origin = Origin::Earlier { share, is_stale: false };
         for (entry, pieces) in partials.into_iter().filter(|(e, _)| !shared.contains(&e.name)) {
             let mut held = Bitfield::new(entry.file().unwrap().geometry.piece_count());
             pieces.iter().for_each(|&piece| {
                 held.insert(piece);
             });
             let layer = self.layers.part(&entry, &pieces).map(Box::new);
-            offered.push(Offered { offer: Offer { entry, held: Held::Pieces(held) }, layer });
+            offered
+                .push(Offered { offer: Offer { entry, held: Held::Pieces(held), origin }, layer });
         }
         offered
     }

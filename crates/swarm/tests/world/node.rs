@@ -286,7 +286,7 @@ impl World {
             PeerAction::Prepare(positions) => {
                 self.prepare(rank, Some(&positions));
             }
-            PeerAction::Begin { catalogue, wanted } => {
+            PeerAction::Begin { catalogue, wanted, .. } => {
                 node.disk.catalogue = Some(catalogue);
                 node.disk.assigned = wanted;
             }

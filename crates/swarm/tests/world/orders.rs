@@ -12,6 +12,8 @@ pub struct Orders {
     pub shares: Vec<Entry>,
     /// Parts that an earlier run left, and the pieces of each.
     pub partials: Vec<(Entry, Vec<u32>)>,
+    /// Whether partials are of a share that this rank is told of and lacks.
+    pub has_lost_share: bool,
     /// Pieces of partials that are no longer there when they are surveyed.
     pub rotten_partials: bool,
     pub wants: Vec<&'static str>,

@@ -4,8 +4,10 @@ use super::{Reading, is_pending};
 use crate::message::{FromTracker, Keep, PieceSet, Proven, parts};
 use crate::tracker::member::Offered;
 use crate::tracker::{Tracker, TrackerAction};
-use crate::{Instant, Rank};
-use content::{Bitfield, EntryIndex, FileContent, Hash, HashRange, PieceLayer, VerifiedLayer};
+use crate::{Instant, Origin, Rank};
+use content::{
+    Bitfield, EntryIndex, FileContent, Hash, HashRange, Name, PieceLayer, VerifiedLayer,
+};
 use std::collections::BTreeMap;
 
 /// The layers of all files that were read.
@@ -48,6 +50,7 @@ impl Tracker {
             let name = &reading.catalogue.entry(entry).name;
             let mut whole = reading.catalogue.entry(entry).clone();
             whole.kind = reading.names.kind(&reading.catalogue, entry, *content);
+            let origin = self.origin_at(owner, name);
             for (&rank, reader) in &reading.readers {
                 let range = reading.catalogue.pieces_of(entry);
                 if rank != owner && reader.done.count_in(range.clone()) == 0 {
@@ -65,14 +68,13 @@ impl Tracker {
                     .collect();
                 let offers = &mut self.members[rank.index()].offers;
                 let in_place = reading.in_place.get(entry.0);
-                let offer = match (rank == owner, in_place) {
-                    (true, true) => Offered { entry: whole.clone(), pieces: None, read: None },
-                    (true, false) => {
-                        Offered { entry: whole.clone(), pieces: None, read: Some(sets) }
-                    }
-                    (false, _) => Offered { entry: whole.clone(), pieces: Some(sets), read: None },
+                let (pieces, read) = match (rank == owner, in_place) {
+                    (true, true) => (None, None),
+                    (true, false) => (None, Some(sets)),
+                    (false, _) => (Some(sets), None),
                 };
-                offers.insert(name.clone(), offer);
+                let entry = whole.clone();
+                offers.insert(name.clone(), Offered { entry, origin, pieces, read });
             }
         }
         // Other names of what was read: nobody has anything of them yet, and whoever writes them
@@ -82,10 +84,17 @@ impl Tracker {
             let mut entry = reading.catalogue.entry(link).clone();
             entry.kind = reading.names.kind(&reading.catalogue, link, *content);
             let owner = reading.owners[file.0 as usize];
+            let origin = self.origin_at(owner, &entry.name);
             let offers = &mut self.members[owner.index()].offers;
             let name = entry.name.clone();
-            offers.insert(name, Offered { entry, pieces: None, read: Some(Vec::new()) });
+            offers.insert(name, Offered { entry, origin, pieces: None, read: Some(Vec::new()) });
         }
+    }
+
+    /// Where what a rank offers under a name comes from.
+    fn origin_at(&self, rank: Rank, name: &Name) -> Origin {
+        let unknown = Origin::Earlier { share: None, is_stale: false };
+        self.members[rank.index()].offers.get(name).map_or(unknown, |offered| offered.origin)
     }
 }
 
