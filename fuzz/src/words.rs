@@ -393,6 +393,7 @@ fn hello(input: &mut Input<'_>) -> Hello {
     let lock = match input.below(6) {
         0 => Lock::Taken { nonce: input.byte().into(), owner: sentence(input) },
         1 => Lock::Unclaimed,
+        2 => Lock::Sealed,
         _ => Lock::Held { nonce: input.below(4) as u128 },
     };
     let destination = Destination {

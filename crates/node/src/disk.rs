@@ -434,7 +434,8 @@ fn fault(error: &WriteError) -> Fault {
         WriteError::Denied { .. }
         | WriteError::ThroughLink { .. }
         | WriteError::InTheWay { .. }
-        | WriteError::FullDirectory { .. } => Fault::Entry(sentence),
+        | WriteError::FullDirectory { .. }
+        | WriteError::Sealed { .. } => Fault::Entry(sentence),
         WriteError::NoSpace { .. }
         | WriteError::NoInodes { .. }
         | WriteError::ReadOnly { .. }

@@ -126,4 +126,7 @@ pub enum Lock {
     },
     /// Nobody of this job wants it: the destination is only looked at.
     Unclaimed,
+    /// It cannot be taken, for nothing can be written there: all that is wanted stands there
+    /// already, or cannot be had.
+    Sealed,
 }

@@ -44,7 +44,14 @@ pub(super) fn open(job: &Job, say: &dyn Fn(String)) -> Option<Result<Place, Stri
 /// Makes the destination and takes its lock.
 fn claim(job: &Job, into: &Path, say: &dyn Fn(String)) -> Result<Place, String> {
     let owner = format!("{}host {}, process {}", batch_job(), job.host, std::process::id());
-    let open = || Destination::open(into, &owner).map_err(|error| error.to_string());
+    let open = || {
+        let opened = Destination::open(into, &owner).or_else(|error| match job.wants.is_empty() {
+            true => Err(error),
+            // All that is wanted may stand there already.
+            false => Destination::open_sealed(into, &job.host, error),
+        });
+        opened.map_err(|error| error.to_string())
+    };
     let destination = wait(into, say, open, |destination| {
         destination.foreign_owner(&job.host).map(str::to_owned)
     });

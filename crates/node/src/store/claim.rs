@@ -1,7 +1,8 @@
 //! The destination's identity and lock, two small files under `.shoal`. Knows nothing of pieces.
 
+use super::digest::fingerprint;
 use super::{random, tenant};
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -58,6 +59,17 @@ pub(super) fn identity(shoal: &OwnedFd) -> io::Result<u128> {
 /// The directory's identity where it has one that can be read.
 pub(super) fn known_identity(shoal: &OwnedFd) -> Option<u128> {
     parse_number(&read(shoal, ID).ok()??)
+}
+
+/// The identity of a directory that has none of its own: those of one host know it by its place.
+pub(super) fn derived_identity(host: &str, stat: &Stat) -> u128 {
+    derived(format!("{host}\0{}\0{}", stat.st_dev, stat.st_ino).as_bytes())
+}
+
+/// A number made of a text.
+pub(super) fn derived(text: &[u8]) -> u128 {
+    let hash = fingerprint(text).0;
+    u128::from_le_bytes(std::array::from_fn(|at| hash[at]))
 }
 
 /// Who has the lock, by what the system lists of this host's locks. To try it, even for a moment,

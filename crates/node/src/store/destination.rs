@@ -1,6 +1,7 @@
 //! The directory in which wanted files land: made, locked, told apart from others, and left as it
 //! was found where nothing came of it. Moves no piece.
 
+use super::WriteError;
 use super::beneath::Root;
 use super::claim::{self, Taken};
 use super::error::{has_inodes, show};
@@ -40,6 +41,8 @@ pub struct Destination {
     file_system: u64,
     /// The directories that were made on the way, the outermost first.
     made: Mutex<Vec<PathBuf>>,
+    /// Why nothing can be written there, for people; then `shoal` is the directory itself.
+    pub(super) sealed: Option<String>,
 }
 
 /// Why a directory cannot be a destination.
@@ -113,6 +116,11 @@ impl DestinationError {
             _ => Self::Io { into, source },
         }
     }
+
+    /// Whether nothing can be written there, though what stands there can be read.
+    pub(super) fn is_for_good(&self) -> bool {
+        matches!(self, Self::Denied { .. } | Self::ReadOnly { .. })
+    }
 }
 
 impl Destination {
@@ -152,6 +160,44 @@ impl Destination {
         }
     }
 
+    /// Opens a directory in which nothing can be written, for all that is wanted may stand there
+    /// already. `host` tells those of several hosts apart.
+    ///
+    /// # Errors
+    ///
+    /// Gives back why nothing can be written, where that is not for want of permission or because
+    /// the file system is read-only, or nothing stands there.
+    pub fn open_sealed(
+        into: &Path,
+        host: &str,
+        why: DestinationError,
+    ) -> Result<Self, DestinationError> {
+        if !why.is_for_good() {
+            return Err(why);
+        }
+        let opened = || -> io::Result<Option<Self>> {
+            let root = Root::open(&std::path::absolute(into)?)?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let shoal = rustix::fs::openat(root.fd(), ".", flags, Mode::empty())?;
+            if partial::list(&shoal)?.iter().all(|name| name == SHOAL) {
+                return Ok(None);
+            }
+            let stat = rustix::fs::fstat(root.fd())?;
+            Ok(Some(Self {
+                root,
+                shoal,
+                refuses_late: false,
+                id: claim::derived_identity(host, &stat),
+                lock: Lock::Sealed,
+                held: Mutex::default(),
+                file_system: stat.st_dev,
+                made: Mutex::default(),
+                sealed: Some(why.to_string()),
+            }))
+        };
+        opened().ok().flatten().ok_or(why)
+    }
+
     /// Opens a directory that exists; `None` where `.shoal` was removed meanwhile.
     fn try_open(into: &Path, owner: &str) -> Result<Option<Self>, DestinationError> {
         let fail = |error: io::Error| DestinationError::new(into, error);
@@ -176,7 +222,8 @@ impl Destination {
         let Taken { lock, file } = taken;
         let (held, made) = (Mutex::new(file), Mutex::default());
         let file_system = stat.st_dev;
-        Ok(Some(Self { root, shoal, refuses_late, id, lock, held, file_system, made }))
+        let sealed = None;
+        Ok(Some(Self { root, shoal, refuses_late, id, lock, held, file_system, made, sealed }))
     }
 
     /// Who has it, by its own account, where that is certainly another job on whatever host.
@@ -198,6 +245,14 @@ impl Destination {
             lock: self.lock.clone(),
             file_system: self.file_system,
             free_bytes,
+        }
+    }
+
+    /// Whether something can be written there at all.
+    pub(super) fn admits_anything(&self) -> Result<(), WriteError> {
+        match &self.sealed {
+            Some(why) => Err(WriteError::Sealed { why: why.clone() }),
+            None => Ok(()),
         }
     }
 

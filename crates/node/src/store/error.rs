@@ -126,6 +126,12 @@ pub enum WriteError {
         /// What must go there, with its article.
         wanted: &'static str,
     },
+    /// Nothing can be written into the destination at all.
+    #[error("{why}, for not all that is wanted stands there as it must be")]
+    Sealed {
+        /// Why not, as a sentence.
+        why: String,
+    },
     /// Anything else.
     #[error(
         "cannot write '{}': {source}; mend that or choose another destination, and run again to \

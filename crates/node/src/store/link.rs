@@ -62,6 +62,7 @@ impl Store {
     /// its place; `false` where the file system will not.
     fn make_hard_link(&self, entry: &Entry, to: &Name, stamp: &Stamp) -> Result<bool, WriteError> {
         let destination = self.destination();
+        destination.admits_anything()?;
         let shoal = &destination.shoal;
         let temporary = PartName::of(&entry.name).file(Part::Link);
         let remove = || partial::remove(shoal, &temporary);

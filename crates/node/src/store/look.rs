@@ -3,7 +3,6 @@
 
 use super::beneath::{Missing, Parent, Root};
 use super::destination::DestinationError;
-use super::digest::fingerprint;
 use super::error::show;
 use super::locate::Mounts;
 use super::metadata::Seen;
@@ -15,6 +14,7 @@ use content::{Entry, EntryIndex, FileContent, Kind, Name, PieceIndex, PieceLayer
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::ffi::OsStr;
+use std::fs::DirEntry;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -42,6 +42,8 @@ struct Site {
     free_bytes: u64,
     /// Another job is at work there.
     lock: Lock,
+    /// Why nothing can be written there, though something stands there.
+    sealed: Option<String>,
 }
 
 impl Look {
@@ -67,8 +69,8 @@ impl Look {
         // it has none, at least those of one host know.
         let known = shoal.as_ref().and_then(claim::known_identity);
         let id = known.unwrap_or_else(|| match &stat {
-            Some(stat) => derived(format!("{host}\0{}\0{}", stat.st_dev, stat.st_ino).as_bytes()),
-            None => derived(&[host.as_bytes(), b"\0", into.as_os_str().as_bytes()].concat()),
+            Some(stat) => claim::derived_identity(host, stat),
+            None => claim::derived(&[host.as_bytes(), b"\0", into.as_os_str().as_bytes()].concat()),
         });
         let site = match purpose {
             Purpose::DryRun => Some(Site::find(&into, shoal.as_ref())?),
@@ -134,7 +136,13 @@ impl Site {
             return Err(not_a_directory(&reserved));
         }
         let needed = Access::WRITE_OK | Access::EXEC_OK;
-        rustix::fs::accessat(CWD, at, needed, AtFlags::EACCESS).map_err(fail)?;
+        let admitted = rustix::fs::accessat(CWD, at, needed, AtFlags::EACCESS).map_err(fail);
+        let sealed = match admitted {
+            Err(why) if at == into && why.is_for_good() && holds_something(into) => {
+                Some(why.to_string())
+            }
+            admitted => admitted.map(|()| None)?,
+        };
         let space = rustix::fs::statvfs(at).map_err(fail)?;
         let file_system = rustix::fs::stat(at).map_err(fail)?.st_dev;
         let owner = shoal.and_then(claim::owner_seen);
@@ -142,8 +150,17 @@ impl Site {
             file_system,
             free_bytes: space.f_bavail.saturating_mul(space.f_frsize),
             lock: owner.map_or(Lock::Unclaimed, |owner| Lock::Taken { nonce: 0, owner }),
+            sealed,
         })
     }
+}
+
+/// Whether anything but `.shoal` is in a directory.
+fn holds_something(directory: &Path) -> bool {
+    let is_other = |item: io::Result<DirEntry>| {
+        item.is_ok_and(|item| item.file_name().as_bytes() != Name::RESERVED)
+    };
+    std::fs::read_dir(directory).is_ok_and(|mut items| items.any(is_other))
 }
 
 /// Opens `.shoal` where it is there.
@@ -151,11 +168,6 @@ fn open_shoal(root: &Root) -> Option<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let name = OsStr::from_bytes(Name::RESERVED);
     rustix::fs::openat(root.fd(), name, flags, Mode::empty()).ok()
-}
-
-fn derived(text: &[u8]) -> u128 {
-    let hash = fingerprint(text).0;
-    u128::from_le_bytes(std::array::from_fn(|at| hash[at]))
 }
 
 impl Store {
@@ -187,6 +199,9 @@ impl Store {
     /// Why an entry could not be written, as far as that shows before it is.
     fn obstacle(&self, entry: &Entry, look: &Look, differences: Differences) -> Option<String> {
         let root = look.root.as_ref()?;
+        if let Some(why) = look.site.as_ref().and_then(|site| site.sealed.clone()) {
+            return Some(WriteError::Sealed { why }.to_string());
+        }
         let parent = match root.parent(&entry.name, Missing::Leave) {
             Ok(parent) => parent,
             Err(error) => return Some(error.to_string()),

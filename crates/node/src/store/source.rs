@@ -32,6 +32,8 @@ pub struct Growing {
 struct Place {
     shoal: OwnedFd,
     into: PathBuf,
+    /// Why nothing can be written there.
+    sealed: Option<String>,
 }
 
 /// A file of the source, and what of it is read here.
@@ -86,7 +88,8 @@ impl Growing {
     /// Gives the system's error where the directory cannot be opened once more.
     pub fn settle(&self, destination: &Destination) -> io::Result<()> {
         let shoal = destination.shoal.try_clone()?;
-        let place = Place { shoal, into: destination.root.path().to_owned() };
+        let sealed = destination.sealed.clone();
+        let place = Place { shoal, into: destination.root.path().to_owned(), sealed };
         let _ = self.place.set(place);
         Ok(())
     }
@@ -113,6 +116,9 @@ impl Growing {
     /// Opens what a file grows in. What an earlier run left of it is kept.
     fn open(&self, entry: &Entry) -> Result<Arc<File>, SourceError> {
         let place = self.place.get().ok_or(SourceError::Over)?;
+        if let Some(why) = place.sealed.clone() {
+            return Err(WriteError::Sealed { why }.into());
+        }
         let made = &mut *lock(&self.made);
         let name = PartName::of(&entry.name);
         let data = name.file(Part::Data);

@@ -84,6 +84,7 @@ impl Store {
             self.drop_leftovers(index, destination, entry);
             return Ok(Survey::Complete(layer));
         }
+        destination.admits_anything()?;
         destination.root.admits(&entry.name)?;
         Ok(self.collect_candidates(index, destination, entry, old))
     }

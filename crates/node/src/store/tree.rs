@@ -109,6 +109,7 @@ fn make_link(
         Err(Errno::NOENT) => {}
         Err(errno) => return Err(fail(errno)),
     }
+    destination.admits_anything()?;
     let shoal = &destination.shoal;
     let temporary = PartName::of(&entry.name).file(Part::Link);
     partial::remove(shoal, &temporary).map_err(fail)?;

@@ -236,7 +236,7 @@ pub(super) fn check_purposes(purpose: Purpose, members: &Members<'_>) -> Result<
         match lock {
             Some(Lock::Unclaimed) => !looks,
             Some(Lock::Held { .. }) => looks,
-            Some(Lock::Taken { .. }) | None => false,
+            Some(Lock::Taken { .. } | Lock::Sealed) | None => false,
         }
     });
     let ranks: Vec<String> = others.map(|(rank, _)| rank.to_string()).take(8).collect();
@@ -294,7 +294,7 @@ pub(super) fn check_locks(members: &Members<'_>) -> Result<(), Vec<String>> {
     let held: BTreeSet<(u128, u128)> = destinations()
         .filter_map(|(_, destination)| match destination.lock {
             Lock::Held { nonce } => Some((destination.id, nonce)),
-            Lock::Taken { .. } | Lock::Unclaimed => None,
+            Lock::Taken { .. } | Lock::Unclaimed | Lock::Sealed => None,
         })
         .collect();
     let foreign = |(rank, destination): (&Rank, &crate::Destination)| match &destination.lock {

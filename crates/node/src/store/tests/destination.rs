@@ -48,7 +48,7 @@ fn many_who_open_at_the_same_instant_agree_on_the_identity_and_one_has_the_lock(
             .iter()
             .filter_map(|fact| match fact.lock {
                 Lock::Held { nonce } => Some(nonce),
-                Lock::Taken { .. } | Lock::Unclaimed => None,
+                Lock::Taken { .. } | Lock::Unclaimed | Lock::Sealed => None,
             })
             .collect();
         assert_eq!(held.len(), 1);
