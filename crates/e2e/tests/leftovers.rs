@@ -251,3 +251,22 @@ fn another_share_that_is_missing_is_not_made_of_what_was_left() {
     cluster.launch(RANKS, other).run().refused(&["rank1/other' exists on no rank"]);
     assert_eq!(partials(&cluster.destination(2)).len(), 1, "a refusal loses nothing");
 }
+
+#[test]
+fn the_same_cast_again_is_completed_where_the_node_with_the_source_is_gone() {
+    let cluster = Cluster::new();
+    let source = cluster.file("rank0/old/ckpt", 1, 64 * MIB);
+    interrupt(&cluster, &cast("old"));
+    for (rank, third) in [(1, 0), (2, 1), (3, 2)] {
+        let (partial, _) = partials(&cluster.destination(rank)).remove(0);
+        have_pieces_of(&source, &partial, PIECE, |piece| piece % 3 == third);
+    }
+    let original = cluster.path("original");
+    fs::rename(source, &original).unwrap();
+    fs::remove_dir(cluster.path("rank0/old")).unwrap();
+    cluster.launch(RANKS, cast("old")).run().complete();
+    for into in into(&cluster) {
+        assert_same_file(&original, &into.join("old/ckpt"));
+        no_leftovers(&into);
+    }
+}

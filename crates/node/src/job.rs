@@ -1,7 +1,7 @@
 //! What one rank is to do: the command line, resolved for this rank.
 
 use crate::interrupt::Interrupt;
-use content::PieceLen;
+use content::{Name, PieceLen};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -84,6 +84,20 @@ pub struct Share {
     /// Whether a directory's own name stands before the names in it, and the directory itself is an
     /// entry (`cast`), or its content alone is shared (`run`).
     pub naming: Naming,
+}
+
+impl Job {
+    /// Whether a name may be one of the job's, as far as this rank's own orders tell: all ranks of
+    /// a cast are told the same sources, and all its names begin with those of the sources.
+    pub(crate) fn may_share(&self, name: &Name) -> bool {
+        let is_below = |share: &Share| {
+            let Some(own) = share.path.file_name() else { return true };
+            let top = [&share.prefix, own.as_bytes()].concat();
+            let rest = name.as_bytes().strip_prefix(top.as_slice());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        };
+        self.command == Command::Run || self.shares.iter().any(is_below)
+    }
 }
 
 impl Share {

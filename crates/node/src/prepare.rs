@@ -190,14 +190,17 @@ fn prepare(job: &Job, ordered: &Receiver<Order>, told: &Told<'_>, growing: &Grow
     }
     let budget = Budget::of(job.memory);
     let threads = budget.hashers(job.threads, job.piece_len);
+    let matters = |name: &Name| job.may_share(name);
     let partials = match &destination {
         // Whoever shares the destination with the lock's holder leaves what lies there to it.
         Some(Ok(Place::Claimed(destination)))
             if matches!(destination.facts().lock, Lock::Held { .. }) =>
         {
-            destination.partials(threads, &AtomicU64::new(0))
+            destination.partials(&matters, threads, &AtomicU64::new(0))
         }
-        Some(Ok(Place::Seen(look))) if job.purpose == Purpose::DryRun => look.partials(threads),
+        Some(Ok(Place::Seen(look))) if job.purpose == Purpose::DryRun => {
+            look.partials(&matters, threads)
+        }
         _ => Vec::new(),
     };
     if let Some(Ok(Place::Claimed(place))) = &destination

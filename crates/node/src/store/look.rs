@@ -8,7 +8,7 @@ use super::locate::Mounts;
 use super::metadata::Seen;
 use super::stamp::Stamp;
 use super::state::Phase;
-use super::{Partial, claim, lock, resume};
+use super::{Matters, Partial, claim, lock, resume};
 use super::{Store, WriteError};
 use content::{Entry, EntryIndex, FileContent, Kind, Name, PieceIndex, PieceLayer, Tie};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, Stat};
@@ -94,9 +94,11 @@ impl Look {
     }
 
     /// What earlier runs left there, as [`Destination::partials`](super::Destination::partials).
-    pub fn partials(&self, threads: usize) -> Vec<Partial> {
+    pub fn partials(&self, matters: Matters<'_>, threads: usize) -> Vec<Partial> {
         let shoal = self.shoal.as_ref();
-        shoal.map(|at| resume::partials(at, threads, &AtomicU64::new(0))).unwrap_or_default()
+        shoal
+            .map(|at| resume::partials(at, matters, threads, &AtomicU64::new(0)))
+            .unwrap_or_default()
     }
 
     /// Whether it says what a transfer would do.

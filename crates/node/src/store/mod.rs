@@ -50,7 +50,7 @@ pub use error::{ReadError, WriteError};
 pub use extra::{Bounds, Extras};
 pub use locate::{Mounts, real_path};
 pub use look::Look;
-pub use resume::Partial;
+pub use resume::{Matters, Partial};
 pub use salvage::Salvage;
 pub use share::{ShareError, ShareOptions, Shared, SharedEntry, exists, look_through, share};
 pub use source::{Growing, SourceError, SourceFile};

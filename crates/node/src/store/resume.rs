@@ -5,7 +5,7 @@ use super::digest;
 use super::lock;
 use super::partial::{self, Part, PartName, Sidecar};
 use super::sparse;
-use content::{Bitfield, Entry, PieceIndex, VerifiedLayer, ZeroPieces};
+use content::{Bitfield, Entry, Name, PieceIndex, VerifiedLayer, ZeroPieces};
 use rustix::fs::OFlags;
 use std::fs::{File, Metadata};
 use std::ops::ControlFlow;
@@ -39,22 +39,39 @@ struct Candidate {
     zeros: ZeroPieces,
 }
 
+/// Whether something of this name may be part of the job.
+pub type Matters<'a> = &'a dyn Fn(&Name) -> bool;
+
 impl Destination {
-    /// The partials under `.shoal`, with those pieces that are whole on the disk. Adds the bytes
+    /// The partials under `.shoal`, with those pieces that are whole on the disk; of those whose
+    /// names do not `matter`, with none, for that would take as long as reading them. Adds the bytes
     /// that were hashed to `progress` as it goes. What is damaged or not the store's own is left
     /// alone; once everybody has stopped, [`super::Store::close`] removes sidecars that cannot be
     /// read, and data that has none.
-    pub fn partials(&self, threads: usize, progress: &AtomicU64) -> Vec<Partial> {
-        partials(&self.shoal, threads, progress)
+    pub fn partials(
+        &self,
+        matters: Matters<'_>,
+        threads: usize,
+        progress: &AtomicU64,
+    ) -> Vec<Partial> {
+        partials(&self.shoal, matters, threads, progress)
     }
 }
 
 /// As [`Destination::partials`], for a `.shoal` that may only be looked at.
-pub(super) fn partials(shoal: &OwnedFd, threads: usize, progress: &AtomicU64) -> Vec<Partial> {
+pub(super) fn partials(
+    shoal: &OwnedFd,
+    matters: Matters<'_>,
+    threads: usize,
+    progress: &AtomicU64,
+) -> Vec<Partial> {
     let names = partial::list(shoal).unwrap_or_default();
     let candidates: Vec<Candidate> =
         names.iter().filter_map(|file_name| Candidate::find(shoal, file_name)).collect();
-    let counts = candidates.iter().map(|candidate| candidate.about.layer.geometry().piece_count());
+    let counts = candidates.iter().map(|candidate| match matters(&candidate.about.entry.name) {
+        true => candidate.about.layer.geometry().piece_count(),
+        false => 0,
+    });
     digest::over_pieces(counts, threads, &|index, piece, buffer| {
         let candidate = &candidates[index];
         // What cannot be read is not held.

@@ -133,7 +133,7 @@ impl Job {
 
     fn receiver_with(&self, shared: Vec<SharedEntry>, local: Vec<(Name, PathBuf)>) -> Store {
         let destination = Destination::open(&self.target(), "the test").unwrap();
-        let partials = destination.partials(2, &AtomicU64::new(0));
+        let partials = destination.partials(&|_| true, 2, &AtomicU64::new(0));
         let wanted = Bitfield::full(self.catalogue.entry_count());
         Store::new(self.catalogue.clone(), wanted, shared, local, partials, Some(destination))
             .replacing(None)

@@ -152,7 +152,7 @@ fn a_dry_run_sees_parts_of_an_earlier_run_its_lock_and_what_stands_in_the_way() 
     assert_eq!(facts.lock, Lock::Taken { nonce: 0, owner: "the test".to_owned() });
     assert!(facts.free_bytes < u64::MAX);
     let all = Bitfield::full(job.catalogue.entry_count());
-    let partials = look.partials(2);
+    let partials = look.partials(&|_| true, 2);
     assert_eq!(partials.len(), 1);
     let dry = Store::looking(job.catalogue.clone(), &all, vec![], partials, Some(look));
     assert_eq!(dry.inspect(long).bytes_in_place, PIECE as u64);

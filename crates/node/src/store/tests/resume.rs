@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
 fn partials(job: &Job) -> Vec<Partial> {
-    Destination::open(&job.target(), "x").unwrap().partials(3, &AtomicU64::new(0))
+    Destination::open(&job.target(), "x").unwrap().partials(&|_| true, 3, &AtomicU64::new(0))
 }
 
 /// A job in which some pieces of its only file were written when the process was killed.
@@ -149,7 +149,7 @@ fn pieces_of_zeros_are_found_in_holes_and_other_holes_cost_nothing() {
 
     let job = interrupted(&bytes(LEN, 1), &[5]);
     let progress = AtomicU64::new(0);
-    let found = Destination::open(&job.target(), "x").unwrap().partials(2, &progress);
+    let found = Destination::open(&job.target(), "x").unwrap().partials(&|_| true, 2, &progress);
     assert_eq!(found[0].held.count(), 1);
     assert!(progress.load(Ordering::Relaxed) <= 8 * PIECE as u64, "holes were read");
 }
@@ -193,7 +193,7 @@ fn a_partial_that_nobody_wants_here_is_served() {
     let content = bytes(3 * PIECE, 1);
     let job = interrupted(&content, &[1]);
     let destination = Destination::open(&job.target(), "x").unwrap();
-    let found = destination.partials(1, &AtomicU64::new(0));
+    let found = destination.partials(&|_| true, 1, &AtomicU64::new(0));
     let nothing = Bitfield::new(1);
     let store =
         Store::new(job.catalogue.clone(), nothing, vec![], vec![], found, Some(destination));
@@ -202,4 +202,13 @@ fn a_partial_that_nobody_wants_here_is_served() {
     assert!(buffer == content[PIECE..2 * PIECE]);
     store.close();
     assert_eq!(held(&job), [1]);
+}
+
+#[test]
+fn a_partial_that_is_no_part_of_the_job_is_not_read() {
+    let job = interrupted(&bytes(10 * PIECE, 1), &[0, 1, 2]);
+    let read = AtomicU64::new(0);
+    let found = Destination::open(&job.target(), "x").unwrap().partials(&|_| false, 1, &read);
+    assert_eq!((found.len(), found[0].held.count()), (1, 0));
+    assert_eq!(read.into_inner(), 0);
 }
