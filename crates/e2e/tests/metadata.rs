@@ -215,3 +215,77 @@ fn a_file_system_until_2446_keeps_what_it_can_and_that_counts_as_equal() {
 fn an_xfs_until_2038_keeps_what_it_can_and_that_counts_as_equal() {
     keeps_what_it_can(&["mkfs.xfs", "-q", "-f", "-m", "bigtime=0"], 512 * MIB);
 }
+
+/// An access control list in which this user may do everything; of a directory, for what is made
+/// in it.
+fn default_list(user: u32) -> Vec<u8> {
+    const NOBODY: u32 = u32::MAX;
+    let entries = [(1, 7, NOBODY), (2, 7, user), (4, 5, NOBODY), (16, 7, NOBODY), (32, 5, NOBODY)];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in entries {
+        list.extend([u16::to_le_bytes(tag), u16::to_le_bytes(permissions)].concat());
+        list.extend(id.to_le_bytes());
+    }
+    list
+}
+
+/// Whether an access control list names a user.
+fn names_user(path: &Path, attribute: &str, user: u32) -> bool {
+    let mut list = [0; 256];
+    let len = rustix::fs::getxattr(path, attribute, &mut list).unwrap_or(0);
+    let mut entries = list[..len].get(4..).unwrap_or_default().chunks(8);
+    entries.any(|entry| entry[..2] == [2, 0] && entry[4..] == user.to_le_bytes())
+}
+
+#[test]
+fn a_destination_hands_down_its_group_and_its_access_control_list() {
+    const GROUP: u32 = 1234;
+    const USER: u32 = 4321;
+    if !e2e::is_root() {
+        return skip("only root may give a directory any group");
+    }
+    let cluster = Cluster::new();
+    equal_files(&cluster);
+    cluster.file("tree/dir/deep/large", 2, 300 * KIB);
+    for (name, mode) in [("tree/dir/deep", 0o750), ("tree/dir", 0o755), ("tree", 0o755)] {
+        cluster.age(name, mode, 3);
+    }
+    let mut lists = true;
+    for rank in 0..3 {
+        let into = cluster.directory(format!("rank{rank}/into"));
+        std::os::unix::fs::chown(&into, None, Some(GROUP)).unwrap();
+        fs::set_permissions(&into, Permissions::from_mode(0o2775)).unwrap();
+        let (name, list) = ("system.posix_acl_default", default_list(USER));
+        lists &= rustix::fs::setxattr(&into, name, &list, rustix::fs::XattrFlags::empty()).is_ok();
+    }
+    if !lists {
+        skip("this file system has no access control lists: groups alone are tested");
+    }
+    for round in 0..2 {
+        let cast = cast_and_check(&cluster);
+        assert_eq!(cast.report().bytes_reused() > 0, round > 0, "{cast}");
+        for rank in 0..3 {
+            let into = cluster.destination(rank);
+            for (name, wanted) in
+                [("tree", 0o2755), ("tree/dir", 0o2755), ("tree/dir/deep", 0o2750)]
+            {
+                let path = into.join(name);
+                assert_eq!((mode(&path), path.metadata().unwrap().gid()), (wanted, GROUP));
+                assert_eq!(names_user(&path, "system.posix_acl_default", USER), lists, "{name}");
+            }
+            for name in ["tree/private", "tree/program", "tree/dir/deep/large"] {
+                let path = into.join(name);
+                assert_eq!(path.metadata().unwrap().gid(), GROUP, "{name}");
+                assert_eq!(names_user(&path, "system.posix_acl_access", USER), lists, "{name}");
+            }
+            assert_eq!(mode(&into.join("tree/private")), 0o600, "the mode is the source's");
+        }
+    }
+    // What a later run has to mend keeps both.
+    cluster.age("tree/dir", 0o700, 5);
+    cluster.age("tree/plain", 0o640, 5);
+    cast_and_check(&cluster);
+    let into = cluster.destination(1);
+    assert_eq!(mode(&into.join("tree/dir")), 0o2700);
+    assert_eq!(names_user(&into.join("tree/plain"), "system.posix_acl_access", USER), lists);
+}

@@ -262,7 +262,9 @@ impl Store {
         look: &Look,
     ) -> io::Result<Differences> {
         match (&entry.kind, FileType::from_raw_mode(stat.st_mode)) {
-            (Kind::Directory, FileType::Directory) => Ok(seen.differences(&entry.metadata)),
+            (Kind::Directory, FileType::Directory) => {
+                Ok(seen.differences_of_directory(&entry.metadata))
+            }
             (Kind::File(content) | Kind::HardLink { content, .. }, FileType::RegularFile) => {
                 let same = self.has_content(index, *content, stat, parent)?;
                 let link = Differences::LINK.only_if(!self.is_tied(index, stat, look)?);

@@ -14,6 +14,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use swarm::Differences;
 
+/// On a directory: what is made in it has its group.
+const SET_GROUP: u32 = 0o2000;
 /// The permission bits, with those for set-user, set-group and sticky.
 const MODE_BITS: u32 = 0o7777;
 
@@ -52,7 +54,14 @@ impl From<&Stat> for Seen {
 }
 
 impl Seen {
-    /// In what a file or directory differs from what it must have.
+    /// In what a directory differs from what it must have. That it hands down its group counts as
+    /// equal though the source's does not: it has that from the one that it was made in.
+    pub(super) fn differences_of_directory(&self, wanted: &Metadata) -> Differences {
+        let mode = wanted.mode | self.mode & SET_GROUP;
+        self.differences(&Metadata { mode, ..*wanted })
+    }
+
+    /// In what a file differs from what it must have.
     pub(super) fn differences(&self, wanted: &Metadata) -> Differences {
         let mode = Differences::MODE.only_if(self.mode != wanted.mode & MODE_BITS);
         mode.and(self.differences_of_link(wanted))
@@ -160,7 +169,7 @@ pub(super) fn mend_directory(
     wanted: &Metadata,
 ) -> rustix::io::Result<Timestamp> {
     let found = Seen::from(&rustix::fs::fstat(directory)?);
-    if found.differences(wanted).is_empty() {
+    if found.differences_of_directory(wanted).is_empty() {
         return Ok(found.modified);
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -174,7 +183,8 @@ pub(super) fn mend_directory(
         opened => opened?,
     };
     rustix::fs::futimens(&readable, &times(wanted))?;
-    set_mode(wanted.mode, |mode| rustix::fs::fchmod(&readable, mode))?;
+    let mode = wanted.mode | found.mode & SET_GROUP;
+    set_mode(mode, |mode| rustix::fs::fchmod(&readable, mode))?;
     Ok(Seen::from(&rustix::fs::fstat(&readable)?).modified)
 }
 
@@ -242,6 +252,17 @@ mod tests {
         let odd_steps = time(1_800_000_001, 0);
         assert!(!is_equal(wanted, time(1_000_000_000, 0), odd_steps), "one second, and not two");
         assert!(is_equal(time(-5, 400), time(-5, 0), time(7, 0)), "before 1970 the second before");
+    }
+
+    #[test]
+    fn a_directory_may_hand_down_its_group_though_the_sources_does_not() {
+        let differs = |wanted, mode| {
+            let modified = time(5, 0);
+            let seen = Seen { mode, modified, changed: modified };
+            !seen.differences_of_directory(&Metadata { mode: wanted, modified }).is_empty()
+        };
+        assert!(!differs(0o755, 0o2755) && !differs(0o2755, 0o2755));
+        assert!(differs(0o2755, 0o755) && differs(0o755, 0o2775) && differs(0o755, 0o4755));
     }
 
     #[test]
