@@ -62,16 +62,23 @@ impl fmt::Debug for Hash {
     }
 }
 
-/// The root of the tree over `nodes`, padded with `padding` up to `2^height` nodes.
+/// The root of the tree over `nodes`, padded with `padding` up to `2^height` nodes. Neighbours that
+/// are equal, as over a hole, are hashed once.
 fn fold(mut nodes: Vec<Hash>, height: u32, mut padding: Hash) -> Hash {
     assert!(nodes.len() <= 1 << height, "{} nodes under height {height}", nodes.len());
     for _ in 0..height {
+        let mut last = (padding, padding, Hash::parent(padding, padding));
+        let above_padding = last.2;
         for i in 0..nodes.len().div_ceil(2) {
             let right = nodes.get(2 * i + 1).copied().unwrap_or(padding);
-            nodes[i] = Hash::parent(nodes[2 * i], right);
+            let left = nodes[2 * i];
+            if (left, right) != (last.0, last.1) {
+                last = (left, right, Hash::parent(left, right));
+            }
+            nodes[i] = last.2;
         }
         nodes.truncate(nodes.len().div_ceil(2));
-        padding = Hash::parent(padding, padding);
+        padding = above_padding;
     }
     nodes.first().copied().unwrap_or(padding)
 }

@@ -77,3 +77,21 @@ fn holes_need_no_room_and_data_does() {
     sparse_file(&source, 4 * GIB, 50);
     cluster.launch(3, run).run().refused(&["rank 2", "bytes must be written"]);
 }
+
+#[test]
+fn a_hole_of_terabytes_is_cast_whoever_reads_the_source() {
+    let cluster = Cluster::new();
+    let len = 4096 * GIB;
+    let source = cluster.directory("src").join("sparse");
+    let places = sparse_file(&source, len, 3);
+    for (into, more) in [("one{rank}", &[][..]), ("all{rank}", &["--shared-fs"])] {
+        let args: Vec<&str> = ["cast", "src", into].iter().chain(more).copied().collect();
+        let report = cluster.launch(2, &args).run().complete();
+        assert!(report.peer(1).bytes_received < 64 * MIB);
+        assert_sparse_copy(
+            &cluster.path(into.replace("{rank}", "1")).join("src/sparse"),
+            len,
+            &places,
+        );
+    }
+}

@@ -3,8 +3,9 @@
 mod small;
 
 use super::error::show;
+use super::lock;
+use super::sparse::KnownHole;
 use super::stamp::Stamp;
-use super::{lock, sparse};
 use content::merkle::piece_hash;
 use content::{Geometry, Hash, PieceIndex, PieceLayer, PieceLen, ZeroPieces};
 use rustix::fs::{Advice, Mode, OFlags};
@@ -79,6 +80,7 @@ pub(super) fn digest(
 struct Slot<'a, 'b> {
     source: &'a Source<'b>,
     zeros: ZeroPieces,
+    hole: KnownHole,
     left: AtomicU32,
     work: Mutex<Work>,
 }
@@ -94,7 +96,8 @@ impl<'a, 'b> Slot<'a, 'b> {
     fn new(source: &'a Source<'b>) -> Self {
         let work = Work { file: None, hashes: Vec::new(), lost: None };
         let left = AtomicU32::new(source.geometry.piece_count());
-        Self { source, zeros: ZeroPieces::of(source.geometry), left, work: Mutex::new(work) }
+        let (zeros, hole) = (ZeroPieces::of(source.geometry), KnownHole::default());
+        Self { source, zeros, hole, left, work: Mutex::new(work) }
     }
 
     /// Hashes one piece; says how many bytes that were, none of a file that has changed or gone.
@@ -115,7 +118,8 @@ impl<'a, 'b> Slot<'a, 'b> {
     fn hash(&self, piece: PieceIndex, buffer: &mut Vec<u8>) -> io::Result<u64> {
         let Some(file) = self.open()? else { return Ok(0) };
         let geometry = self.source.geometry;
-        let Some(hash) = hash_piece(&file, geometry, &self.zeros, piece, buffer)? else {
+        let Some(hash) = hash_piece(&file, geometry, (&self.zeros, &self.hole), piece, buffer)?
+        else {
             let is_same = Stamp::of_file(&file)? == self.source.stamp;
             lock(&self.work).lost = Some(if is_same { Digest::Short } else { Digest::Changed });
             return Ok(0);
@@ -213,13 +217,13 @@ pub(crate) fn over_pieces(counts: impl Iterator<Item = u32>, threads: usize, bod
 pub(super) fn hash_piece(
     file: &File,
     geometry: Geometry,
-    zeros: &ZeroPieces,
+    (zeros, hole): (&ZeroPieces, &KnownHole),
     piece: PieceIndex,
     buffer: &mut Vec<u8>,
 ) -> io::Result<Option<Hash>> {
     let (offset, len) = (geometry.offset(piece), geometry.size(piece));
     let if_zeros = zeros.hash(piece);
-    if if_zeros.is_some() && sparse::is_hole(file, offset, u64::from(len)) {
+    if if_zeros.is_some() && hole.has(file, offset, u64::from(len)) {
         return Ok(if_zeros);
     }
     let buffer = sized(buffer, len as usize);
@@ -325,16 +329,17 @@ mod tests {
         file.set_len(geometry.len()).unwrap();
         file.write_all_at(&[0; 256 * 1024], 256 * 1024).unwrap();
         file.write_all_at(b"data", 3 * 256 * 1024 - 2).unwrap();
-        let zeros = ZeroPieces::of(geometry);
+        let (zeros, hole) = (ZeroPieces::of(geometry), KnownHole::default());
+        let zeros = (&zeros, &hole);
         for piece in (0..geometry.piece_count()).map(PieceIndex) {
             let mut bytes = vec![1; geometry.size(piece) as usize];
             file.read_exact_at(&mut bytes, geometry.offset(piece)).unwrap();
-            let hash = hash_piece(&file, geometry, &zeros, piece, &mut Vec::new()).unwrap();
+            let hash = hash_piece(&file, geometry, zeros, piece, &mut Vec::new()).unwrap();
             assert_eq!(hash, Some(piece_hash(geometry, &bytes)), "{piece:?}");
         }
         file.set_len(300).unwrap();
         let cut = PieceIndex(4);
-        assert_eq!(hash_piece(&file, geometry, &zeros, cut, &mut Vec::new()).unwrap(), None);
+        assert_eq!(hash_piece(&file, geometry, zeros, cut, &mut Vec::new()).unwrap(), None);
     }
 
     #[test]

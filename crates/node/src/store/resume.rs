@@ -4,7 +4,7 @@ use super::destination::Destination;
 use super::digest;
 use super::lock;
 use super::partial::{self, Part, PartName, Sidecar};
-use super::sparse;
+use super::sparse::KnownHole;
 use content::{Bitfield, Entry, Name, PieceIndex, VerifiedLayer, ZeroPieces};
 use rustix::fs::OFlags;
 use std::fs::{File, Metadata};
@@ -117,12 +117,13 @@ impl Candidate {
         let expected = layer.piece_hash(piece)?;
         let file = open_data(shoal, &self.name)?;
         let (offset, len) = (geometry.offset(piece), u64::from(geometry.size(piece)));
-        let if_zeros = self.zeros.hash(piece);
+        let (if_zeros, hole) = (self.zeros.hash(piece), KnownHole::default());
+        let zeros = (&self.zeros, &hole);
         // What was not written yet is a hole: not worth reading.
-        if if_zeros.is_some_and(|zeros| zeros != expected) && sparse::is_hole(&file, offset, len) {
+        if if_zeros.is_some_and(|zeros| zeros != expected) && hole.has(&file, offset, len) {
             return Some(false);
         }
-        let found = digest::hash_piece(&file, geometry, &self.zeros, piece, buffer).ok()?;
+        let found = digest::hash_piece(&file, geometry, zeros, piece, buffer).ok()?;
         progress.fetch_add(len, Ordering::Relaxed);
         Some(found == Some(expected))
     }

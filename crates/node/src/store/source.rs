@@ -4,7 +4,7 @@
 use super::digest;
 use super::error::show;
 use super::partial::{self, Part, PartName};
-use super::sparse::{self, SparseWriter};
+use super::sparse::{KnownHole, SparseWriter};
 use super::stamp::Stamp;
 use super::{Destination, WriteError, lock};
 use content::merkle::piece_hash;
@@ -42,6 +42,9 @@ pub struct SourceFile {
     path: PathBuf,
     keeps: bool,
     zeros: ZeroPieces,
+    hole: KnownHole,
+    /// The same, of what it grows in.
+    grown_hole: KnownHole,
     open: Mutex<Option<Open>>,
 }
 
@@ -134,13 +137,17 @@ impl Growing {
         Ok(Arc::new(file))
     }
 
-    fn write(&self, entry: &Entry, file: &File, bytes: &[u8], at: u64) -> Result<(), SourceError> {
+    /// Writes into what a file grows in, unless the job has gone on or is over.
+    fn write(
+        &self,
+        entry: &Entry,
+        write: impl FnOnce(&SparseWriter) -> io::Result<()>,
+    ) -> Result<(), SourceError> {
         let is_over = self.is_over.read().unwrap_or_else(PoisonError::into_inner);
         if *is_over {
             return Err(SourceError::Over);
         }
-        let written = self.writer.write(file, bytes, at);
-        Ok(written.map_err(|error| self.error(&entry.name, error))?)
+        Ok(write(&self.writer).map_err(|error| self.error(&entry.name, error))?)
     }
 }
 
@@ -150,7 +157,8 @@ impl SourceFile {
     pub fn new(entry: Entry, path: PathBuf, keeps: bool) -> Self {
         let geometry = entry.file().expect("only files are read").geometry;
         let zeros = ZeroPieces::of(geometry);
-        Self { entry, path, keeps, zeros, open: Mutex::default() }
+        let (hole, grown_hole) = (KnownHole::default(), KnownHole::default());
+        Self { entry, path, keeps, zeros, hole, grown_hole, open: Mutex::default() }
     }
 
     /// Its entry.
@@ -177,26 +185,28 @@ impl SourceFile {
         let unreadable = |source| SourceError::Unreadable { path: self.path.clone(), source };
         let Open { source, grows } = self.open(growing)?;
         let (offset, len) = (geometry.offset(piece), geometry.size(piece) as usize);
-        let buffer = digest::sized(buffer, len);
-        let if_zeros = self.zeros.hash(piece);
-        let is_hole = if_zeros.is_some() && sparse::is_hole(&source, offset, len as u64);
-        let whole = if is_hole {
-            buffer.fill(0);
-            true
-        } else {
-            digest::read_exactly(&source, buffer, offset).map_err(unreadable)?
+        let is_hole = |_: &Hash| self.hole.has(&source, offset, len as u64);
+        let hole = self.zeros.hash(piece).filter(is_hole);
+        let whole = match hole {
+            Some(_) => true,
+            None => {
+                let buffer = digest::sized(buffer, len);
+                digest::read_exactly(&source, buffer, offset).map_err(unreadable)?
+            }
         };
         let found = Stamp::of_file(&source).map_err(unreadable)?;
         if !whole || !self.is_as_found(&found) {
             return Err(SourceError::Changed { path: self.path.clone() });
         }
         if let Some(grows) = grows {
-            growing.write(&self.entry, &grows, buffer, offset)?;
+            growing.write(&self.entry, |writer| match hole {
+                // Nobody else writes to this place.
+                Some(_) if self.grown_hole.has(&grows, offset, len as u64) => Ok(()),
+                Some(_) => writer.clear(&grows, offset, len as u64),
+                None => writer.write(&grows, &buffer[..len], offset),
+            })?;
         }
-        Ok(match if_zeros.filter(|_| is_hole) {
-            Some(known) => known,
-            None => piece_hash(geometry, buffer),
-        })
+        Ok(hole.unwrap_or_else(|| piece_hash(geometry, &buffer[..len])))
     }
 
     /// No more of it is read: closes it.

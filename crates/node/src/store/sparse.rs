@@ -1,11 +1,14 @@
 //! Holes: regions of a file that read as zeros and take no room. They survive the trip.
 
 use super::digest::is_zero;
+use super::lock;
 use rustix::fs::{FallocateFlags, SeekFrom};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Zeros become a hole in units of this, a multiple of every file system's block: shorter runs are
@@ -17,6 +20,27 @@ pub(super) fn is_hole(file: &File, offset: u64, len: u64) -> bool {
     match rustix::fs::seek(file, SeekFrom::Data(offset)) {
         Ok(data) => data >= offset + len,
         Err(errno) => errno == Errno::NXIO,
+    }
+}
+
+/// The hole that was looked at last, so that one look serves all pieces in it: a long hole costs no
+/// call for each piece. For threads that read one file which does not change meanwhile; where it
+/// does, that shows in its times.
+#[derive(Default)]
+pub(super) struct KnownHole(Mutex<Range<u64>>);
+
+impl KnownHole {
+    /// Whether a region certainly lies in a hole.
+    pub(super) fn has(&self, file: &File, offset: u64, len: u64) -> bool {
+        let hole = &mut *lock(&self.0);
+        if !(hole.start <= offset && offset + len <= hole.end) {
+            *hole = match rustix::fs::seek(file, SeekFrom::Data(offset)) {
+                Ok(data) => offset..data,
+                Err(Errno::NXIO) => offset..u64::MAX,
+                Err(_) => 0..0,
+            };
+        }
+        hole.start <= offset && offset + len <= hole.end
     }
 }
 
@@ -100,6 +124,21 @@ mod tests {
             assert!(is_hole(&file, BLOCK_LEN as u64, 3 * BLOCK_LEN as u64));
         }
         assert!(!is_hole(&file, 0, 2 * BLOCK_LEN as u64));
+    }
+
+    #[test]
+    fn a_known_hole_ends_where_data_begins() {
+        const LEN: u64 = BLOCK_LEN as u64;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(100 * LEN).unwrap();
+        file.write_all_at(&[7; BLOCK_LEN], 50 * LEN).unwrap();
+        let known = KnownHole::default();
+        // In any order, as several threads ask.
+        let order = (0..100).step_by(7).chain((0..100).rev());
+        for block in order.map(|block| block * LEN) {
+            assert_eq!(known.has(&file, block, LEN), is_hole(&file, block, LEN), "{block}");
+        }
+        assert!(!known.has(&file, 49 * LEN, 2 * LEN));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::files::Key;
 use super::metadata::{self, Seen};
 use super::partial::{self, Part, PartName};
 use super::salvage::{Candidates, Found};
+use super::sparse::KnownHole;
 use super::stamp::Stamp;
 use super::state::Phase;
 use super::{Store, WriteError, has_sidecar, lock};
@@ -120,12 +121,16 @@ impl Store {
         // Where several files are surveyed at once, one of them has help: the workers are busy.
         let helped = self.helped.try_lock();
         let threads = if helped.is_ok() { self.threads } else { 1 };
-        let zeros = ZeroPieces::of(geometry);
+        let (zeros, hole) = (ZeroPieces::of(geometry), KnownHole::default());
         let hashes = Mutex::new(vec![Hash::ZERO; geometry.piece_count() as usize]);
         let whole = Mutex::new(Ok(true));
         let count = std::iter::once(geometry.piece_count());
         digest::over_pieces(count, threads, &|_, piece, buffer| match digest::hash_piece(
-            file, geometry, &zeros, piece, buffer,
+            file,
+            geometry,
+            (&zeros, &hole),
+            piece,
+            buffer,
         ) {
             Ok(Some(hash)) => {
                 lock(&hashes)[piece.0 as usize] = hash;

@@ -64,6 +64,11 @@ impl Row {
         self.0.iter().position(|level| level & bit != 0)
     }
 
+    /// What may be chosen and has known holders, or is promised.
+    fn known(&self) -> u64 {
+        self.0[1..].iter().fold(0, |all, level| all | level)
+    }
+
     /// All that may be chosen.
     fn pickable(&self) -> u64 {
         self.0.iter().fold(0, |all, level| all | level)
@@ -211,7 +216,12 @@ impl Picker {
 
     /// Whether a piece may be chosen that a known holder has, perhaps none that may be asked.
     pub(super) fn is_any_known(&self) -> bool {
-        !self.reach.is_empty() && self.pickable().any(|p| self.held_by[p as usize] != 0)
+        if self.reach.is_empty() || self.is_empty() {
+            return false;
+        }
+        // What has no known holder is in the first level, so that most rows are passed over.
+        let known = |row: usize| self.rows[row].known();
+        numbers_in(0..self.pieces, known).any(|piece| self.held_by[piece as usize] != 0)
     }
 
     /// How many known holders have a piece.
