@@ -128,7 +128,7 @@ pub fn sidecar(data: &[u8]) {
         std::fs::write(part.with_extension("meta"), &bytes).expect("it is ours");
         let grown = std::fs::File::create(part.with_extension("part")).expect("it is ours");
         grown.set_len(data_len).expect("it is ours");
-        for partial in destination.partials(1, &AtomicU64::new(0)) {
+        for partial in destination.partials(&|_| true, 1, &AtomicU64::new(0)) {
             check_entry(&partial.entry);
             assert_eq!(partial.entry.len(), data_len, "the data is as long as its sidecar says");
             assert_eq!(u64::from(partial.held.len()), partial.layer.geometry().piece_count_wide());
