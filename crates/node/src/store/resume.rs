@@ -46,8 +46,8 @@ impl Destination {
     /// The partials under `.shoal`, with those pieces that are whole on the disk; of those whose
     /// names do not `matter`, with none, for that would take as long as reading them. Adds the
     /// bytes that were hashed to `progress` as it goes. What is damaged or not the store's own is
-    /// left alone; once everybody has stopped, [`super::Store::close`] removes sidecars that cannot be
-    /// read, and data that has none.
+    /// left alone; once everybody has stopped, [`super::Store::close`] removes sidecars that cannot
+    /// be read, and data that has none.
     pub fn partials(
         &self,
         matters: Matters<'_>,
