@@ -1,11 +1,12 @@
 //! Bytes, rates and times for people to read.
 
+use content::Amount;
 use content::name::escape;
 use std::time::Duration;
 
 /// Bytes with a binary unit and three digits, as in `1.50 GiB`.
 pub fn bytes(bytes: u64) -> String {
-    scaled(bytes as f64, bytes)
+    Amount(bytes).to_string()
 }
 
 /// Bytes a second over a time; `-` where nothing moved or no time passed.
@@ -15,7 +16,7 @@ pub fn rate(bytes: u64, elapsed: Duration) -> String {
         return "-".to_owned();
     }
     let rate = bytes as f64 / seconds;
-    format!("{}/s", scaled(rate, rate as u64))
+    format!("{}/s", Amount(rate as u64))
 }
 
 /// A time: `0.123 s`, `12.3 s`, `2 min 05 s`, `3 h 04 min`.
@@ -49,43 +50,9 @@ pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-fn scaled(value: f64, whole: u64) -> String {
-    let mut scaled = value;
-    for unit in ["B", "KiB", "MiB", "GiB", "TiB"] {
-        // 999.5 and more would print as four digits: the next unit is shorter.
-        if scaled < 999.5 {
-            return match unit {
-                "B" => format!("{whole} B"),
-                _ if scaled < 9.995 => format!("{scaled:.2} {unit}"),
-                _ if scaled < 99.95 => format!("{scaled:.1} {unit}"),
-                _ => format!("{scaled:.0} {unit}"),
-            };
-        }
-        scaled /= 1024.0;
-    }
-    format!("{scaled:.2} PiB")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_have_three_digits_and_a_unit() {
-        let cases = [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "0.98 KiB"),
-            (1024, "1.00 KiB"),
-            (10 << 10, "10.0 KiB"),
-            (100 << 20, "100 MiB"),
-            (3 << 29, "1.50 GiB"),
-            (1 << 50, "1.00 PiB"),
-        ];
-        for (number, expected) in cases {
-            assert_eq!(bytes(number), expected);
-        }
-    }
 
     #[test]
     fn a_rate_of_nothing_is_a_dash() {

@@ -3,6 +3,7 @@
 //! This crate is pure: it never opens a file, reads a clock, starts a thread or asks for
 //! randomness. Whoever calls it brings the bytes.
 
+mod amount;
 pub mod bitfield;
 mod bundle;
 pub mod catalogue;
@@ -12,6 +13,7 @@ pub mod merkle;
 pub mod name;
 pub mod twin;
 
+pub use amount::Amount;
 pub use bitfield::{Bitfield, Span, numbers_in};
 pub use catalogue::{Catalogue, CatalogueError, EntryIndex, PieceId};
 pub use entry::{Entry, FileContent, Kind, Metadata, Timestamp};

@@ -71,7 +71,7 @@ fn a_destination_without_room_is_told_before_anything_is_made() {
     let Some(_mounted) = Tmpfs::mount(&full, MIB) else {
         return skip("a tmpfs can only be mounted by root");
     };
-    cluster.launch(3, DRY).run().refused(&["bytes must be written"]);
+    cluster.launch(3, DRY).run().refused(&["must be written to"]);
     assert!(names_below(&full).is_empty());
 }
 

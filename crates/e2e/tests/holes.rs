@@ -75,7 +75,7 @@ fn holes_need_no_room_and_data_does() {
     assert_sparse_copy(&into.join("disk.img"), 4 * GIB, &places);
     fs::remove_file(into.join("disk.img")).unwrap();
     sparse_file(&source, 4 * GIB, 50);
-    cluster.launch(3, run).run().refused(&["rank 2", "bytes must be written"]);
+    cluster.launch(3, run).run().refused(&["rank 2", "must be written to"]);
 }
 
 #[test]

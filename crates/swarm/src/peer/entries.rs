@@ -404,17 +404,9 @@ impl Session {
         }
     }
 
-    /// This rank writes nothing any more; it goes on serving what it has.
+    /// This rank writes nothing any more; it goes on serving what it has. The user hears of it from
+    /// the tracker, which hears of it with STOP.
     pub(super) fn halt(&mut self, why: &str, actions: &mut Vec<PeerAction>) {
-        if self.entries.halted.is_some() {
-            return;
-        }
-        self.halt_quietly(why, actions);
-        actions.push(PeerAction::Notice(format!("nothing more is received here: {why}")));
-    }
-
-    /// The same, where the user knows.
-    pub(super) fn halt_quietly(&mut self, why: &str, actions: &mut Vec<PeerAction>) {
         self.entries.halted.get_or_insert_with(|| why.to_owned());
         self.entries.to_survey.clear();
         self.entries.to_make.clear();

@@ -26,7 +26,7 @@ impl Session {
     /// Receives nothing more; STOP follows when what is under way has ended.
     pub(super) fn leave(&mut self, why: &str, actions: &mut Vec<PeerAction>) {
         if !self.stopped {
-            self.halt_quietly(why, actions);
+            self.halt(why, actions);
         }
     }
 
@@ -37,7 +37,7 @@ impl Session {
             return;
         }
         let cannot_receive = self.entries.why_not();
-        self.halt_quietly("the job was interrupted", actions);
+        self.halt("the job was interrupted", actions);
         self.say_stop(cannot_receive, actions);
     }
 }

@@ -1,14 +1,16 @@
 //! What the tracker knows of the job once START has gone out.
 
 use super::member::Member;
+use super::report::{self, REFUSALS_TOLD};
 use super::{Phase, Tracker, TrackerAction};
 use crate::message::{Differing, FromTracker, Gains, Origins};
 use crate::shelf::{Shelf, Spread};
-use crate::{LeftAlone, Purpose, Rank};
-use content::{Bitfield, Catalogue, EntryIndex, Span};
+use crate::{Instant, LeftAlone, Purpose, Rank};
+use content::{Amount, Bitfield, Catalogue, EntryIndex, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A job that is being served.
 #[derive(Debug)]
@@ -36,6 +38,9 @@ pub(super) struct Job {
     /// Bytes that may still be given away on each file system.
     pub(super) free_bytes: BTreeMap<FileSystem, u64>,
 }
+
+/// How long the others go on before it is worth a word that a rank cannot receive.
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// A file system: the host that sees it, and its number there.
 pub(super) type FileSystem = (u32, u64);
@@ -168,6 +173,35 @@ impl Tracker {
         }
     }
 
+    /// Says which ranks cannot receive, where the others go on for longer than a moment: else the
+    /// report says it soon enough.
+    pub(super) fn tell_refusals(&mut self, now: Instant, actions: &mut Vec<TrackerAction>) {
+        let Phase::Serving(job) = &self.phase else { return };
+        if self.config.purpose == Purpose::Check {
+            return;
+        }
+        let told = self.members.iter().filter(|member| member.told_why).count();
+        let mut untold: Vec<(usize, &mut Member)> = self
+            .members
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, member)| member.is_live() && !member.told_why)
+            .filter(|(_, member)| member.interrupted.is_none())
+            .collect();
+        let due = untold.iter_mut().filter_map(|(rank, member)| {
+            let (at, stop) = member.stop.as_ref()?;
+            let why = stop.cannot_receive.as_ref().filter(|_| now.since(*at) >= MOMENT)?;
+            let all = match report::has_received(job, member, &stop.counters) {
+                true => " all that it wants",
+                false => "",
+            };
+            let text = format!("rank {rank} cannot receive{all}, and the others go on: {why}");
+            member.told_why = true;
+            Some(TrackerAction::Notice(text))
+        });
+        actions.extend(due.take(REFUSALS_TOLD.saturating_sub(told)));
+    }
+
     /// A peer asks a rank no more: what it has is out of that peer's reach.
     pub(super) fn on_shun(&mut self, from: Rank, rank: Rank) {
         let Phase::Serving(job) = &mut self.phase else { return };
@@ -207,9 +241,12 @@ impl Tracker {
                 *free -= need;
                 Ok(())
             } else {
+                let path = member.destination().map_or("", |destination| &destination.path);
                 Err(format!(
-                    "{need} bytes must be written, and the destination's file system has {free} bytes left for \
-                     this rank: free some space, or choose another destination"
+                    "{} must be written to '{path}', where {} of space are left for this rank: make room, or choose \
+                     another destination",
+                    Amount(need),
+                    Amount(*free),
                 ))
             };
             actions

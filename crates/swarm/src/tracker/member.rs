@@ -88,6 +88,8 @@ pub(super) struct Member {
     /// The last call to settle that it answered.
     pub(super) settled: u32,
     pub(super) stop: Option<(Instant, Stop)>,
+    /// Whether the user was told why it receives nothing more.
+    pub(super) told_why: bool,
     pub(super) counters: Option<Counters>,
     /// What told it to stop before it had all.
     pub(super) interrupted: Option<String>,
@@ -149,6 +151,7 @@ impl Member {
             shunned: BTreeSet::new(),
             settled: 0,
             stop: None,
+            told_why: false,
             counters: None,
             interrupted: None,
         }

@@ -9,6 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
+/// Of how many ranks at most is said, outside the table, why they cannot receive.
+pub(super) const REFUSALS_TOLD: usize = 8;
+
 /// How a job ended, and why it did not end well.
 pub(super) fn judge(purpose: Purpose, job: &Job, members: &[Member]) -> (Outcome, Vec<String>) {
     let complete = CompleteSets::new(members);
@@ -101,23 +104,33 @@ fn shortfall(members: &[Member], member: &Member, lacks: &Bitfield) -> Option<Sh
 /// Whether no rank that wants something was able to receive any of it: then the job was refused
 /// after all, only later than usual, after the destinations were surveyed.
 fn nothing_moved(job: &Job, members: &[Member]) -> bool {
-    let has_content = |entry| !job.catalogue.entry(EntryIndex(entry)).is_empty();
     let mut wanting =
         members.iter().filter(|member| member.is_live() && !member.wanted.is_empty()).peekable();
     wanting.peek().is_some()
         && wanting.all(|member| {
             let (counters, _) = last_counters(member);
-            let moved = counters.bytes_delivered + counters.bytes_reused + counters.bytes_received;
-            let complete = member.complete.iter().any(has_content);
-            cannot_receive(member).is_some() && moved == 0 && !complete
+            cannot_receive(member).is_some() && !has_received(job, member, &counters)
         })
 }
 
+/// Whether a member with these counters has any of what it wants; entries without content are none
+/// of it.
+pub(super) fn has_received(job: &Job, member: &Member, counters: &Counters) -> bool {
+    let Counters { bytes_delivered, bytes_reused, bytes_received, .. } = counters;
+    let has_content = |entry| !job.catalogue.entry(EntryIndex(entry)).is_empty();
+    [bytes_delivered, bytes_reused, bytes_received].iter().any(|bytes| **bytes > 0)
+        || member.complete.iter().any(has_content)
+}
+
+/// Why no rank can receive, but for what was said of a rank already.
 fn refusals(members: &[Member]) -> Vec<String> {
-    let each = members.iter().enumerate();
-    each.filter_map(|(rank, m)| Some(format!("rank {rank} cannot receive: {}", cannot_receive(m)?)))
-        .take(8)
-        .collect()
+    let told = members.iter().filter(|member| member.told_why).count();
+    let untold = members.iter().enumerate().filter(|(_, member)| !member.told_why);
+    let each = untold
+        .filter_map(|(rank, m)| Some(format!("rank {rank} cannot receive: {}", cannot_receive(m)?)))
+        .take(REFUSALS_TOLD.saturating_sub(told));
+    let nobody = "no rank that wants something can receive it".to_owned();
+    each.chain((told > 0).then_some(nobody)).collect()
 }
 
 fn cannot_receive(member: &Member) -> Option<String> {

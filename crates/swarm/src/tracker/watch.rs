@@ -73,6 +73,7 @@ impl Tracker {
         let patience = self.config.patience;
         self.next_look = now + patience / 8;
         self.lose_silent(now, patience, actions);
+        self.tell_refusals(now, actions);
         self.hurry_readers(now, actions);
         if let Phase::Collecting { finished, .. } = self.phase
             && now.since(finished) > patience
