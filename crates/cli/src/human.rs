@@ -39,10 +39,17 @@ pub fn rough_time(seconds: f64) -> String {
     }
 }
 
-/// Text that came from another rank or a file's name, made safe for a terminal: control characters
-/// as `\xNN`.
+/// Text that came from another rank, made safe for a terminal: control characters as `\xNN`. Names
+/// in it are text already, and their backslashes stay as they are.
 pub fn safe(text: &str) -> String {
-    escape(text.as_bytes())
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => safe.push_str(&escape(c.encode_utf8(&mut [0; 4]).as_bytes())),
+            false => safe.push(c),
+        }
+    }
+    safe
 }
 
 /// A count with its noun: `1 file`, `3 files`.
@@ -53,6 +60,13 @@ pub fn count(number: usize, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_is_made_safe_once_and_names_in_it_stay_as_they_are() {
+        let shown = format!("'{}' is gone\x1b[1m", escape(b"a\\b\xff"));
+        assert_eq!(safe(&shown), "'a\\\\b\\xff' is gone\\x1b[1m");
+        assert_eq!(safe(&safe(&shown)), safe(&shown));
+    }
 
     #[test]
     fn a_rate_of_nothing_is_a_dash() {

@@ -85,9 +85,11 @@ fn peer(row: &PeerRow) -> Peer<'_> {
     }
 }
 
-/// A name as it is; one that is not UTF-8 with `\xNN`. Control characters are for JSON to escape.
+/// A name as it is; bytes that are not UTF-8 as `\xNN`, and a backslash as `\\`, so that no two
+/// names look alike. Control characters are for JSON to escape.
 fn name(name: &Name) -> Cow<'_, str> {
     match str::from_utf8(name.as_bytes()) {
+        Ok(text) if text.contains('\\') => Cow::Owned(text.replace('\\', "\\\\")),
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(name.to_string()),
     }

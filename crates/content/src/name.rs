@@ -97,7 +97,7 @@ impl Serialize for Name {
     }
 }
 
-/// Shows the name as text; bytes that are not UTF-8, and control characters, as `\xNN`.
+/// Shows the name as text: see [`escape`].
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&escape(&self.0))
@@ -110,7 +110,8 @@ impl fmt::Debug for Name {
     }
 }
 
-/// Makes text of bytes: UTF-8 as it is, all else and control characters as `\xNN`.
+/// Makes text of bytes, so that no other bytes give the same text: UTF-8 as it is, all else and
+/// control characters as `\xNN`, and a backslash as `\\`.
 pub fn escape(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -120,6 +121,8 @@ pub fn escape(bytes: &[u8]) -> String {
                 for byte in c.encode_utf8(&mut utf8).bytes() {
                     text.push_str(&format!("\\x{byte:02x}"));
                 }
+            } else if c == '\\' {
+                text.push_str("\\\\");
             } else {
                 text.push(c);
             }
@@ -155,5 +158,16 @@ mod tests {
         let name = Name::new(b"d\xc3\xa9j\xff \x07".to_vec()).unwrap();
         assert_eq!(name.to_string(), "d\u{e9}j\\xff \\x07");
         assert_eq!(name.as_bytes(), b"d\xc3\xa9j\xff \x07");
+    }
+
+    #[test]
+    fn no_two_names_are_shown_alike() {
+        let names: [&[u8]; 6] = [b"\xff", b"\\xff", b"\\\xff", b"\\\\xff", b"\\x5cxff", b"\x07"];
+        let shown = ["\\xff", "\\\\xff", "\\\\\\xff", "\\\\\\\\xff", "\\\\x5cxff", "\\x07"];
+        assert_eq!(names.map(escape), shown);
+        assert_eq!(
+            escape("d\u{e9}j\u{e0} vu {1} [2].txt".as_bytes()),
+            "d\u{e9}j\u{e0} vu {1} [2].txt"
+        );
     }
 }
