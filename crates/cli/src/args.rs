@@ -349,7 +349,11 @@ pub struct Common {
     )]
     pub progress: ProgressArg,
     /// Write the report as JSON; the tracker does ('-' is standard output)
-    #[arg(long, value_name = "FILE", value_parser = path())]
+    ///
+    /// Where no report can be written the job is refused. Where that shows only at the end, as with
+    /// a pipe that nobody reads, the status is 3. In names a backslash is '\\', and a byte that is
+    /// not UTF-8 is '\xNN'.
+    #[arg(verbatim_doc_comment, long, value_name = "FILE", value_parser = path())]
     pub json: Option<Template>,
     /// -v shows phases, -vv every message with its rank, channel and tag
     #[arg(short, long, action = ArgAction::Count)]

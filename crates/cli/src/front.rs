@@ -126,11 +126,15 @@ fn orders(env: &Env, launcher: &Launcher, common: &Common, mut job: Job) -> Resu
     };
     // Only the tracker's host need have the directory, and a mistake is better told now than after
     // the job. The job is refused with it: rank 0 alone cannot end the others before MPI begins.
-    if let Some(json) = json.as_deref().filter(|_| launcher.rank == Rank::TRACKER)
-        && let Err(why) = target::check(json)
-    {
-        job.problem.get_or_insert(format!("{why:#}"));
-    }
+    let is_tracker = launcher.rank == Rank::TRACKER;
+    let checked = json.as_deref().filter(|_| is_tracker).map_or(Ok(()), target::check);
+    let json = match checked {
+        Ok(()) => json,
+        Err(why) => {
+            job.problem.get_or_insert(format!("{why:#}"));
+            None
+        }
+    };
     let verbosity = common.verbose;
     Ok(Action::Run(Box::new(Orders { job, progress: common.progress, json, verbosity })))
 }

@@ -38,6 +38,7 @@ use std::io::Write;
 
 /// Does what the command line says and returns the exit status.
 pub fn main(mut env: Env) -> i32 {
+    signals::outlive_long_files();
     let launcher = Launcher::detect(&env.vars);
     let action = match front::decide(&env, &launcher) {
         Ok(action) => action,

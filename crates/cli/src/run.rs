@@ -42,6 +42,6 @@ pub fn run(job: Job, launcher: &Launcher, mut terminal: Terminal, pause: fn(Dura
         }
         let ended = node::run(job, transport, &mut terminal);
         let node::Ended { outcome, lost, is_tracker, .. } = ended;
-        Ending { status: outcome.status(), lost, is_tracker }
+        Ending { status: terminal.status(outcome), lost, is_tracker }
     })
 }

@@ -15,11 +15,14 @@ use swarm::Outcome;
 /// rank from the terminal and again from its launcher.
 const SAME: Duration = Duration::from_millis(300);
 
+/// Makes a limit of the system on the length of files an error of one write, on one rank: unheard,
+/// the signal would kill the rank, and most MPIs the whole job with it.
+pub fn outlive_long_files() {
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+}
+
 /// Hears signals from now on, and raises the first.
 pub fn listen(interrupt: &Interrupt) {
-    // Where the system limits the length of files, that is an error of one write, on one rank:
-    // unheard, the signal would kill the rank, and most MPIs the whole job with it.
-    let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
     let interrupt = interrupt.clone();
     // Where the system has no thread or pipe left, signals do what they always did.
     let hear = move || {

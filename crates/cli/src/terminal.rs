@@ -9,7 +9,7 @@ use crate::{json, report, target};
 use node::{Observer, Progress};
 use std::io::Write;
 use std::path::PathBuf;
-use swarm::{Rank, Report};
+use swarm::{Outcome, Rank, Report};
 
 /// Back to the line's beginning, and clear it.
 const CLEAR_LINE: &str = "\r\x1b[2K";
@@ -22,8 +22,16 @@ pub struct Terminal {
     style: Style,
     meter: Meter,
     bar_is_shown: bool,
+    unwritten: Unwritten,
     stdout: Box<dyn Write>,
     stderr: Box<dyn Write>,
+}
+
+/// Whether a report that was asked for is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unwritten {
+    Nothing,
+    Report,
 }
 
 impl Terminal {
@@ -44,8 +52,18 @@ impl Terminal {
             style,
             meter: Meter::new(style),
             bar_is_shown: false,
+            unwritten: Unwritten::Nothing,
             stdout: env.stdout,
             stderr: env.stderr,
+        }
+    }
+
+    /// The exit status of a job that ended so: a program that asked for the report is not told that
+    /// all is well where there is none.
+    pub fn status(&self, outcome: Outcome) -> u8 {
+        match (outcome, self.unwritten) {
+            (Outcome::Complete, Unwritten::Report) => Outcome::Failed.status(),
+            _ => outcome.status(),
         }
     }
 
@@ -98,7 +116,12 @@ impl Observer for Terminal {
             self.say(&reason);
         }
         if let Err(why) = written {
-            self.say(&format!("{why:#}"));
+            self.unwritten = Unwritten::Report;
+            let but = match report.outcome {
+                Outcome::Complete => "; the files are complete, and status 3 is for the report",
+                _ => "",
+            };
+            self.say(&format!("{why:#}{but}"));
         }
         if let Err(why) = printed {
             self.say(&format!("cannot write the table to standard output: {why}"));

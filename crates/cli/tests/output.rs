@@ -227,8 +227,10 @@ fn a_report_that_cannot_be_written_is_said_and_the_table_is_printed() {
     std::fs::remove_dir(&place).unwrap();
     terminal.report(&complete());
     assert_eq!(stdout.text(), report::table(&complete()));
-    let expected =
-        format!("shoal: --json {0}/r.json: there is no directory {0}\n", place.display());
+    let expected = format!(
+        "shoal: cannot write the report to {0}/r.json: there is no directory {0}; the files are complete, and status 3 is for the report\n",
+        place.display()
+    );
     assert_eq!(stderr.text(), expected);
 }
 
