@@ -42,6 +42,7 @@ pub struct Launch {
     load: Load,
     json: bool,
     launcher: Option<OtherLauncher>,
+    open_files: Option<u64>,
 }
 
 /// Words that start a job instead of the MPI's launcher, and variables that they need.
@@ -58,8 +59,8 @@ impl Launch {
     pub(crate) fn new(directory: PathBuf) -> Self {
         let segments = Vec::new();
         let (user, load) = (User::Same, Load::Shared);
-        let (json, launcher) = (true, None);
-        Self { directory, segments, deadline: DEADLINE, user, load, json, launcher }
+        let (deadline, json, launcher, open_files) = (DEADLINE, true, None, None);
+        Self { directory, segments, deadline, user, load, json, launcher, open_files }
     }
 
     /// Adds more ranks, with a command line of their own (the launcher's colon syntax).
@@ -99,6 +100,13 @@ impl Launch {
     #[must_use]
     pub fn without_json(mut self) -> Self {
         self.json = false;
+        self
+    }
+
+    /// Gives every rank a hard limit of open files, and the launcher none.
+    #[must_use]
+    pub fn open_files(mut self, most: u64) -> Self {
+        self.open_files = Some(most);
         self
     }
 
@@ -145,7 +153,11 @@ impl Launch {
                 command.arg(":");
             }
             command.args(mpi.flags().into_iter().filter(|_| index == 0));
-            command.arg("-n").arg(ranks.to_string()).arg(self.binary()).args(self.full(args));
+            command.arg("-n").arg(ranks.to_string());
+            if let Some(most) = self.open_files {
+                command.arg("prlimit").arg(format!("--nofile={most}:{most}"));
+            }
+            command.arg(self.binary()).args(self.full(args));
         }
         self.spawn(command)
     }

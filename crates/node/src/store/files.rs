@@ -34,9 +34,9 @@ impl Key {
 }
 
 /// Open files of the store.
-#[derive(Default)]
 pub(super) struct Files {
     inner: Mutex<Inner>,
+    most: usize,
 }
 
 #[derive(Default)]
@@ -46,8 +46,10 @@ struct Inner {
 }
 
 impl Files {
-    /// So many stay open: far below the usual soft limit of 1,024, and enough for every worker.
-    const MAX_OPEN: usize = 256;
+    /// A set of at most so many.
+    pub(super) fn at_most(most: usize) -> Self {
+        Self { inner: Mutex::default(), most }
+    }
 
     pub(super) fn get(&self, key: Key) -> Option<Arc<File>> {
         let inner = &mut *lock(&self.inner);
@@ -62,7 +64,7 @@ impl Files {
         let mut closed = None;
         let inner = &mut *lock(&self.inner);
         inner.clock += 1;
-        if inner.open.len() >= Self::MAX_OPEN && !inner.open.contains_key(&key) {
+        if inner.open.len() >= self.most && !inner.open.contains_key(&key) {
             let oldest = inner.open.iter().min_by_key(|(_, (_, used))| *used).map(|(&key, _)| key);
             closed = oldest.and_then(|key| inner.open.remove(&key));
         }
@@ -82,15 +84,15 @@ mod tests {
 
     #[test]
     fn the_longest_unused_file_is_closed_first() {
-        let files = Files::default();
+        let files = Files::at_most(3);
         let file = Arc::new(tempfile::tempfile().unwrap());
-        for number in 0..Files::MAX_OPEN as u32 {
+        for number in 0..3 {
             files.put(Key::Own(number), &file);
         }
         assert!(files.get(Key::Own(0)).is_some());
         files.put(Key::Shared(0), &file);
         assert!(files.get(Key::Own(0)).is_some());
         assert!(files.get(Key::Own(1)).is_none());
-        assert_eq!(lock(&files.inner).open.len(), Files::MAX_OPEN);
+        assert_eq!(lock(&files.inner).open.len(), 3);
     }
 }

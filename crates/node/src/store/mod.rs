@@ -149,7 +149,7 @@ impl Store {
             destination,
             look: None,
             states: States::default(),
-            files: Files::default(),
+            files: Files::at_most(crate::limits::kept_open()),
             writer: SparseWriter::default(),
             pool: Pool::default(),
             threads: 1,
