@@ -162,7 +162,8 @@ fn run_one(
 }
 
 fn how_far(sighting: &Sighting) -> String {
-    format!("round {}  {} peers done", sighting.round, sighting.peers_done)
+    let Sighting { round, rounds_least, peers_done, .. } = sighting;
+    format!("round {round} of {rounds_least} or more  {peers_done} peers done")
 }
 
 thread_local! {

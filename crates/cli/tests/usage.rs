@@ -75,6 +75,10 @@ fn every_mistake_has_one_sentence_and_a_hint() {
         "simulate --fault kill:99@3",
         "simulate --slow-peers 65",
         "simulate --slow-peers 1 --slow-factor 0",
+        "simulate --slow-peers 1 --slow-factor 100000000",
+        "simulate --fault slow:3@5:1000000000 --fault kill:3@6",
+        "simulate --peers 1000000 --pieces 1000000",
+        "simulate --link 3=0.001 --round 1000000000 --pieces 1000000",
         "simulate --peers 4294967295",
         "simulate --sede 4",
     ] {

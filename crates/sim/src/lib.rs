@@ -7,6 +7,7 @@
 
 mod bound;
 mod disk;
+mod estimate;
 mod event;
 mod fault;
 mod figures;

@@ -78,7 +78,7 @@ impl Limits {
         let each = 2 * served * u64::from(scenario.batch) + u64::from(scenario.window);
         Self {
             quiet,
-            quiet_events: (quiet / crate::world::TICK + 1000) * ranks * EVENTS_A_TICK,
+            quiet_events: (quiet / crate::world::TICK + 1000).saturating_mul(ranks * EVENTS_A_TICK),
             letters: LETTERS_OF_A_PEER + letters_of_a_pair * ranks,
             letters_of_tracker: LETTERS_OF_A_PEER * ranks + unread(&faults, scenario),
             receiving: scenario.window + batch.saturating_mul(late),
@@ -153,12 +153,14 @@ fn quiet(scenario: &Scenario, faults: &[Fault]) -> Micros {
     let slowest_link = u64::from(slowest_link.unwrap_or(1000).min(1000));
     // Everybody waits for all that one slow rank sends to each of the others at once.
     let queue = u64::from(scenario.peers) * u64::from(scenario.window.max(2 * scenario.batch));
-    let piece = scenario.round_us * slowness.max(1) * 1000 / slowest_link;
-    let messages = 16 * scenario.latency_us + scenario.disk_us * slowness.max(1);
-    queue.min(u64::from(scenario.pieces) * 2) * piece
-        + messages
-        + rounds * scenario.round_us
-        + SILENCES * scenario.patience_s * 1_000_000
+    // Whoever is very slow for a short time, because he dies, has numbers here that are no times.
+    let slowed = |time: Micros| time.saturating_mul(slowness.max(1));
+    let piece = slowed(scenario.round_us).saturating_mul(1000) / slowest_link;
+    let messages = (16 * scenario.latency_us).saturating_add(slowed(scenario.disk_us));
+    let ages = Micros::MAX / 4;
+    let pieces = queue.min(u64::from(scenario.pieces) * 2).saturating_mul(piece);
+    let others = rounds * scenario.round_us + SILENCES * scenario.patience_s * 1_000_000;
+    pieces.saturating_add(messages).saturating_add(others).min(ages)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What is simulated: the ranks, what they hold, their links, what goes wrong. A scenario says
 //! everything; two runs of one scenario are equal to the letter.
 
+use crate::estimate::{EVENTS_MOST, Estimate};
 use crate::fault::{Fault, FaultKind};
 use crate::link::{EQUAL_MILLI, Link};
 use crate::random::Random;
@@ -71,6 +72,23 @@ pub enum ScenarioError {
         /// The most.
         most: u64,
     },
+    /// More than can be simulated.
+    #[error(
+        "this job takes {rounds} rounds and {events} events at least; more than {most} events would \
+         take many hours and are not simulated: choose fewer peers or pieces, or less of --round, \
+         --patience, --slow-factor and what --fault and --link say"
+    )]
+    TooLong {
+        /// The rounds.
+        rounds: u64,
+        /// The events.
+        events: u64,
+        /// The most.
+        most: u64,
+    },
+    /// A rank so slow that its times are no numbers any more.
+    #[error("--fault {0}: a piece would take longer than 100 days; choose a smaller factor")]
+    TooSlow(Fault),
     /// A fault of a rank that is not there.
     #[error("--fault {0}: the ranks are 0, which tracks, to {1}")]
     NoSuchRank(Fault, u32),
@@ -162,7 +180,28 @@ impl Scenario {
                 return Err(ScenarioError::Range { option, given, least, most });
             }
         }
-        self.check_places()
+        self.check_places()?;
+        let Estimate { rounds, events } = Estimate::of(self);
+        if events > EVENTS_MOST {
+            return Err(ScenarioError::TooLong { rounds, events, most: EVENTS_MOST });
+        }
+        self.check_times()
+    }
+
+    /// Checks that a piece takes a time, at whatever rank.
+    fn check_times(&self) -> Result<(), ScenarioError> {
+        const LONGEST_US: u64 = 100 * 86_400 * 1_000_000;
+        let slowest = self.links.iter().map(|link| link.up_milli.min(link.down_milli)).min();
+        let slowest = u64::from(slowest.unwrap_or(EQUAL_MILLI).min(EQUAL_MILLI));
+        let piece = (self.round_us * u64::from(EQUAL_MILLI) / slowest).max(self.disk_us);
+        let is_too_slow = |fault: &&Fault| match fault.kind {
+            FaultKind::Slow(factor) => piece.saturating_mul(factor) > LONGEST_US,
+            _ => false,
+        };
+        match self.faults.iter().find(is_too_slow) {
+            Some(&fault) => Err(ScenarioError::TooSlow(fault)),
+            None => Ok(()),
+        }
     }
 
     /// Checks that ranks and files that are spoken of are there.

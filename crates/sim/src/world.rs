@@ -2,6 +2,7 @@
 //! machine wants done, and lets the oracles look.
 
 use crate::disk::Files;
+use crate::estimate::Estimate;
 use crate::event::Happening;
 use crate::fault::Fault;
 use crate::figures::{Figures, Peaks};
@@ -40,6 +41,8 @@ pub struct Run {
 pub struct Sighting {
     /// Rounds after START.
     pub round: u64,
+    /// Rounds that the job takes at least.
+    pub rounds_least: u64,
     /// Pieces that were verified and written, over all peers.
     pub pieces_have: u64,
     /// Pieces that all peers want together.
@@ -99,6 +102,7 @@ pub(crate) struct World<'a> {
     /// Pieces that left a seeder at least once, and when the last of them did first.
     pub(crate) seeded: Bitfield,
     pub(crate) last_seeded: Micros,
+    rounds_least: u64,
     trace: u64,
     events: u64,
 }
@@ -154,6 +158,7 @@ impl<'a> World<'a> {
             tracker_messages: 0,
             seeded: Bitfield::new(scenario.pieces),
             last_seeded: 0,
+            rounds_least: Estimate::of(scenario).rounds,
             trace: 0,
             events: 0,
         };
@@ -272,6 +277,7 @@ impl<'a> World<'a> {
         let leechers = u64::from(self.scenario.peers - self.scenario.seeders);
         Sighting {
             round: self.round(),
+            rounds_least: self.rounds_least,
             pieces_have: self.pieces_have,
             pieces_wanted: leechers * u64::from(self.scenario.pieces),
             peers_done: self.peers_done,
