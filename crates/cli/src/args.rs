@@ -73,7 +73,11 @@ pub struct RunArgs {
     /// What this rank downloads [default: **]
     ///
     /// May be given several times. '*' and '?' do not cross '/', '**' does; names that begin with
-    /// a dot match. --want '' wants nothing. A rank never wants what it shares itself.
+    /// a dot match. '[a-c]' is one of these characters, '[!a-c]' none of them, '{x,y}' either text.
+    /// '\' before a character makes it an ordinary one: 'a\[1]' is the file a[1]. A pattern without
+    /// '*' and '?' that names a directory takes all below it; a pattern with '/' at its end takes
+    /// directories alone, with all below them. --want '' wants nothing. A rank never wants what it
+    /// shares itself.
     #[arg(verbatim_doc_comment, long, value_name = "GLOB", value_parser = parse_want)]
     pub want: Vec<Want>,
     /// Where wanted files land (made if absent)

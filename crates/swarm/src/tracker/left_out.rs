@@ -102,7 +102,7 @@ impl Wants {
             Wanting::Any => true,
         });
         let names: Vec<Name> = left.names().collect();
-        let matches = |pattern: &Pattern| names.iter().any(|name| pattern.matches(name));
+        let matches = |pattern: &Pattern| names.iter().any(|name| pattern.may_take(name));
         wanted.into_iter().any(|(pattern, _)| !left.is_told() || matches(pattern))
     }
 }
@@ -124,6 +124,8 @@ mod tests {
         let others = Wants(vec![(pattern("*/x/*.csv"), Wanting::One(Rank(2)))]);
         assert!(others.may_match(Rank(1), &left(1)));
         assert!(!others.may_match(Rank(2), &left(1)), "its own");
+        let above = Wants(vec![(pattern("in"), Wanting::One(Rank(2)))]);
+        assert!(above.may_match(Rank(1), &left(1)), "with the directory that it lies in");
         let elsewhere = Wants(vec![(pattern("y/*"), Wanting::Any)]);
         assert!(!elsewhere.may_match(Rank(1), &left(1)));
         assert!(elsewhere.may_match(Rank(1), &left(2)), "the other name is not known");

@@ -26,6 +26,7 @@ mod report;
 mod resolve;
 mod spread;
 mod unequal;
+mod unmatched;
 mod watch;
 
 pub use crate::shelf::Spread;

@@ -3,6 +3,7 @@
 
 use super::leftovers::{Entries, Gone};
 use super::member::Member;
+use super::unmatched;
 use crate::want::Pattern;
 use crate::{Lock, Purpose, Rank};
 use content::{Bitfield, Catalogue, Entry, EntryIndex, Kind, Name, PieceLen};
@@ -166,7 +167,7 @@ pub(super) fn all_wants(
         for pattern in &hello.wants {
             let matched = matches.entry(pattern).or_insert_with(|| matching(catalogue, pattern));
             if matched.is_empty() {
-                reasons.push(without_match(*rank, pattern, catalogue));
+                reasons.push(unmatched::reason(*rank, pattern, catalogue));
             }
             wanted.union_with(matched);
         }
@@ -188,11 +189,11 @@ pub(super) fn all_wants(
     (wants, reasons)
 }
 
-/// The entries that a pattern matches, with the directories that they lie in.
-fn matching(catalogue: &Catalogue, pattern: &str) -> Bitfield {
+/// The entries that a pattern takes, with the directories that they lie in.
+pub(super) fn matching(catalogue: &Catalogue, pattern: &str) -> Bitfield {
     let mut matched = Bitfield::new(catalogue.entry_count());
     let Ok(pattern) = Pattern::new(pattern) else { return matched };
-    for (index, entry) in catalogue.iter().filter(|(_, entry)| pattern.matches(&entry.name)) {
+    for (index, entry) in catalogue.iter().filter(|(_, entry)| pattern.takes(entry)) {
         matched.insert(index.0);
         for ancestor in ancestors(&entry.name) {
             if let Some(directory) = find(catalogue, &ancestor) {
@@ -201,22 +202,6 @@ fn matching(catalogue: &Catalogue, pattern: &str) -> Bitfield {
         }
     }
     matched
-}
-
-fn without_match(rank: Rank, pattern: &str, catalogue: &Catalogue) -> String {
-    if let Err(error) = Pattern::new(pattern) {
-        return format!("rank {rank}: {error}");
-    }
-    let deeper = format!("**/{pattern}");
-    let see = "see what is shared, or give --want '' to want nothing";
-    let hint = if !pattern.contains('/') && !matching(catalogue, &deeper).is_empty() {
-        format!("; '*' does not cross '/': did you mean '{deeper}'?")
-    } else if !pattern.contains('/') && pattern.contains(['*', '?']) {
-        format!("; '*' does not cross '/', but '{deeper}' matches none either: {see}")
-    } else {
-        format!("; {see}")
-    };
-    format!("rank {rank} wants '{pattern}', which matches no name of the catalogue{hint}")
 }
 
 /// The entry of this name. The catalogue is in order of the names.

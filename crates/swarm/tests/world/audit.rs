@@ -211,7 +211,7 @@ impl World {
             !orders.cast && orders.shares.iter().any(|share| share.name == entry.name)
         };
         let wanted = catalogue.iter().filter(|(_, entry)| {
-            let matches = patterns.iter().any(|pattern| pattern.matches(&entry.name));
+            let matches = patterns.iter().any(|pattern| pattern.takes(entry));
             entry.file().is_some() && matches && !own(entry)
         });
         wanted.map(|(index, _)| index).collect()
