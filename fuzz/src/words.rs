@@ -78,7 +78,7 @@ fn file(name: &str, pieces: u64) -> Entry {
 fn entry(name: &str, kind: Kind) -> Entry {
     let modified = Timestamp { seconds: 0, nanoseconds: 0 };
     let name = Name::new(name).expect("ours are names");
-    Entry { name, kind, metadata: Metadata { mode: 0o644, modified } }
+    Entry { name, kind, metadata: Metadata::new(0o644, modified) }
 }
 
 /// The entries of the job as they should be, in order of their names.
@@ -437,7 +437,7 @@ fn origins(input: &mut Input<'_>) -> Origins {
 
 /// What differs: anything that can.
 pub fn differences(input: &mut Input<'_>) -> Differences {
-    Differences::try_from(input.byte()).unwrap_or(Differences::MISSING)
+    Differences::try_from(u16::from(input.byte()) << input.below(3)).unwrap_or(Differences::MISSING)
 }
 
 /// What a peer says to the tracker.

@@ -263,6 +263,19 @@ pub struct Common {
     /// those that lead out of what is shared.
     #[arg(verbatim_doc_comment, long, conflicts_with = "delete")]
     pub follow_links: bool,
+    /// Keep user and group, by number
+    ///
+    /// As root, on every rank that receives; else the job is refused. Without it what arrives
+    /// belongs to whoever receives. --check compares it, too.
+    #[arg(verbatim_doc_comment, long)]
+    pub owner: bool,
+    /// Keep extended attributes
+    ///
+    /// Those of users ('user.*'); as root also 'trusted.*', 'security.*' (capabilities, but no labels
+    /// and signatures, which are the system's own) and POSIX access control lists. Not those of links.
+    /// A file system that keeps none refuses this rank, and says so. --check compares them, too.
+    #[arg(verbatim_doc_comment, long)]
+    pub xattrs: bool,
     /// A power of two from 16 KiB to 64 MiB, as in 1MiB [default: by each file's length]
     ///
     /// The default is the file's length / 1024 rounded up to a power of two, within 256 KiB and

@@ -8,7 +8,7 @@ use crate::plan::{PeerEntry, Plan, PlanError};
 use anyhow::{Context, Result, anyhow, bail};
 use content::Name;
 use content::name::escape;
-use node::{Command, Interrupt, Job, Links, Naming, Share, TrackerPlace};
+use node::{Command, Interrupt, Job, Keeps, Links, Naming, Share, TrackerPlace};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -99,14 +99,19 @@ pub fn for_cast(
     if tracker == TrackerPlace::Dedicated && launcher.rank == Rank::TRACKER {
         return Ok(job);
     }
-    let links = links(&cast.common);
-    let share = |path| Share { path, prefix: Vec::new(), links, naming: Naming::WithOwnName };
+    let (links, keeps) = (links(&cast.common), keeps(&cast.common));
+    let naming = Naming::WithOwnName;
+    let share = |path| Share { path, prefix: Vec::new(), links, naming, keeps };
     let shares = sources.into_iter().map(share).collect();
     Ok(Job { shares, wants: everything(), into: Some(into), ..job })
 }
 
 fn links(common: &Common) -> Links {
     if common.follow_links { Links::Followed } else { Links::Kept }
+}
+
+fn keeps(common: &Common) -> Keeps {
+    Keeps { owner: common.owner, xattrs: common.xattrs }
 }
 
 /// What this rank fills placeholders with.
@@ -149,6 +154,7 @@ fn bare_job(
         into: None,
         tracker,
         shared_fs: common.shared_fs,
+        keeps: keeps(common),
         piece_len: common.piece_length,
         batch: common.batch,
         memory: common.memory,
@@ -222,8 +228,9 @@ impl Source<'_> {
             let why = format!("{option}: {why}");
             return if from_plan.is_some() { Ok(Err(why)) } else { Err(anyhow!(why)) };
         }
-        let links = links(&self.run.common);
-        let share = |path| Share { path, prefix: prefix.clone(), links, naming: Naming::Inside };
+        let (links, keeps) = (links(&self.run.common), keeps(&self.run.common));
+        let naming = Naming::Inside;
+        let share = |path| Share { path, prefix: prefix.clone(), links, naming, keeps };
         Ok(Ok(paths.into_iter().map(share).collect()))
     }
 

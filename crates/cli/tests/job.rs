@@ -4,7 +4,7 @@ mod support;
 
 use cli::Action;
 use content::PieceLen;
-use node::{Command, Links, Naming, Share, TrackerPlace};
+use node::{Command, Keeps, Links, Naming, Share, TrackerPlace};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use support::World;
@@ -16,7 +16,13 @@ fn patterns(texts: &[&str]) -> Vec<Pattern> {
 }
 
 fn inside(path: &str, prefix: &str) -> Share {
-    Share { path: path.into(), prefix: prefix.into(), links: Links::Kept, naming: Naming::Inside }
+    Share {
+        path: path.into(),
+        prefix: prefix.into(),
+        links: Links::Kept,
+        naming: Naming::Inside,
+        keeps: Keeps::default(),
+    }
 }
 
 #[test]

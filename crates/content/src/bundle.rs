@@ -125,7 +125,7 @@ mod tests {
                 root: None,
                 zero_bytes: 0,
             }),
-            metadata: Metadata { mode: 0o644, modified },
+            metadata: Metadata::new(0o644, modified),
         };
         let entries: Vec<Entry> = lens.iter().enumerate().map(entry).collect();
         let pieces = entries.iter().filter_map(Entry::file);

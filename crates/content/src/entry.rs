@@ -1,7 +1,7 @@
 //! One entry of the catalogue: a file, a directory or a link, with what survives the trip.
 
 use crate::merkle::piece_hash;
-use crate::{Geometry, Hash, Name, PieceLayer, PieceLen};
+use crate::{Geometry, Hash, Metadata, Name, PieceLayer, PieceLen};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -75,25 +75,6 @@ impl FileContent {
     }
 }
 
-/// What is kept of an entry besides its content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Metadata {
-    /// Permission bits, the low twelve of `st_mode`.
-    pub mode: u32,
-    /// Modification time.
-    pub modified: Timestamp,
-}
-
-/// A point of time as a file system keeps it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Timestamp {
-    /// Seconds since 1970, negative before.
-    pub seconds: i64,
-    /// Nanoseconds to add, below 10^9.
-    #[serde(deserialize_with = "nanoseconds")]
-    pub nanoseconds: u32,
-}
-
 impl Entry {
     /// The content of a file, or of a hard link to one; `None` for what is no regular file.
     pub fn file(&self) -> Option<&FileContent> {
@@ -134,11 +115,4 @@ fn target<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
     let target = Vec::<u8>::deserialize(from)?;
     let fits = (1..=Kind::MAX_TARGET_LEN).contains(&target.len()) && !target.contains(&0);
     if fits { Ok(target) } else { Err(D::Error::custom("no link can have this target")) }
-}
-
-/// Nanoseconds likewise: numbers from 10^9 on mean something else to the system.
-fn nanoseconds<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
-    let nanoseconds = u32::deserialize(from)?;
-    let fits = nanoseconds < 1_000_000_000;
-    if fits { Ok(nanoseconds) } else { Err(D::Error::custom("a second has 10^9 nanoseconds")) }
 }

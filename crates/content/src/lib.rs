@@ -10,14 +10,16 @@ pub mod catalogue;
 pub mod entry;
 pub mod geometry;
 pub mod merkle;
+mod metadata;
 pub mod name;
 pub mod twin;
 
 pub use amount::Amount;
 pub use bitfield::{Bitfield, Span, numbers_in};
 pub use catalogue::{Catalogue, CatalogueError, EntryIndex, PieceId};
-pub use entry::{Entry, FileContent, Kind, Metadata, Timestamp};
+pub use entry::{Entry, FileContent, Kind};
 pub use geometry::{Geometry, LEAF_LEN, PieceIndex, PieceLen, PieceLenError};
 pub use merkle::{Hash, HashRange, LayerError, PieceLayer, VerifiedLayer, ZeroPieces};
+pub use metadata::{Metadata, Owner, Timestamp, Xattrs};
 pub use name::{Name, NameError};
 pub use twin::{Tie, Twins};

@@ -39,7 +39,7 @@ impl Twins {
         let mut twins = Self::default();
         let mut first_names = FirstNames::default();
         // For each file of several names, the first of them that is wanted, for each metadata.
-        let mut by_file: BTreeMap<(EntryIndex, Metadata), EntryIndex> = BTreeMap::new();
+        let mut by_file: BTreeMap<(EntryIndex, &Metadata), EntryIndex> = BTreeMap::new();
         let mut by_content: BTreeMap<(Hash, Geometry), EntryIndex> = BTreeMap::new();
         let content_of = |entry| {
             let content = catalogue.entry(entry).file()?;
@@ -54,7 +54,7 @@ impl Twins {
             if catalogue.entry(entry).file().is_none() {
                 continue;
             }
-            let file = (first_names.of(catalogue, entry), catalogue.entry(entry).metadata);
+            let file = (first_names.of(catalogue, entry), &catalogue.entry(entry).metadata);
             let source = *by_file.entry(file).or_insert(entry);
             if source != entry {
                 twins.tie(entry, source, Tie::Link);
@@ -145,7 +145,7 @@ mod tests {
                 _ => panic!("{line}"),
             };
             let modified = Timestamp { seconds: 0, nanoseconds: 0 };
-            Entry { name: name(words[0]), kind, metadata: Metadata { mode, modified } }
+            Entry { name: name(words[0]), kind, metadata: Metadata::new(mode, modified) }
         };
         Catalogue::new(text.split(", ").map(entry).collect()).unwrap()
     }

@@ -27,6 +27,8 @@ pub struct Job {
     pub tracker: TrackerPlace,
     /// Whether all ranks see the shares at the same paths: they are read once in all.
     pub shared_fs: bool,
+    /// What is kept of what all ranks share; what a rank receives must be able to.
+    pub keeps: Keeps,
     /// The piece length of files offered here; by each file's length where none is given.
     pub piece_len: Option<PieceLen>,
     /// Pieces asked from one holder before the tracker is updated.
@@ -84,6 +86,8 @@ pub struct Share {
     /// Whether a directory's own name stands before the names in it, and the directory itself is an
     /// entry (`cast`), or its content alone is shared (`run`).
     pub naming: Naming,
+    /// What is kept of it.
+    pub keeps: Keeps,
 }
 
 impl Job {
@@ -113,6 +117,15 @@ impl Share {
         };
         ShareId::of([path.as_os_str().as_bytes(), &self.prefix, naming])
     }
+}
+
+/// What is kept of what is shared, beside content, mode and modification time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Keeps {
+    /// User and group, by number.
+    pub owner: bool,
+    /// Extended attributes, access control lists among them.
+    pub xattrs: bool,
 }
 
 /// What becomes of symbolic links in what is shared.

@@ -23,7 +23,7 @@ mod workers;
 
 pub use buffer::{Buffer, Pool, SharedBuffer};
 pub use interrupt::{Interrupt, Signal};
-pub use job::{Command, Job, Links, Naming, Share, TrackerPlace};
+pub use job::{Command, Job, Keeps, Links, Naming, Share, TrackerPlace};
 pub use observer::{Observer, Phase, Progress};
 pub use run::{Ended, run};
 pub use transport::{Arrival, Ticket, Transport};

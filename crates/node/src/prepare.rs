@@ -179,7 +179,7 @@ fn prepare(job: &Job, ordered: &Receiver<Order>, told: &Told<'_>, growing: &Grow
     let present: Vec<bool> = job.shares.iter().map(|share| exists(&share.path)).collect();
     tell(Prepared::Hello(Box::new(hello(job, &destination, &present))));
     let nested = || cast_into_itself(job, &present).or_else(|| deletion_problem(job));
-    let problem = job.problem.clone().or_else(nested);
+    let problem = job.problem.clone().or_else(|| owner_problem(job)).or_else(nested);
     let give = |destination: Option<Result<Place, String>>| {
         let _ = told.give.send(destination.and_then(Result::ok));
     };
@@ -291,6 +291,14 @@ fn cast_into_itself(job: &Job, present: &[bool]) -> Option<String> {
                 shown(&share.path)
             )
         })
+    })
+}
+
+/// Why owners cannot be kept where this rank receives.
+fn owner_problem(job: &Job) -> Option<String> {
+    let may = rustix::process::geteuid().is_root();
+    (job.keeps.owner && !may && !job.wants.is_empty()).then(|| {
+        "owners can be given by root alone: start the job as root, or leave --owner out".to_owned()
     })
 }
 

@@ -45,7 +45,7 @@ fn file(number: u32, pieces: u32) -> (Entry, VerifiedLayer) {
     let layer = PieceLayer::new(geometry, (0..pieces).map(hash).collect());
     let layer = layer.expect("a hash a piece");
     let content = FileContent::hashed(&layer);
-    let metadata = Metadata { mode: 0o644, modified: Timestamp { seconds: 0, nanoseconds: 0 } };
+    let metadata = Metadata::new(0o644, Timestamp { seconds: 0, nanoseconds: 0 });
     let name = Name::new(format!("file{number:08}")).expect("a plain name");
     (Entry { name, kind: Kind::File(content), metadata }, layer.prove())
 }

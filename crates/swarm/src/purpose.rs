@@ -40,8 +40,8 @@ pub enum Sweep {
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
-#[serde(try_from = "u8", into = "u8")]
-pub struct Differences(u8);
+#[serde(try_from = "u16", into = "u16")]
+pub struct Differences(u16);
 
 impl Differences {
     /// Nothing stands under the name.
@@ -58,9 +58,15 @@ impl Differences {
     pub const MODE: Self = Self(32);
     /// The modification time is another.
     pub const TIME: Self = Self(64);
+    /// It belongs to others.
+    pub const OWNER: Self = Self(128);
+    /// The extended attributes are others.
+    pub const XATTRS: Self = Self(256);
+    /// All bits that mean something.
+    const ALL: u16 = 511;
 
     /// Each with its word.
-    const WORDS: [(Self, &'static str); 7] = [
+    const WORDS: [(Self, &'static str); 9] = [
         (Self::MISSING, "missing"),
         (Self::KIND, "kind"),
         (Self::UNREADABLE, "unreadable"),
@@ -68,6 +74,8 @@ impl Differences {
         (Self::LINK, "link"),
         (Self::MODE, "mode"),
         (Self::TIME, "time"),
+        (Self::OWNER, "owner"),
+        (Self::XATTRS, "xattrs"),
     ];
 
     /// Whether there is none.
@@ -105,23 +113,23 @@ impl Differences {
     }
 }
 
-impl From<Differences> for u8 {
+impl From<Differences> for u16 {
     fn from(differences: Differences) -> Self {
         differences.0
     }
 }
 
-impl TryFrom<u8> for Differences {
+impl TryFrom<u16> for Differences {
     type Error = &'static str;
 
     /// What comes from another rank is something that can be: some differences exclude all others,
     /// so that there are few sets of them.
-    fn try_from(bits: u8) -> Result<Self, Self::Error> {
+    fn try_from(bits: u16) -> Result<Self, Self::Error> {
         let differences = Self(bits);
         let alone = [Self::MISSING, Self::KIND, Self::UNREADABLE];
         let excluded = alone.iter().any(|it| differences.has(*it) && differences != *it);
         let both = differences.has(Self::CONTENT.and(Self::LINK));
-        if bits == 0 || bits >= 128 || excluded || both {
+        if bits == 0 || bits > Self::ALL || excluded || both {
             return Err("nothing differs so");
         }
         Ok(differences)
@@ -164,12 +172,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fourteen_sets_of_differences_can_be_told() {
+    fn fifty_sets_of_differences_can_be_told() {
         let possible: Vec<Differences> =
-            (0..=255).filter_map(|bits| Differences::try_from(bits).ok()).collect();
-        assert_eq!(possible.len(), 14);
+            (0..=u16::MAX).filter_map(|bits| Differences::try_from(bits).ok()).collect();
+        assert_eq!(possible.len(), 50);
         for differences in possible {
-            assert_eq!(Differences::try_from(u8::from(differences)), Ok(differences));
+            assert_eq!(Differences::try_from(u16::from(differences)), Ok(differences));
         }
     }
 

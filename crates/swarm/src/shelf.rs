@@ -84,7 +84,7 @@ mod tests {
 
     fn entry(name: &str) -> Entry {
         let modified = Timestamp { seconds: 0, nanoseconds: 0 };
-        let metadata = Metadata { mode: 0o755, modified };
+        let metadata = Metadata::new(0o755, modified);
         Entry { name: Name::new(name).unwrap(), kind: Kind::Directory, metadata }
     }
 

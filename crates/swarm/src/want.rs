@@ -186,7 +186,7 @@ mod tests {
             None => (name, Kind::Symlink(b"x".to_vec())),
         };
         let modified = content::Timestamp { seconds: 0, nanoseconds: 0 };
-        let metadata = content::Metadata { mode: 0o644, modified };
+        let metadata = content::Metadata::new(0o644, modified);
         Entry { name: Name::new(name).unwrap(), kind, metadata }
     }
 

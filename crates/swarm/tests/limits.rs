@@ -124,7 +124,7 @@ fn file(name: &str, pieces: u64, root: Option<Hash>) -> Entry {
     Entry {
         name: Name::new(name).unwrap(),
         kind: Kind::File(FileContent { root, ..FileContent::unhashed(geometry) }),
-        metadata: Metadata { mode: 0o644, modified },
+        metadata: Metadata::new(0o644, modified),
     }
 }
 

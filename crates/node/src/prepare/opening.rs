@@ -55,7 +55,16 @@ fn claim(job: &Job, into: &Path, say: &dyn Fn(String)) -> Result<Place, String> 
     let destination = wait(into, say, open, |destination| {
         destination.foreign_owner(&job.host).map(str::to_owned)
     });
-    destination.map(Place::Claimed)
+    let destination = destination?;
+    if job.keeps.xattrs && !destination.keeps_xattrs() {
+        destination.abandon();
+        return Err(format!(
+            "'{}' lies on a file system that keeps no extended attributes; choose another \
+             destination, or leave --xattrs out",
+            super::shown(into)
+        ));
+    }
+    Ok(Place::Claimed(destination))
 }
 
 /// Looks at the destination.

@@ -9,6 +9,7 @@ use super::locate::Mounts;
 use super::lock;
 use super::partial::{self, Part, PartName};
 use super::tenant;
+use super::xattrs;
 use content::Name;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
@@ -254,6 +255,12 @@ impl Destination {
             Some(why) => Err(WriteError::Sealed { why: why.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// Whether its file system keeps extended attributes; believed of one that cannot be asked, for
+    /// nothing can be written there, or another rank of this job asks.
+    pub fn keeps_xattrs(&self) -> bool {
+        lock(&self.held).as_ref().is_none_or(xattrs::are_kept_with)
     }
 
     /// Where a name lands.

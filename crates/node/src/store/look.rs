@@ -5,7 +5,7 @@ use super::beneath::{Missing, Parent, Root};
 use super::destination::DestinationError;
 use super::error::show;
 use super::locate::Mounts;
-use super::metadata::Seen;
+use super::metadata::{self, Seen};
 use super::stamp::Stamp;
 use super::state::Phase;
 use super::{Matters, Partial, claim, lock, resume};
@@ -263,12 +263,14 @@ impl Store {
     ) -> io::Result<Differences> {
         match (&entry.kind, FileType::from_raw_mode(stat.st_mode)) {
             (Kind::Directory, FileType::Directory) => {
-                Ok(seen.differences_of_directory(&entry.metadata))
+                let others = seen.differences_of_directory(&entry.metadata);
+                Ok(others.and(differences_in_xattrs(entry, parent)?))
             }
             (Kind::File(content) | Kind::HardLink { content, .. }, FileType::RegularFile) => {
                 let same = self.has_content(index, *content, stat, parent)?;
                 let link = Differences::LINK.only_if(!self.is_tied(index, stat, look)?);
                 let others = seen.differences(&entry.metadata);
+                let others = others.and(differences_in_xattrs(entry, parent)?);
                 Ok(Differences::CONTENT.only_if(!same).and(others).and(link))
             }
             (Kind::Symlink(target), FileType::Symlink) => {
@@ -312,6 +314,16 @@ impl Store {
         let layer = PieceLayer::new(content.geometry, hashes).expect("one hash a piece");
         Ok(content.root == Some(layer.root()))
     }
+}
+
+/// In what extended attributes a file or directory differs, where they are kept.
+fn differences_in_xattrs(entry: &Entry, parent: &Parent<'_>) -> io::Result<Differences> {
+    if entry.metadata.xattrs.is_none() {
+        return Ok(Differences::default());
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat(&parent.fd, parent.leaf, flags, Mode::empty())?;
+    metadata::differences_in_xattrs(opened, &entry.metadata)
 }
 
 fn wanted_type(kind: &Kind) -> FileType {

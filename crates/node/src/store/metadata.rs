@@ -5,13 +5,16 @@
 use super::Store;
 use super::beneath;
 use super::stamp::Stamp;
-use content::{EntryIndex, Metadata, Timestamp};
-use rustix::fs::{AtFlags, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT};
+use super::xattrs;
+use crate::Keeps;
+use content::{EntryIndex, Metadata, Owner, Timestamp};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use swarm::Differences;
 
 /// On a directory: what is made in it has its group.
@@ -20,15 +23,23 @@ const SET_GROUP: u32 = 0o2000;
 const MODE_BITS: u32 = 0o7777;
 
 /// The metadata of an entry of a source.
-pub(super) fn capture(found: &fs::Metadata) -> Metadata {
+pub(super) fn capture(path: &Path, found: &fs::Metadata, keeps: Keeps) -> io::Result<Metadata> {
     let seen = Seen::from(found);
-    Metadata { mode: seen.mode, modified: seen.modified }
+    // A link has none that users could set.
+    let has_xattrs = keeps.xattrs && !found.is_symlink();
+    Ok(Metadata {
+        mode: seen.mode,
+        modified: seen.modified,
+        owner: keeps.owner.then_some(seen.owner),
+        xattrs: if has_xattrs { Some(xattrs::of_path(path)?) } else { None },
+    })
 }
 
 /// What the system says of something that stands at the destination.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
     mode: u32,
+    owner: Owner,
     pub(super) modified: Timestamp,
     /// Set by the system itself: it shows in what steps the file system keeps times.
     changed: Timestamp,
@@ -37,7 +48,8 @@ pub(super) struct Seen {
 impl From<&fs::Metadata> for Seen {
     fn from(found: &fs::Metadata) -> Self {
         let Stamp { modified, changed, .. } = Stamp::of(found);
-        Self { mode: found.mode() & MODE_BITS, modified, changed }
+        let owner = Owner { user: found.uid(), group: found.gid() };
+        Self { mode: found.mode() & MODE_BITS, owner, modified, changed }
     }
 }
 
@@ -49,7 +61,8 @@ impl From<&Stat> for Seen {
         };
         let modified = time(found.st_mtime, found.st_mtime_nsec);
         let changed = time(found.st_ctime, found.st_ctime_nsec);
-        Self { mode: found.st_mode & MODE_BITS, modified, changed }
+        let owner = Owner { user: found.st_uid, group: found.st_gid };
+        Self { mode: found.st_mode & MODE_BITS, owner, modified, changed }
     }
 }
 
@@ -57,13 +70,16 @@ impl Seen {
     /// In what a directory differs from what it must have. That it hands down its group counts as
     /// equal though the source's does not: it has that from the one that it was made in.
     pub(super) fn differences_of_directory(&self, wanted: &Metadata) -> Differences {
-        let mode = wanted.mode | self.mode & SET_GROUP;
-        self.differences(&Metadata { mode, ..*wanted })
+        self.differences_in_mode(wanted.mode | self.mode & SET_GROUP, wanted)
     }
 
-    /// In what a file differs from what it must have.
+    /// In what a file differs from what it must have, its extended attributes left aside.
     pub(super) fn differences(&self, wanted: &Metadata) -> Differences {
-        let mode = Differences::MODE.only_if(self.mode != wanted.mode & MODE_BITS);
+        self.differences_in_mode(wanted.mode, wanted)
+    }
+
+    fn differences_in_mode(&self, mode: u32, wanted: &Metadata) -> Differences {
+        let mode = Differences::MODE.only_if(self.mode != mode & MODE_BITS);
         mode.and(self.differences_of_link(wanted))
     }
 
@@ -71,7 +87,8 @@ impl Seen {
     pub(super) fn differences_of_link(&self, wanted: &Metadata) -> Differences {
         let time = wanted.modified;
         let same = self.has_time(time) || self.is_all_that_is_kept_of(time);
-        Differences::TIME.only_if(!same)
+        let is_others = wanted.owner.is_some_and(|owner| owner != self.owner);
+        Differences::TIME.only_if(!same).and(Differences::OWNER.only_if(is_others))
     }
 
     /// Whether it has this very time.
@@ -144,16 +161,51 @@ impl Store {
     }
 }
 
+/// Whether something that is open has other extended attributes than it must have, if any must be
+/// kept.
+pub(super) fn differences_in_xattrs(file: impl AsFd, wanted: &Metadata) -> io::Result<Differences> {
+    let Some(wanted) = &wanted.xattrs else { return Ok(Differences::default()) };
+    Ok(Differences::XATTRS.only_if(xattrs::differ(file, wanted)?))
+}
+
+/// In what an open file differs from what it must have.
+pub(super) fn differences_of_file(
+    found: &fs::Metadata,
+    file: &File,
+    wanted: &Metadata,
+) -> io::Result<Differences> {
+    Ok(Seen::from(found).differences(wanted).and(differences_in_xattrs(file, wanted)?))
+}
+
+/// Gives something that is open its owner and its extended attributes. Both may change its mode.
+fn give_owner_and_xattrs(file: impl AsFd, wanted: &Metadata) -> io::Result<()> {
+    if let Some(Owner { user, group }) = wanted.owner {
+        let ids = (Uid::from_raw(user), Gid::from_raw(group));
+        rustix::fs::fchown(&file, Some(ids.0), Some(ids.1)).map_err(no_owner)?;
+    }
+    wanted.xattrs.as_ref().map_or(Ok(()), |wanted| xattrs::give(file, wanted))
+}
+
+fn no_owner(errno: Errno) -> io::Error {
+    let why = io::Error::from(errno);
+    io::Error::other(format!("its owner cannot be kept here ({why}); leave --owner out"))
+}
+
 /// Gives a file that was made here its metadata. It had the least mode until now.
 pub(super) fn give_new_file(file: &File, wanted: &Metadata) -> io::Result<()> {
+    give_owner_and_xattrs(file, wanted)?;
     set_mode(wanted.mode, |mode| rustix::fs::fchmod(file, mode))?;
     Ok(rustix::fs::futimens(file, &times(wanted))?)
 }
 
 /// Gives a file, of which it is known what it has, what differs.
 pub(super) fn mend_file(found: &fs::Metadata, file: &File, wanted: &Metadata) -> io::Result<()> {
-    let differences = Seen::from(found).differences(wanted);
-    if differences.has(Differences::MODE) {
+    let differences = differences_of_file(found, file, wanted)?;
+    let is_given = differences.has(Differences::OWNER) || differences.has(Differences::XATTRS);
+    if is_given {
+        give_owner_and_xattrs(file, wanted)?;
+    }
+    if is_given || differences.has(Differences::MODE) {
         set_mode(wanted.mode, |mode| rustix::fs::fchmod(file, mode))?;
     }
     if differences.has(Differences::TIME) {
@@ -164,12 +216,10 @@ pub(super) fn mend_file(found: &fs::Metadata, file: &File, wanted: &Metadata) ->
 
 /// Gives a directory, open by path alone, its metadata, where it has another one. Says what time
 /// it has then.
-pub(super) fn mend_directory(
-    directory: &OwnedFd,
-    wanted: &Metadata,
-) -> rustix::io::Result<Timestamp> {
+pub(super) fn mend_directory(directory: &OwnedFd, wanted: &Metadata) -> io::Result<Timestamp> {
     let found = Seen::from(&rustix::fs::fstat(directory)?);
-    if found.differences_of_directory(wanted).is_empty() {
+    let differs = !found.differences_of_directory(wanted).is_empty();
+    if !differs && wanted.xattrs.is_none() {
         return Ok(found.modified);
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -182,6 +232,10 @@ pub(super) fn mend_directory(
         }
         opened => opened?,
     };
+    if !differs && differences_in_xattrs(&readable, wanted)?.is_empty() {
+        return Ok(found.modified);
+    }
+    give_owner_and_xattrs(&readable, wanted)?;
     rustix::fs::futimens(&readable, &times(wanted))?;
     let mode = wanted.mode | found.mode & SET_GROUP;
     set_mode(mode, |mode| rustix::fs::fchmod(&readable, mode))?;
@@ -193,8 +247,12 @@ pub(super) fn give_link(
     directory: impl AsFd,
     name: &[u8],
     wanted: &Metadata,
-) -> rustix::io::Result<Timestamp> {
+) -> io::Result<Timestamp> {
     let no_follow = AtFlags::SYMLINK_NOFOLLOW;
+    if let Some(Owner { user, group }) = wanted.owner {
+        let (user, group) = (Some(Uid::from_raw(user)), Some(Gid::from_raw(group)));
+        rustix::fs::chownat(&directory, name, user, group, no_follow).map_err(no_owner)?;
+    }
     rustix::fs::utimensat(&directory, name, &times(wanted), no_follow)?;
     Ok(Seen::from(&rustix::fs::statat(directory, name, no_follow)?).modified)
 }
@@ -223,13 +281,15 @@ fn times(wanted: &Metadata) -> Timestamps {
 mod tests {
     use super::*;
 
+    const NOBODY: Owner = Owner { user: 65534, group: 65534 };
+
     fn time(seconds: i64, nanoseconds: u32) -> Timestamp {
         Timestamp { seconds, nanoseconds }
     }
 
     fn is_equal(wanted: Timestamp, modified: Timestamp, changed: Timestamp) -> bool {
-        let seen = Seen { mode: 0o644, modified, changed };
-        seen.differences(&Metadata { mode: 0o644, modified: wanted }).is_empty()
+        let seen = Seen { mode: 0o644, owner: NOBODY, modified, changed };
+        seen.differences(&Metadata::new(0o644, wanted)).is_empty()
     }
 
     #[test]
@@ -258,8 +318,8 @@ mod tests {
     fn a_directory_may_hand_down_its_group_though_the_sources_does_not() {
         let differs = |wanted, mode| {
             let modified = time(5, 0);
-            let seen = Seen { mode, modified, changed: modified };
-            !seen.differences_of_directory(&Metadata { mode: wanted, modified }).is_empty()
+            let seen = Seen { mode, owner: NOBODY, modified, changed: modified };
+            !seen.differences_of_directory(&Metadata::new(wanted, modified)).is_empty()
         };
         assert!(!differs(0o755, 0o2755) && !differs(0o2755, 0o2755));
         assert!(differs(0o2755, 0o755) && differs(0o755, 0o2775) && differs(0o755, 0o4755));

@@ -39,6 +39,7 @@ mod tree;
 mod unkept;
 mod walk;
 mod whole;
+mod xattrs;
 
 #[cfg(test)]
 mod tests;

@@ -316,7 +316,8 @@ fn fill_links(entries: &mut [SharedEntry]) {
         let first = entries.binary_search_by(|shared| shared.entry.name.cmp(to));
         let file = &entries[first.expect("the first name of a file is shared")];
         let known = *file.entry.file().expect("only files have several names");
-        let (metadata, layer, stamp) = (file.entry.metadata, file.layer.clone(), file.stamp);
+        let (metadata, layer, stamp) =
+            (file.entry.metadata.clone(), file.layer.clone(), file.stamp);
         let standing = file.standing;
         let link = &mut entries[at];
         if let Kind::HardLink { content, .. } = &mut link.entry.kind {

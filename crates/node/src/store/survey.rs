@@ -4,7 +4,7 @@ use super::beneath::Standing;
 use super::destination::Destination;
 use super::digest;
 use super::files::Key;
-use super::metadata::{self, Seen};
+use super::metadata;
 use super::partial::{self, Part, PartName};
 use super::salvage::{Candidates, Found};
 use super::sparse::KnownHole;
@@ -170,7 +170,8 @@ impl Store {
         };
         let wanted = &self.catalogue.entry(index).metadata;
         let found = old.file.metadata().ok()?;
-        let differs = !Seen::from(&found).differences(wanted).is_empty();
+        let differences = metadata::differences_of_file(&found, &old.file, wanted).ok()?;
+        let differs = !differences.is_empty();
         if differs && found.nlink() > 1 && !self.ties_all_names(index, &found) {
             return None;
         }

@@ -17,7 +17,7 @@ mod tree;
 mod whole;
 
 use super::*;
-use crate::{Links, Naming, Share};
+use crate::{Keeps, Links, Naming, Share};
 use content::{Hash, Kind, PieceLen, Timestamp};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use std::fs;
@@ -46,7 +46,13 @@ fn options() -> ShareOptions {
 }
 
 fn whole(path: &Path, naming: Naming) -> Share {
-    Share { path: path.to_owned(), prefix: Vec::new(), naming, links: Links::default() }
+    Share {
+        path: path.to_owned(),
+        prefix: Vec::new(),
+        naming,
+        links: Links::default(),
+        keeps: Keeps::default(),
+    }
 }
 
 fn share_inside(path: &Path) -> Shared {

@@ -67,7 +67,7 @@ pub(super) fn seal_directory(
     destination: &Destination,
     entry: &Entry,
 ) -> Result<Timestamp, WriteError> {
-    let fail = |errno| WriteError::new(destination.place(&entry.name), errno);
+    let fail = |error| WriteError::new(destination.place(&entry.name), error);
     let directory = open_directory(destination, &entry.name)?;
     metadata::mend_directory(&directory, &entry.metadata).map_err(fail)
 }
@@ -84,7 +84,8 @@ fn make_link(
     let parent = destination.root.parent(&entry.name, Missing::Create)?;
     let parent = parent.expect("a parent that is created is there");
     let set_time = |directory: &OwnedFd, name: &[u8]| {
-        metadata::give_link(directory, name, &entry.metadata).map_err(fail)
+        let given = metadata::give_link(directory, name, &entry.metadata);
+        given.map_err(|error| WriteError::new(path(), error))
     };
     match rustix::fs::statat(&parent.fd, parent.leaf, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(found) => match FileType::from_raw_mode(found.st_mode) {

@@ -9,7 +9,7 @@ use super::metadata::capture;
 use super::share::ShareError;
 use super::stamp::Stamp;
 use super::tally::Tally;
-use crate::{Naming, Share, job};
+use crate::{Keeps, Naming, Share, job};
 use content::{Catalogue, Metadata, Name};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -55,7 +55,7 @@ pub(super) fn walk(shares: &[Share], except: Option<&Path>) -> Result<Walked, Sh
     let user = rustix::process::geteuid().as_raw();
     let mut walk = Walk { except: PassedOver::at(except), user, ..Walk::default() };
     for (position, share) in (0..).zip(shares) {
-        walk.share = position;
+        (walk.share, walk.keeps) = (position, share.keeps);
         walk.share(share)?;
     }
     let notices = walk.notices().collect();
@@ -81,6 +81,8 @@ struct Walk {
     user: u32,
     /// The position of the share that is being walked.
     share: u32,
+    /// What is kept of what is below it.
+    keeps: Keeps,
     except: PassedOver,
     /// Where links are followed: the device of what is being walked.
     followed_from: Option<u64>,
@@ -241,12 +243,20 @@ impl Walk {
             self.special.add(|| show(&path).to_string());
             return Ok(());
         };
-        if metadata.uid() != self.user {
+        if metadata.uid() != self.user && !self.keeps.owner {
             self.foreign.add(|| show(&path).to_string());
         }
         let name =
             Name::new(name).map_err(|source| ShareError::BadName { path: path.clone(), source })?;
-        let (stamp, kept) = (Stamp::of(metadata), capture(metadata));
+        let stamp = Stamp::of(metadata);
+        let kept = match capture(&path, metadata, self.keeps) {
+            // As when it vanished a moment before.
+            Err(gone) if names_nothing(&gone) => {
+                self.vanished.add(|| show(&path).to_string());
+                return Ok(());
+            }
+            kept => kept.map_err(|source| unreadable(&path, source))?,
+        };
         let is_linked = kind == FoundKind::File && metadata.nlink() > 1;
         let found = Found { path, kind, metadata: kept, stamp, is_linked, share: self.share };
         if self.found.len() > Catalogue::MAX_ENTRIES {
@@ -274,8 +284,8 @@ impl Walk {
             "special files are not shared (sockets, pipes, devices)",
         );
         let foreign = self.foreign.sentence(
-            "name shared here belongs to another user; owners are not kept",
-            "names shared here belong to other users; owners are not kept",
+            "name shared here belongs to another user; owners are kept with --owner alone",
+            "names shared here belong to other users; owners are kept with --owner alone",
         );
         let out = self.followed_from.is_none().then(|| links::leading_out(&self.found)).flatten();
         special.into_iter().chain(foreign).chain(self.links.notices()).chain(out)

@@ -25,7 +25,7 @@ fn file(pieces: u32) -> Entry {
     Entry {
         name: Name::new("f").unwrap(),
         kind: Kind::File(content),
-        metadata: Metadata { mode: 0o644, modified },
+        metadata: Metadata::new(0o644, modified),
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn file() -> Entry {
     Entry {
         name: Name::new("f").unwrap(),
         kind: Kind::File(content),
-        metadata: Metadata { mode: 0o644, modified },
+        metadata: Metadata::new(0o644, modified),
     }
 }
 

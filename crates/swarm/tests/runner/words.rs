@@ -41,7 +41,7 @@ pub fn layer(pieces: u32, content: u8) -> PieceLayer {
 /// first, `d/` a directory.
 pub fn entry(text: &str) -> Entry {
     let modified = Timestamp { seconds: 0, nanoseconds: 0 };
-    let metadata = Metadata { mode: 0o644, modified };
+    let metadata = Metadata::new(0o644, modified);
     if let Some(name) = text.strip_suffix('/') {
         return Entry { name: Name::new(name).unwrap(), kind: Kind::Directory, metadata };
     }

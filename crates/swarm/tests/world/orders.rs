@@ -102,7 +102,7 @@ pub fn directory(name: &str) -> Entry {
 
 fn named(name: &str, kind: Kind) -> Entry {
     let modified = Timestamp { seconds: 0, nanoseconds: 0 };
-    let metadata = Metadata { mode: 0o644, modified };
+    let metadata = Metadata::new(0o644, modified);
     Entry { name: Name::new(name).unwrap(), kind, metadata }
 }
 

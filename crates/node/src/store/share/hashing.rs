@@ -3,6 +3,7 @@
 //! Never writes.
 
 use super::{ShareError, ShareOptions, SharedEntry, Standing, cut};
+use crate::Keeps;
 use crate::store::cache::Cache;
 use crate::store::digest::{self, Digest, Source};
 use crate::store::error::show;
@@ -246,7 +247,12 @@ fn look_again(shared: &mut SharedEntry, told: Option<PieceLen>) -> Result<(), Sh
         }
     };
     shared.stamp = Stamp::of(&metadata);
-    shared.entry.metadata = metadata::capture(&metadata);
+    let keeps = Keeps {
+        owner: shared.entry.metadata.owner.is_some(),
+        xattrs: shared.entry.metadata.xattrs.is_some(),
+    };
+    let kept = metadata::capture(&shared.path, &metadata, keeps);
+    shared.entry.metadata = kept.map_err(|error| unreadable(shared, error))?;
     shared.entry.kind = Kind::File(cut(&shared.path, shared.stamp.len, told)?);
     Ok(())
 }

@@ -33,6 +33,7 @@ pub fn idle() -> Job {
         purpose: swarm::Purpose::Transfer,
         delete: false,
         memory: None,
+        keeps: node::Keeps::default(),
         shares: Vec::new(),
         wants: Vec::new(),
         into: None,
@@ -57,6 +58,7 @@ pub fn seeder(share: impl Into<PathBuf>) -> Job {
         path: share.into(),
         prefix: Vec::new(),
         links: node::Links::default(),
+        keeps: node::Keeps::default(),
         naming: Naming::Inside,
     };
     Job { shares: vec![share], ..idle() }
@@ -78,6 +80,7 @@ pub fn caster(source: impl Into<PathBuf>, into: impl Into<PathBuf>) -> Job {
         path: source.into(),
         prefix: Vec::new(),
         links: node::Links::default(),
+        keeps: node::Keeps::default(),
         naming: Naming::WithOwnName,
     };
     let job = Job { shares: vec![share], command: Command::Cast, ..idle() };

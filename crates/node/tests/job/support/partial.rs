@@ -15,6 +15,7 @@ pub fn leave_partial(source: &Path, into: &Path, which: impl Fn(u32) -> bool) {
         path: source.to_owned(),
         prefix: Vec::new(),
         links: node::Links::default(),
+        keeps: node::Keeps::default(),
         naming: node::Naming::Inside,
     }];
     let options =

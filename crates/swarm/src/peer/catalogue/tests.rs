@@ -7,7 +7,7 @@ const PATIENCE: Duration = Duration::from_secs(32);
 
 fn part(at: usize) -> Vec<Entry> {
     let modified = Timestamp { seconds: 0, nanoseconds: 0 };
-    let metadata = Metadata { mode: 0o755, modified };
+    let metadata = Metadata::new(0o755, modified);
     let name = Name::new(format!("d{at:03}")).unwrap();
     vec![Entry { name, kind: Kind::Directory, metadata }]
 }
