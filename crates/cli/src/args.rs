@@ -271,9 +271,10 @@ pub struct Common {
     pub owner: bool,
     /// Keep extended attributes
     ///
-    /// Those of users ('user.*'); as root also 'trusted.*', 'security.*' (capabilities, but no labels
-    /// and signatures, which are the system's own) and POSIX access control lists. Not those of links.
-    /// A file system that keeps none refuses this rank, and says so. --check compares them, too.
+    /// Those of users ('user.*'); as root also 'trusted.*', 'security.*' (capabilities, but no
+    /// labels and signatures, which are the system's own) and POSIX access control lists. Not
+    /// those of links. A file system that keeps none refuses this rank, and says so. --check
+    /// compares them, too.
     #[arg(verbatim_doc_comment, long)]
     pub xattrs: bool,
     /// A power of two from 16 KiB to 64 MiB, as in 1MiB [default: by each file's length]
