@@ -11,7 +11,7 @@ set -euo pipefail
 
 results=${1:?the directory of results on each node}
 into=${2:?where they are brought together}
-# How srun starts MPI programs: pmix where shoal is built for Open MPI, pmi2 for MPICH.
+# How srun starts MPI programs: pmix where the cluster's MPI is Open MPI, pmi2 for MPICH.
 export SLURM_MPI_TYPE=${SLURM_MPI_TYPE:-pmix}
 
 # Rank 0 receives, the others only offer. All ranks read this file, so it lies where the job was

@@ -12,7 +12,7 @@ set -euo pipefail
 data=${1:?a file or a directory}
 scratch=${SCRATCH:-/local/scratch}  # a directory on each node's own disk
 rate=${RATE:-500MB}  # what each node may send and receive in a second: others use the network, too
-# How srun starts MPI programs: pmix where shoal is built for Open MPI, pmi2 for MPICH.
+# How srun starts MPI programs: pmix where the cluster's MPI is Open MPI, pmi2 for MPICH.
 export SLURM_MPI_TYPE=${SLURM_MPI_TYPE:-pmix}
 
 refresh() {

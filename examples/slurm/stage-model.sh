@@ -11,7 +11,7 @@ set -euo pipefail
 model=${1:?a file or a directory}
 shift
 scratch=${SCRATCH:-/local/scratch}  # a directory on each node's own disk
-# How srun starts MPI programs: pmix where shoal is built for Open MPI, pmi2 for MPICH.
+# How srun starts MPI programs: pmix where the cluster's MPI is Open MPI, pmi2 for MPICH.
 export SLURM_MPI_TYPE=${SLURM_MPI_TYPE:-pmix}
 
 # One process a node, with all its cores: shoal checks every byte.

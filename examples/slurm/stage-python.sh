@@ -12,7 +12,7 @@ set -euo pipefail
 environment=${1:?a directory with bin/python in it, as python3 -m venv or conda make it}
 shift
 scratch=${SCRATCH:-/local/scratch}  # a directory on each node's own disk
-# How srun starts MPI programs: pmix where shoal is built for Open MPI, pmi2 for MPICH.
+# How srun starts MPI programs: pmix where the cluster's MPI is Open MPI, pmi2 for MPICH.
 export SLURM_MPI_TYPE=${SLURM_MPI_TYPE:-pmix}
 
 # One process a node, with all its cores.

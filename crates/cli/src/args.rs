@@ -1,7 +1,6 @@
 //! The command line's grammar. It only parses: what the values mean together is decided in `front`
 //! and `job`.
 
-use crate::launch::VERSION;
 use crate::placeholder::Template;
 use crate::size;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -17,12 +16,13 @@ use swarm::{Pattern, PatternError};
 #[command(
     name = "shoal",
     bin_name = "shoal",
-    version = VERSION,
+    version,
     propagate_version = true,
     disable_help_subcommand = true,
     after_help = "Try 'shoal COMMAND -h' for its options in short, 'shoal COMMAND --help' for all.",
     after_long_help = concat!(
         include_str!("help/examples.txt"), "\n",
+        include_str!("help/mpi.txt"), "\n",
         include_str!("help/status.txt")
     )
 )]
@@ -40,6 +40,7 @@ pub enum Subcommand {
         include_str!("help/kept.txt"), "\n",
         include_str!("help/placeholders.txt"), "\n",
         include_str!("help/plan.txt"), "\n",
+        include_str!("help/mpi.txt"), "\n",
         include_str!("help/status.txt")
     ))]
     Run(Box<RunArgs>),
@@ -47,6 +48,7 @@ pub enum Subcommand {
     #[command(after_long_help = concat!(
         include_str!("help/kept.txt"), "\n",
         include_str!("help/placeholders.txt"), "\n",
+        include_str!("help/mpi.txt"), "\n",
         include_str!("help/status.txt")
     ))]
     Cast(Box<CastArgs>),
@@ -235,7 +237,7 @@ pub struct SimulateArgs {
 pub struct Common {
     /// Start N ranks (tracker included) without a launcher
     ///
-    /// shoal starts itself under the launcher it was built for, or under srun inside a Slurm
+    /// shoal starts itself under the mpirun or mpiexec on the PATH, or under srun inside a Slurm
     /// allocation.
     #[arg(
         verbatim_doc_comment,
@@ -373,7 +375,7 @@ pub struct Common {
     /// not UTF-8 is '\xNN'.
     #[arg(verbatim_doc_comment, long, value_name = "FILE", value_parser = path())]
     pub json: Option<Template>,
-    /// -v shows phases, -vv every message with its rank, channel and tag
+    /// -v shows phases and the MPI library, -vv every message with its rank, channel and tag
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
 }

@@ -3,7 +3,7 @@
 
 use crate::args::{Args, CastArgs, Common, ProgressArg, RunArgs, Subcommand, Want};
 use crate::env::Env;
-use crate::launch::{BuiltFor, Launch};
+use crate::launch::Launch;
 use crate::launcher::Launcher;
 use crate::simulate::Simulation;
 use crate::usage::{self, NotParsed};
@@ -19,6 +19,9 @@ use swarm::Rank;
 pub enum Action {
     /// Print this to standard output and end with status 0.
     Print(String),
+    /// Print this, and the MPI library that would be taken, to standard output and end with status
+    /// 0.
+    Version(String),
     /// Start this program again under a launcher.
     Launch(Launch),
     /// Be a rank of a job.
@@ -50,6 +53,7 @@ pub fn decide(env: &Env, launcher: &Launcher) -> Result<Action> {
         Ok(args) => args,
         Err(error) => match usage::explain(&error, command_given(env)) {
             NotParsed::Shown(text) => return Ok(Action::Print(text)),
+            NotParsed::Version(text) => return Ok(Action::Version(text)),
             NotParsed::Wrong(why) => return Err(why),
         },
     };
@@ -108,9 +112,7 @@ fn launch(
         );
     }
     match common.ranks {
-        Some(ranks) if ranks > 1 && !launcher.is_present() => {
-            Launch::new(env, BuiltFor::this(), ranks).map(Some)
-        }
+        Some(ranks) if ranks > 1 && !launcher.is_present() => Launch::new(env, ranks).map(Some),
         _ => Ok(None),
     }
 }

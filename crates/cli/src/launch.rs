@@ -2,37 +2,17 @@
 
 use crate::Vars;
 use crate::env::Env;
+use mpi::{Family, Program};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The version, with the MPI that the binary was built for.
-pub const VERSION: &str =
-    concat!(env!("CARGO_PKG_VERSION"), " (built for ", env!("SHOAL_MPI_NAME"), ")");
-
-/// The MPI that a binary was built for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BuiltFor {
-    /// Its family, which decides the launcher's options.
-    pub family: Family,
-    /// Its name and version, as in `Open MPI 4.1.4`.
-    pub name: &'static str,
-    /// Its launcher where the binary was built; empty where there was none.
-    pub launcher: &'static str,
-}
-
-/// MPIs whose launchers take the same options.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// Open MPI.
-    OpenMpi,
-    /// MPICH and what descends from it.
-    Mpich,
-    /// Something else.
-    Other,
-}
+/// Programs that start ranks, in the order in which they are taken: first what a loaded module or
+/// an environment puts on the path.
+const LAUNCHERS: [&str; 6] =
+    ["mpirun", "mpiexec", "mpirun.openmpi", "mpirun.mpich", "mpiexec.hydra", "orterun"];
 
 /// A command that replaces this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,96 +25,31 @@ pub struct Launch {
     pub vars: Vec<(&'static str, &'static str)>,
 }
 
-impl BuiltFor {
-    /// What this binary was built for, by `build.rs`.
-    pub fn this() -> Self {
-        let family = match env!("SHOAL_MPI_FAMILY") {
-            "openmpi" => Family::OpenMpi,
-            "mpich" => Family::Mpich,
-            _ => Family::Other,
-        };
-        Self { family, name: env!("SHOAL_MPI_NAME"), launcher: env!("SHOAL_MPI_LAUNCHER") }
-    }
-
-    /// The launcher's file name, for people.
-    pub fn launcher_name(self) -> &'static str {
-        self.launcher.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("mpirun")
-    }
-
-    /// The launcher: the one that was found at build time, or where the binary has been moved
-    /// since, one of its names on the search path.
-    fn find_launcher(self, vars: &Vars) -> Option<PathBuf> {
-        let recorded = PathBuf::from(self.launcher);
-        if recorded.is_absolute() && recorded.is_file() {
-            return Some(recorded);
-        }
-        let own: &[&str] = match self.family {
-            Family::OpenMpi => &["mpirun.openmpi", "mpiexec.openmpi"],
-            Family::Mpich => &["mpirun.mpich", "mpiexec.mpich", "mpiexec.hydra"],
-            Family::Other => &[],
-        };
-        own.iter().chain(&["mpirun", "mpiexec"]).find_map(|name| on_path(vars, name))
-    }
-
-    /// The option of `srun` that lets this MPI find its ranks, where neither the user nor the
-    /// cluster says: Slurm's own default is none, and then each rank believes that it is alone.
-    fn slurm_plugin(self, vars: &Vars) -> Option<&'static str> {
-        let plugin = match self.family {
-            Family::OpenMpi => "--mpi=pmix",
-            Family::Mpich => "--mpi=pmi2",
-            Family::Other => return None,
-        };
-        // Intel MPI finds its ranks through a library that the user names.
-        if ["SLURM_MPI_TYPE", "I_MPI_PMI_LIBRARY"].iter().any(|v| vars.contains_key(OsStr::new(v)))
-        {
-            return None;
-        }
-        let config = Command::new(on_path(vars, "scontrol")?).args(["show", "config"]).output();
-        let config = String::from_utf8_lossy(&config.ok()?.stdout).into_owned();
-        let default = config.lines().find_map(|line| line.strip_prefix("MpiDefault"))?;
-        let says_none = default.trim_start_matches([' ', '=']).trim_end() == "none";
-        says_none.then_some(plugin)
-    }
-
-    fn how_to_install(self) -> &'static str {
-        match self.family {
-            Family::OpenMpi => " (Debian and Ubuntu: apt-get install openmpi-bin)",
-            Family::Mpich => " (Debian and Ubuntu: apt-get install mpich)",
-            Family::Other => "",
-        }
-    }
-}
-
 impl Launch {
     /// Makes the command that starts this program with `ranks` ranks: `srun` inside a Slurm
-    /// allocation, else the launcher of the MPI that it was built for.
+    /// allocation, else the first launcher on the path. Each rank then finds the library that
+    /// belongs to it.
     ///
     /// # Errors
     ///
     /// Says what to install where there is no launcher.
-    pub fn new(env: &Env, built_for: BuiltFor, ranks: u32) -> Result<Self, anyhow::Error> {
+    pub fn new(env: &Env, ranks: u32) -> Result<Self, anyhow::Error> {
         let mut args: Vec<OsString> = Vec::new();
         let mut vars = Vec::new();
         let in_allocation = env.vars.contains_key(OsStr::new("SLURM_JOB_ID"));
         let srun = in_allocation.then(|| on_path(&env.vars, "srun")).flatten();
-        let program = match srun {
-            Some(srun) => {
+        let launcher = launcher(&env.vars);
+        let program = match (srun, launcher) {
+            (Some(srun), launcher) => {
                 // Ranks may outnumber the allocation's tasks (the tracker is one more), and each
                 // rank has threads.
                 args.extend(["--overcommit", "--cpu-bind=none"].map(OsString::from));
-                args.extend(built_for.slurm_plugin(&env.vars).map(OsString::from));
+                let family = launcher.and_then(|launcher| launcher.family);
+                args.extend(slurm_plugin(&env.vars, family).map(OsString::from));
                 srun
             }
-            None => {
-                let Some(launcher) = built_for.find_launcher(&env.vars) else {
-                    anyhow::bail!(
-                        "--ranks {ranks} needs the launcher of {}, and there is none: install \
-                         it{}, or start shoal under a launcher of that MPI yourself",
-                        built_for.name,
-                        built_for.how_to_install()
-                    );
-                };
-                if built_for.family == Family::OpenMpi {
+            (None, Some(Program { path, family })) => {
+                if family == Some(Family::OpenMpi) {
                     // Ranks may outnumber cores, and each rank has threads that want more than one
                     // of them.
                     args.extend(["--oversubscribe", "--bind-to", "none"].map(OsString::from));
@@ -142,8 +57,13 @@ impl Launch {
                         vars.extend(AS_ROOT.map(|name| (name, "1")));
                     }
                 }
-                launcher
+                path
             }
+            (None, None) => anyhow::bail!(
+                "--ranks {ranks} needs an MPI launcher, and there is no mpirun or mpiexec on the \
+                 PATH: load an MPI module, or install one (Debian and Ubuntu: apt-get install \
+                 openmpi-bin), or start shoal under a launcher yourself"
+            ),
         };
         args.extend(["-n".into(), ranks.to_string().into(), env.exe.clone().into()]);
         args.extend(without_ranks(env.args.get(1..).unwrap_or_default()));
@@ -182,6 +102,36 @@ const AS_ROOT: [&str; 4] = [
     "PRTE_ALLOW_RUN_AS_ROOT_CONFIRM",
 ];
 
+/// The launcher on the path: of several, where `SHOAL_LIBMPI` names a library, one of its family.
+fn launcher(vars: &Vars) -> Option<Program> {
+    let found = LAUNCHERS.iter().filter_map(|name| on_path(vars, name));
+    let told =
+        vars.get(OsStr::new(mpi::OVERRIDE)).and_then(|told| Family::of_library(Path::new(told)));
+    let mut found = found.map(mpi::launcher_at);
+    let Some(told) = told else { return found.next() };
+    let mut found: Vec<_> = found.collect();
+    let fits = found.iter().position(|program| program.family == Some(told));
+    (!found.is_empty()).then(|| found.swap_remove(fits.unwrap_or(0)))
+}
+
+/// The option of `srun` that lets an MPI find its ranks, where neither the user nor the cluster
+/// says: Slurm's own default is none, and then each rank believes that it is alone.
+fn slurm_plugin(vars: &Vars, family: Option<Family>) -> Option<&'static str> {
+    let plugin = match family? {
+        Family::OpenMpi => "--mpi=pmix",
+        Family::Mpich => "--mpi=pmi2",
+    };
+    // Intel MPI finds its ranks through a library that the user names.
+    if ["SLURM_MPI_TYPE", "I_MPI_PMI_LIBRARY"].iter().any(|v| vars.contains_key(OsStr::new(v))) {
+        return None;
+    }
+    let config = Command::new(on_path(vars, "scontrol")?).args(["show", "config"]).output();
+    let config = String::from_utf8_lossy(&config.ok()?.stdout).into_owned();
+    let default = config.lines().find_map(|line| line.strip_prefix("MpiDefault"))?;
+    let says_none = default.trim_start_matches([' ', '=']).trim_end() == "none";
+    says_none.then_some(plugin)
+}
+
 /// The arguments without `--ranks N` and `--ranks=N`.
 fn without_ranks(args: &[OsString]) -> Vec<OsString> {
     let mut kept = Vec::with_capacity(args.len());
@@ -215,12 +165,5 @@ mod tests {
         let args = ["run", "--ranks", "4", "--share", "a", "--ranks=4", "--", "--ranks", "b"];
         let args: Vec<OsString> = args.iter().map(OsString::from).collect();
         assert_eq!(without_ranks(&args), ["run", "--share", "a", "--", "--ranks", "b"]);
-    }
-
-    #[test]
-    fn the_build_knows_its_mpi() {
-        let built_for = BuiltFor::this();
-        assert!(!built_for.name.is_empty());
-        assert!(VERSION.ends_with(&format!("(built for {})", built_for.name)));
     }
 }

@@ -3,7 +3,6 @@
 
 use crate::Vars;
 use crate::env::number;
-use crate::launch::BuiltFor;
 use std::ffi::OsStr;
 use std::fmt;
 use swarm::Rank;
@@ -11,6 +10,9 @@ use swarm::Rank;
 /// Slurm's numbers for steps that are no `srun`: the batch script, the interactive shell, the
 /// container.
 const SLURM_FIRST_SPECIAL_STEP: u64 = 0xffff_fff0;
+
+/// Variables that hold the rank under Cray's PALS and ALPS, and under Flux, by their manuals.
+const OTHERS: [&str; 3] = ["PALS_RANKID", "ALPS_APP_PE", "FLUX_TASK_RANK"];
 
 /// What the launcher's variables say of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,10 +44,12 @@ pub enum LauncherKind {
     Slurm,
     /// Something else that speaks PMIx.
     Pmix,
+    /// Something whose word for the number of ranks is not known.
+    Other,
 }
 
-/// Why a binary finds itself alone under a launcher that started many: it was built for another
-/// MPI.
+/// Why a process finds itself alone under a launcher that started many: its MPI library is not that
+/// launcher's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct WrongMpi(String);
@@ -58,6 +62,7 @@ impl fmt::Display for LauncherKind {
             Self::Hydra => "MPICH's mpiexec",
             Self::Slurm => "srun",
             Self::Pmix => "a PMIx launcher",
+            Self::Other => "a launcher",
         })
     }
 }
@@ -69,6 +74,7 @@ impl Launcher {
             .or_else(|| hydra(vars))
             .or_else(|| slurm(vars))
             .or_else(|| pmix(vars))
+            .or_else(|| other(vars))
             .unwrap_or(Self {
                 kind: LauncherKind::Nobody,
                 rank: Rank::TRACKER,
@@ -84,32 +90,30 @@ impl Launcher {
         self.kind != LauncherKind::Nobody
     }
 
-    /// Compares the launcher's word with MPI's. They differ when the launcher belongs to another
-    /// MPI than the binary: then every process believes that it is alone.
+    /// Compares the launcher's word with MPI's. They differ when the library belongs to another MPI
+    /// than the launcher: then every process believes that it is alone.
     ///
-    /// `library` is what MPI says of itself (`MPI_Get_library_version`); where it is empty, what
-    /// was found when the binary was built is named.
+    /// `library` is the one that was taken, and how it was found.
     ///
     /// # Errors
     ///
-    /// Says which MPI the binary was built for and how to start it.
+    /// Says which library was taken and how to get the right one.
     pub fn check_world(&self, mpi_size: u32, library: &str) -> Result<(), WrongMpi> {
         let Some(size) = self.size.filter(|&size| size > 1 && mpi_size == 1) else {
             return Ok(());
         };
-        let built_for = BuiltFor::this();
-        let first_line = library.lines().next().unwrap_or_default().trim_end_matches([',', ' ']);
-        let library = if first_line.is_empty() { built_for.name } else { first_line };
         let advice = match self.kind {
             LauncherKind::Slurm => {
-                "try srun --mpi=pmix or --mpi=pmi2 (srun --mpi=list shows what there is)".to_owned()
+                "try srun --mpi=pmix or --mpi=pmi2 (srun --mpi=list shows what there is), or "
             }
-            _ => format!("start it with that MPI's {}", built_for.launcher_name()),
+            _ => "start shoal with the launcher of that library, or ",
         };
         Err(WrongMpi(format!(
-            "{} started {size} processes, but MPI sees only one: this binary was built for \
-             {library}; {advice}, or build it for the other MPI (MPICC=... cargo build)",
-            self.kind
+            "{} started {size} processes, but each finds itself alone in {library}, which is of \
+             another MPI; {advice}set {} to the launcher's own libmpi.so.40 (Open MPI) or \
+             libmpi.so.12 (MPICH, Intel MPI)",
+            self.kind,
+            mpi::OVERRIDE
         )))
     }
 }
@@ -162,6 +166,19 @@ fn pmix(vars: &Vars) -> Option<Launcher> {
     Some(Launcher {
         kind: LauncherKind::Pmix,
         rank: Rank(number(vars, "PMIX_RANK")?),
+        size: None,
+        local_rank: None,
+        local_size: None,
+        pmi_socket: None,
+    })
+}
+
+/// A launcher that tells a rank its number; all else its MPI knows.
+fn other(vars: &Vars) -> Option<Launcher> {
+    let rank = OTHERS.iter().find_map(|name| number(vars, name))?;
+    Some(Launcher {
+        kind: LauncherKind::Other,
+        rank: Rank(rank),
         size: None,
         local_rank: None,
         local_size: None,
@@ -268,16 +285,23 @@ mod tests {
     }
 
     #[test]
+    fn whoever_tells_a_rank_only_its_number_is_a_launcher_too() {
+        let launcher = detect(&[("PALS_RANKID", "3")]);
+        assert_eq!(told(&launcher), (LauncherKind::Other, 3, None, None, None));
+        assert!(launcher.is_present());
+        assert!(launcher.check_world(1, "an MPI").is_ok());
+    }
+
+    #[test]
     fn a_launcher_of_another_mpi_is_found_out() {
         let launcher = detect(&[("PMI_RANK", "1"), ("PMI_SIZE", "4"), ("MPI_LOCALRANKID", "1")]);
-        let library = "Open MPI v4.1.4, package: Debian OpenMPI, ident: 4.1.4, 2022";
-        let message = launcher.check_world(1, library).unwrap_err().to_string();
-        assert!(
-            message.starts_with(
-                "MPICH's mpiexec started 4 processes, but MPI sees only one: this binary was \
-                 built for Open MPI v4.1.4, package"
-            ),
-            "{message}"
+        let library = "Open MPI 4.1.4 (/lib/libmpi.so.40, found in LD_LIBRARY_PATH)";
+        assert_eq!(
+            launcher.check_world(1, library).unwrap_err().to_string(),
+            "MPICH's mpiexec started 4 processes, but each finds itself alone in Open MPI 4.1.4 \
+             (/lib/libmpi.so.40, found in LD_LIBRARY_PATH), which is of another MPI; start shoal \
+             with the launcher of that library, or set SHOAL_LIBMPI to the launcher's own \
+             libmpi.so.40 (Open MPI) or libmpi.so.12 (MPICH, Intel MPI)"
         );
         assert!(launcher.check_world(4, library).is_ok());
         assert!(detect(&[]).check_world(1, library).is_ok());

@@ -17,6 +17,7 @@ pub mod launcher;
 pub mod logging;
 pub mod placeholder;
 pub mod plan;
+pub mod process;
 pub mod progress;
 pub mod refusal;
 pub mod report;
@@ -48,13 +49,12 @@ pub fn main(mut env: Env) -> i32 {
         }
     };
     match action {
-        Action::Print(text) => {
-            if launcher.rank == swarm::Rank::TRACKER {
-                // A reader that went away (`shoal --help | head`) is no failure.
-                let _ = env.stdout.write_all(text.as_bytes()).and_then(|()| env.stdout.flush());
-            }
-            0
+        Action::Print(text) => print(&mut env, &launcher, &text),
+        Action::Version(version) if launcher.rank == swarm::Rank::TRACKER => {
+            let text = format!("{version}MPI: {}\n", library());
+            print(&mut env, &launcher, &text)
         }
+        Action::Version(_) => 0,
         Action::Launch(launch) => {
             let why = launch.exec();
             refusal::end(&launcher, Whose::ThisRanks, env.pause, &mut env.stderr, &why)
@@ -75,4 +75,18 @@ pub fn main(mut env: Env) -> i32 {
             run::run(orders.job, &launcher, terminal, pause)
         }
     }
+}
+
+/// Prints where rank 0 is, so that it is printed once.
+fn print(env: &mut Env, launcher: &Launcher, text: &str) -> i32 {
+    if launcher.rank == swarm::Rank::TRACKER {
+        // A reader that went away (`shoal --help | head`) is no failure.
+        let _ = env.stdout.write_all(text.as_bytes()).and_then(|()| env.stdout.flush());
+    }
+    0
+}
+
+/// The library that a job would take here, and why; else why there is none.
+fn library() -> String {
+    mpi::choose().map_or_else(|why| why.to_string(), |library| library.to_string())
 }

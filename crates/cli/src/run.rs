@@ -1,8 +1,8 @@
 //! The seam to the node: the only place that starts one. Here the front end ends and MPI begins.
 
-use crate::{Launcher, Terminal, Whose, human, refusal};
+use crate::{Launcher, Terminal, Whose, human, process, refusal};
 use mpi::Ending;
-use node::Job;
+use node::{Job, Transport, memory};
 use std::io::Write;
 use std::time::Duration;
 use swarm::Rank;
@@ -17,31 +17,69 @@ const LAST_SPEAKER: Rank = Rank(7);
 const COURTESY: Duration = Duration::from_secs(1);
 
 /// Runs this rank of the job to its end, and ends the process with the job's status.
-pub fn run(job: Job, launcher: &Launcher, mut terminal: Terminal, pause: fn(Duration)) -> ! {
-    let launcher = launcher.clone();
+pub fn run(job: Job, launcher: &Launcher, terminal: Terminal, pause: fn(Duration)) -> ! {
+    // `env -i` takes a launcher's variables away, not the launcher.
+    if launcher.is_present() || mpi::is_below_a_launcher() {
+        run_in_mpi(job, launcher, terminal, pause)
+    }
+    run_alone(job, terminal)
+}
+
+/// Runs a job of one rank, for which no MPI is needed.
+fn run_alone(job: Job, mut terminal: Terminal) -> ! {
+    process::abort_on_panic();
+    tracing::info!("one rank, and no launcher: no MPI library is loaded");
+    let mut transport = memory::network(1).pop().expect("it was asked for one");
+    let ended = node::run(job, &mut transport, &mut terminal);
+    let _ = std::io::stdout().flush();
+    std::process::exit(terminal.status(ended.outcome).into())
+}
+
+fn run_in_mpi(job: Job, launcher: &Launcher, mut terminal: Terminal, pause: fn(Duration)) -> ! {
     let limit = JOINING_MIN.max(job.patience.saturating_mul(JOINING_PATIENCES));
-    let (rank, host) = (launcher.rank, human::safe(&job.host));
-    let give_up = move || {
+    // Every process has the same library, or none, so rank 0 speaks for all.
+    let refuse = |terminal: &mut Terminal, why: anyhow::Error| {
+        refusal::end(launcher, Whose::Everybodys, pause, terminal.stderr(), &why)
+    };
+    let library = match mpi::choose() {
+        Ok(library) => library,
+        Err(why) => std::process::exit(refuse(&mut terminal, why.into())),
+    };
+    tracing::info!("MPI is {library}");
+    let me = format!("[rank {} {}]", launcher.rank, human::safe(&job.host));
+    let slow = format!(
+        "shoal: {me} MPI_Init has not returned for {} s: most likely another rank died, or hangs, \
+         before it had joined the job; nothing was transferred; start it again\n",
+        limit.as_secs()
+    );
+    let dead = format!(
+        "shoal: {me} MPI_Init of {library} ended this process: most likely that is not the library \
+         of {}, which started it; set {} to the launcher's own libmpi.so.40 (Open MPI) or \
+         libmpi.so.12 (MPICH, Intel MPI)\n",
+        launcher.kind,
+        mpi::OVERRIDE
+    );
+    let (give_up, last_words) = (say(launcher, slow, pause), say(launcher, dead, pause));
+    let mut transport = match process::join(&library, limit, give_up, last_words) {
+        Ok(transport) => transport,
+        Err(why) => std::process::exit(refuse(&mut terminal, why.into())),
+    };
+    if let Err(why) = launcher.check_world(transport.size(), &library.to_string()) {
+        let status = refuse(&mut terminal, why.into()) as u8;
+        process::leave(transport, Ending { status, lost: false, is_tracker: false })
+    }
+    let ended = node::run(job, &mut transport, &mut terminal);
+    let node::Ended { outcome, lost, is_tracker, .. } = ended;
+    process::leave(transport, Ending { status: terminal.status(outcome), lost, is_tracker })
+}
+
+/// Says what is wrong with `MPI_Init`, where this rank is one of those that speak.
+fn say(launcher: &Launcher, text: String, pause: fn(Duration)) -> impl FnOnce() + Send + use<> {
+    let rank = launcher.rank;
+    move || {
         if rank > LAST_SPEAKER {
             return pause(COURTESY);
         }
-        let text = format!(
-            "shoal: [rank {rank} {host}] MPI_Init has not returned for {} s: most likely another \
-             rank died, or hangs, before it had joined the job; nothing was transferred; start it \
-             again\n",
-            limit.as_secs()
-        );
         let _ = std::io::stderr().write_all(text.as_bytes());
-    };
-    mpi::run(limit, give_up, move |transport| {
-        if let Err(why) = launcher.check_world(transport.size(), &mpi::library()) {
-            // Every process sees itself alone, so rank 0 speaks for all.
-            let whose = Whose::Everybodys;
-            refusal::end(&launcher, whose, pause, terminal.stderr(), &why.into());
-            return Ending { status: refusal::STATUS as u8, lost: false, is_tracker: false };
-        }
-        let ended = node::run(job, transport, &mut terminal);
-        let node::Ended { outcome, lost, is_tracker, .. } = ended;
-        Ending { status: terminal.status(outcome), lost, is_tracker }
-    })
+    }
 }

@@ -5,8 +5,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 /// What came of arguments that did not parse.
 #[derive(Debug)]
 pub enum NotParsed {
-    /// Help or the version was asked for: this is it.
+    /// Help was asked for: this is it.
     Shown(String),
+    /// The version was asked for: this is it.
+    Version(String),
     /// Wrong usage.
     Wrong(anyhow::Error),
 }
@@ -14,9 +16,8 @@ pub enum NotParsed {
 /// Turns clap's answer into ours; `command` is the command that was given, where one was.
 pub fn explain(error: &clap::Error, command: Option<&str>) -> NotParsed {
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            NotParsed::Shown(error.render().to_string())
-        }
+        ErrorKind::DisplayHelp => NotParsed::Shown(error.render().to_string()),
+        ErrorKind::DisplayVersion => NotParsed::Version(error.render().to_string()),
         kind => {
             let help = match command {
                 Some(command) => format!("shoal {command} --help"),

@@ -144,67 +144,104 @@ fn inside_a_slurm_allocation_ranks_start_under_srun() {
     );
 }
 
+/// A world outside of any launcher, with these empty programs on its path.
+fn world_with(dir: &std::path::Path, programs: &[&str]) -> World {
+    for name in programs {
+        std::fs::write(dir.join(name), "").unwrap();
+    }
+    let path = dir.display().to_string();
+    World::new("cast --ranks=9 a b").without_launcher().var("PATH", &path)
+}
+
 #[test]
 fn where_slurm_has_no_default_srun_is_told_how_this_mpi_finds_its_ranks() {
-    use cli::launch::{BuiltFor, Family, Launch};
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().display().to_string();
-    std::fs::write(dir.path().join("srun"), "").unwrap();
-    let scontrol = dir.path().join("scontrol");
-    let option = |default: &str, family, vars: &[&str]| {
+    let option = |default: &str, launchers: &[&str], vars: &[&str]| {
+        let dir = tempfile::tempdir().unwrap();
+        let scontrol = dir.path().join("scontrol");
         // Written by another process: while this one has it open, no thread's child could run it.
         let text = format!("#!/bin/sh\necho 'MpiDefault              = {default}'\n");
         let script = "printf %s \"$1\" > \"$2\" && chmod +x \"$2\"";
         let mut write = std::process::Command::new("sh");
         write.args(["-c", script, "sh", &text]).arg(&scontrol);
         assert!(write.status().unwrap().success());
-        let world = World::new("cast --ranks=9 a b").without_launcher().var("PATH", &path);
+        let world = world_with(dir.path(), &[&["srun"], launchers].concat());
         let world = world.var("SLURM_JOB_ID", "7");
         let world = vars.iter().fold(world, |world, name| world.var(name, "x"));
-        let built_for = BuiltFor { family, name: "Some MPI 1.0", launcher: "" };
-        let shown = Launch::new(&world.env(), built_for, 9).unwrap().shown();
+        let shown = launched(&world);
+        assert!(shown.contains("/srun --overcommit --cpu-bind=none "), "{shown}");
         shown.split(' ').find_map(|word| word.strip_prefix("--mpi=").map(str::to_owned))
     };
-    assert_eq!(option("none", Family::OpenMpi, &[]).unwrap(), "pmix");
-    assert_eq!(option("none", Family::Mpich, &[]).unwrap(), "pmi2");
-    assert_eq!(option("none", Family::Other, &[]), None);
-    assert_eq!(option("pmi2", Family::OpenMpi, &[]), None, "the cluster has said");
-    assert_eq!(option("none", Family::OpenMpi, &["SLURM_MPI_TYPE"]), None, "the user has said");
-    assert_eq!(option("none", Family::Mpich, &["I_MPI_PMI_LIBRARY"]), None);
+    let (open_mpi, mpich): (&[&str], &[&str]) = (&["mpirun.openmpi"], &["mpirun.mpich"]);
+    assert_eq!(option("none", open_mpi, &[]).unwrap(), "pmix");
+    assert_eq!(option("none", mpich, &[]).unwrap(), "pmi2");
+    assert_eq!(option("none", &[], &[]), None, "no MPI is seen");
+    assert_eq!(option("pmi2", open_mpi, &[]), None, "the cluster has said");
+    assert_eq!(option("none", open_mpi, &["SLURM_MPI_TYPE"]), None, "the user has said");
+    assert_eq!(option("none", mpich, &["I_MPI_PMI_LIBRARY"]), None);
 }
 
 #[test]
-fn ranks_start_under_the_launcher_of_the_binarys_own_mpi() {
-    use cli::launch::{BuiltFor, Family, Launch};
+fn ranks_start_under_the_first_launcher_on_the_path() {
     let dir = tempfile::tempdir().unwrap();
-    for name in ["mpirun", "mpirun.openmpi", "mpirun.mpich"] {
-        std::fs::write(dir.path().join(name), "").unwrap();
-    }
     let path = dir.path().display().to_string();
-    let mut world = World::new("cast --ranks=9 a b").without_launcher().var("PATH", &path);
-    let shown = |world: &World, family| {
-        let built_for = BuiltFor { family, name: "Some MPI 1.0", launcher: "/gone/mpirun" };
-        Launch::new(&world.env(), built_for, 9).map(|launch| launch.shown())
-    };
+    let mut world = world_with(dir.path(), &["mpirun.mpich"]);
+    let mpich = format!("{path}/mpirun.mpich -n 9 /opt/shoal cast a b");
+    assert_eq!(launched(&world), mpich);
+    world.is_root = true;
+    assert_eq!(launched(&world), mpich);
+
+    let mut world = world_with(dir.path(), &["mpirun.openmpi"]);
     let open_mpi =
         format!("{path}/mpirun.openmpi --oversubscribe --bind-to none -n 9 /opt/shoal cast a b");
-    assert_eq!(shown(&world, Family::OpenMpi).unwrap(), open_mpi);
-    let mpich = format!("{path}/mpirun.mpich -n 9 /opt/shoal cast a b");
-    assert_eq!(shown(&world, Family::Mpich).unwrap(), mpich);
-    let other = format!("{path}/mpirun -n 9 /opt/shoal cast a b");
-    assert_eq!(shown(&world, Family::Other).unwrap(), other);
-
+    assert_eq!(launched(&world), open_mpi);
     world.is_root = true;
     let as_root = "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 \
                    PRTE_ALLOW_RUN_AS_ROOT=1 PRTE_ALLOW_RUN_AS_ROOT_CONFIRM=1 ";
-    assert_eq!(shown(&world, Family::OpenMpi).unwrap(), format!("{as_root}{open_mpi}"));
-    assert_eq!(shown(&world, Family::Mpich).unwrap(), mpich);
+    assert_eq!(launched(&world), format!("{as_root}{open_mpi}"));
 
+    // Whose it is, nobody knows.
+    let dir = dir.path().join("unknown/bin");
+    std::fs::create_dir_all(&dir).unwrap();
+    let world = world_with(&dir, &["mpirun"]);
+    let other = format!("{}/mpirun -n 9 /opt/shoal cast a b", dir.display());
+    assert_eq!(launched(&world), other);
+}
+
+#[test]
+fn a_launcher_whose_name_says_nothing_is_known_by_the_library_of_its_installation() {
+    let dir = tempfile::tempdir().unwrap();
+    for sub in ["bin", "lib"] {
+        std::fs::create_dir(dir.path().join(sub)).unwrap();
+    }
+    // As much of a library as a look at it reads.
+    std::fs::copy(std::env::current_exe().unwrap(), dir.path().join("lib/libmpi.so.40")).unwrap();
+    let shown = launched(&world_with(&dir.path().join("bin"), &["mpirun"]));
+    assert!(shown.contains("/bin/mpirun --oversubscribe "), "{shown}");
+}
+
+#[test]
+fn the_launcher_fits_the_library_that_the_user_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = || world_with(dir.path(), &["mpirun.openmpi", "mpirun.mpich"]);
+    for (library, launcher) in [
+        ("/x/libmpi.so.12", "mpirun.mpich"),
+        ("libmpich.so.12.3.1", "mpirun.mpich"),
+        ("/x/libmpi.so.40", "mpirun.openmpi"),
+        ("/x/libother.so", "mpirun.openmpi"),
+    ] {
+        let shown = launched(&world().var("SHOAL_LIBMPI", library));
+        assert!(shown.contains(&format!("/{launcher} ")), "{library}: {shown}");
+    }
+}
+
+#[test]
+fn without_a_launcher_there_are_no_ranks_to_start() {
     let nowhere = World::new("cast --ranks=9 a b").without_launcher().var("PATH", "/gone");
     assert_eq!(
-        shown(&nowhere, Family::Mpich).unwrap_err().to_string(),
-        "--ranks 9 needs the launcher of Some MPI 1.0, and there is none: install it (Debian and \
-         Ubuntu: apt-get install mpich), or start shoal under a launcher of that MPI yourself"
+        nowhere.decide().unwrap_err(),
+        "--ranks 9 needs an MPI launcher, and there is no mpirun or mpiexec on the PATH: load an \
+         MPI module, or install one (Debian and Ubuntu: apt-get install openmpi-bin), or start \
+         shoal under a launcher yourself"
     );
 }
 

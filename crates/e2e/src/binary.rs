@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The MPI that the binary was built for and the way it is started, as far as tests must know.
+/// The MPI under which the binary is tested, as far as tests must know. The binary is the same for
+/// all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mpi {
     /// Open MPI: may be told to start more ranks than cores. A rank that dies takes the job along.
@@ -16,20 +17,13 @@ pub enum Mpi {
 }
 
 impl Mpi {
-    /// The MPI of `SHOAL_MPIRUN`, else the one that the tested binary is linked with.
-    pub fn of_binary() -> Self {
+    /// The MPI of the launcher that tests start.
+    pub fn tested() -> Self {
         static MPI: OnceLock<Mpi> = OnceLock::new();
         *MPI.get_or_init(|| {
-            if let Some((launcher, flags)) = given_launcher() {
-                let mpi = Self::of_launcher(&launcher);
-                let has_ulfm = flags.iter().any(|flag| flag == "ulfm");
-                return if has_ulfm { Self::Ulfm } else { mpi };
-            }
-            let bytes = std::fs::read(shoal()).expect("the binary can be read");
-            let names = |soname: &str| bytes.windows(soname.len()).any(|w| w == soname.as_bytes());
-            // The names in the dynamic section. Open MPI: libmpi.so.40; MPICH: libmpich.so.12
-            // (Debian) or libmpi.so.12 (the common ABI).
-            if names("libmpich.so.") || names("libmpi.so.12") { Self::Mpich } else { Self::OpenMpi }
+            let (launcher, flags) = launcher();
+            let has_ulfm = flags.iter().any(|flag| flag == "ulfm");
+            if has_ulfm { Self::Ulfm } else { Self::of_launcher(&launcher) }
         })
     }
 
@@ -50,24 +44,15 @@ impl Mpi {
         self == Self::Ulfm
     }
 
-    /// The launcher: that of `SHOAL_MPIRUN`, else Debian's name for it, else `mpirun`.
+    /// The launcher.
     pub fn launcher(self) -> PathBuf {
-        if let Some((launcher, _)) = given_launcher() {
-            return launcher;
-        }
-        let debian = match self {
-            Self::OpenMpi | Self::Ulfm => "mpirun.openmpi",
-            Self::Mpich => "mpirun.mpich",
-        };
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let there = std::env::split_paths(&path).map(|dir| dir.join(debian)).find(|p| p.exists());
-        there.unwrap_or_else(|| "mpirun".into())
+        launcher().0
     }
 
     /// What the launcher must be told: what `SHOAL_MPIRUN` says, and that ranks may outnumber cores
     /// and share them.
     pub fn flags(self) -> Vec<String> {
-        let mut flags = given_launcher().map_or_else(Vec::new, |(_, flags)| flags);
+        let (_, mut flags) = launcher();
         if self != Self::Mpich {
             flags.extend(["--oversubscribe", "--bind-to", "none"].map(str::to_owned));
         }
@@ -92,11 +77,18 @@ impl Mpi {
     }
 }
 
-/// What `SHOAL_MPIRUN` says: a launcher, and perhaps flags after it, split at blanks.
-fn given_launcher() -> Option<(PathBuf, Vec<String>)> {
-    let line = std::env::var("SHOAL_MPIRUN").ok()?;
+/// What `SHOAL_MPIRUN` says: a launcher, and perhaps flags after it, split at blanks. Else Debian's
+/// name for Open MPI's, else `mpirun`.
+fn launcher() -> (PathBuf, Vec<String>) {
+    let line = std::env::var("SHOAL_MPIRUN").unwrap_or_default();
     let mut words = line.split_whitespace().map(str::to_owned);
-    Some((words.next()?.into(), words.collect()))
+    let given = words.next().map(PathBuf::from);
+    let launcher = given.unwrap_or_else(|| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let debian = std::env::split_paths(&path).map(|dir| dir.join("mpirun.openmpi"));
+        debian.into_iter().find(|path| path.exists()).unwrap_or_else(|| "mpirun".into())
+    });
+    (launcher, words.collect())
 }
 
 /// The binary under test: `SHOAL_BIN`; else the one of this test's own profile, brought up to date

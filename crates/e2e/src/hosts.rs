@@ -30,7 +30,7 @@ impl Hosts {
         if !is_root() {
             return Err("network namespaces need root".into());
         }
-        if Mpi::of_binary() != Mpi::OpenMpi {
+        if Mpi::tested() != Mpi::OpenMpi {
             return Err("only the mpirun of Open MPI 4 is told of the hosts".into());
         }
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -65,7 +65,7 @@ impl Hosts {
         let enter = ["nsenter", &net, "unshare", "--uts", "sh", "-c"];
         let mut words: Vec<String> = enter.map(str::to_owned).to_vec();
         words.extend(["hostname host0; exec \"$@\"", "sh"].map(str::to_owned));
-        words.push(Mpi::of_binary().launcher().display().to_string());
+        words.push(Mpi::tested().launcher().display().to_string());
         let subnet = "10.79.1.0/24";
         let options = ["-n", &ranks.to_string(), "--host", &list.join(","), "--map-by", "node"];
         words.extend(options.map(str::to_owned));

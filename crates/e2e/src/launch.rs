@@ -146,7 +146,7 @@ impl Launch {
             command.envs(environment.iter().map(|(name, value)| (name, value)));
             return self.spawn(command);
         }
-        let mpi = Mpi::of_binary();
+        let mpi = Mpi::tested();
         let mut command = self.command(mpi.launcher().as_os_str());
         for (index, (ranks, args)) in self.segments.iter().enumerate() {
             if index > 0 {
@@ -220,7 +220,7 @@ impl Launch {
         command
             .current_dir(&self.directory)
             .env(MARK, &mark)
-            .envs(Mpi::of_binary().environment().iter().copied())
+            .envs(Mpi::tested().environment().iter().copied())
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(stderr)

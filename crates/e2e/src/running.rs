@@ -50,7 +50,7 @@ impl Running {
     /// Waits until there are ranks. Returns true where the launcher could not begin, through no
     /// fault of theirs.
     pub(crate) fn is_stillborn(&mut self) -> bool {
-        Mpi::of_binary() == Mpi::Ulfm
+        Mpi::tested() == Mpi::Ulfm
             && !self.wait_until(|running| !running.ranks().is_empty())
             && self.stderr().contains(STILLBORN)
     }

@@ -77,7 +77,7 @@ impl Slurm {
 
     /// The plugin of Slurm through which the tested binary's MPI finds its ranks.
     pub fn mpi_plugin() -> &'static str {
-        match Mpi::of_binary() {
+        match Mpi::tested() {
             // Debian's has PMIx and nothing else; Debian's MPICH speaks PMI-1 and PMI-2.
             Mpi::OpenMpi | Mpi::Ulfm => "pmix",
             Mpi::Mpich => "pmi2",

@@ -12,7 +12,7 @@ const RATE: [&str; 2] = ["--limit-upload", "40MB"];
 
 /// Whether the job can go on without a rank; says so where it cannot.
 fn dead_are_outlived() -> bool {
-    let outlives = Mpi::of_binary().outlives_its_dead();
+    let outlives = Mpi::tested().outlives_its_dead();
     if !outlives {
         skip("this MPI ends the job when a rank dies");
     }
@@ -124,7 +124,7 @@ fn where_three_ranks_are_killed_at_once_the_others_complete() {
 
 #[test]
 fn where_an_mpi_ends_the_job_when_a_rank_is_killed_the_next_run_resumes() {
-    if Mpi::of_binary().outlives_its_dead() {
+    if Mpi::tested().outlives_its_dead() {
         return skip("this MPI goes on when a rank dies");
     }
     let cluster = Cluster::new();

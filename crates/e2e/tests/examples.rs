@@ -164,8 +164,8 @@ impl Example {
         let shims = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shims");
         // shoal fills in the rank; for the shell the same name is rank 0's.
         let local = cluster.path("local/{rank}");
-        let mut launcher = vec![Mpi::of_binary().launcher().display().to_string()];
-        launcher.extend(Mpi::of_binary().flags());
+        let mut launcher = vec![Mpi::tested().launcher().display().to_string()];
+        launcher.extend(Mpi::tested().flags());
         let path = format!("{}:{}", shims.display(), std::env::var("PATH").unwrap());
         let launches = cluster.text("launches", "").display().to_string();
         let mut vars = self.environment(cluster, &local);

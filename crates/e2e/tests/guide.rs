@@ -95,8 +95,8 @@ fn run(page: &[Typed], name: &str) -> Vec<(String, i32)> {
     cluster.directory("page");
     let shims = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shims/mpirun");
     symlink(shims, cluster.path("bin/mpirun")).unwrap();
-    let mut launcher = vec![Mpi::of_binary().launcher().display().to_string()];
-    launcher.extend(Mpi::of_binary().flags());
+    let mut launcher = vec![Mpi::tested().launcher().display().to_string()];
+    launcher.extend(Mpi::tested().flags());
     let path = format!("{}:{}", cluster.path("bin").display(), std::env::var("PATH").unwrap());
     let launches = cluster.path("launches").display().to_string();
     let vars = [

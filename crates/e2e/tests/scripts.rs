@@ -16,7 +16,7 @@ fn sources(cluster: &Cluster) -> Vec<(String, PathBuf)> {
 
 /// Runs a script with bash; `$SHOAL` and `$MPIRUN` are what its words say.
 fn bash(cluster: &Cluster, script: &str) -> Finished {
-    let mpi = Mpi::of_binary();
+    let mpi = Mpi::tested();
     let words = [vec![mpi.launcher().display().to_string()], mpi.flags()].concat();
     let environment = vec![
         ("SHOAL".to_owned(), shoal().display().to_string()),

@@ -3,9 +3,9 @@
 //!
 //! This is the only place where a buffer is lent to MPI for longer than the borrow checker can see.
 //! It knows nothing of the order of messages, and never waits.
-#![allow(unsafe_code, reason = "requests borrow buffers that the table owns")]
+#![allow(unsafe_code, reason = "requests use buffers that the table owns")]
 
-use ferrompi::{Communicator, Error, MpiErrorClass, Request, Scope};
+use crate::communicator::{Communicator, Failure};
 use node::{Buffer, SharedBuffer, Ticket};
 use swarm::{Channel, Rank};
 
@@ -21,8 +21,7 @@ pub(crate) enum Transfer {
     Posted { from: Rank, ticket: Ticket, buffer: Buffer },
 }
 
-/// The kinds of transfers, each with its own share of ferrompi's table, so that no kind keeps
-/// another out.
+/// The kinds of transfers, each bounded by itself, so that no kind keeps another out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lane {
     Outgoing,
@@ -37,13 +36,8 @@ impl Lane {
     /// The most transfers in flight. What is begun beyond it waits in this process. A window of 64
     /// MiB is 4,096 of the smallest pieces; a tracker of thousands of ranks has one or two messages
     /// to each.
-    pub(crate) const LIMIT: usize = 3072;
+    pub(crate) const LIMIT: usize = 4096;
 }
-
-/// Requests that ferrompi can hold (its `MAX_REQUESTS`). A request beyond them would be waited for,
-/// blocking.
-const FERROMPI_REQUESTS: usize = 16_384;
-const _: () = assert!(Lane::COUNT * Lane::LIMIT <= FERROMPI_REQUESTS * 3 / 4);
 
 impl Transfer {
     /// The rank at the other end.
@@ -52,6 +46,11 @@ impl Transfer {
             Self::Outgoing { to, .. } | Self::Piece { to, .. } => to,
             Self::Incoming { from, .. } | Self::Posted { from, .. } => from,
         }
+    }
+
+    /// Whether bytes come by it.
+    fn receives(&self) -> bool {
+        matches!(self, Self::Incoming { .. } | Self::Posted { .. })
     }
 
     pub(crate) fn lane(&self) -> Lane {
@@ -64,19 +63,13 @@ impl Transfer {
     }
 }
 
-/// How a transfer ended.
-pub(crate) enum End {
-    /// So many bytes were received; 0 for what was sent.
-    Done(usize),
-    Failed(MpiErrorClass),
-}
+/// How a transfer ended: so many bytes were received, 0 for what was sent.
+pub(crate) type End = Result<usize, Failure>;
 
-/// The table of transfers in flight, all within one ferrompi scope.
-pub(crate) struct Flight<'s, 'env> {
-    scope: &'s Scope<'s, 'env>,
-    world: &'env Communicator,
-    /// Request `i` is that of row `i`; apart because MPI tests a slice of requests at once.
-    requests: Vec<Request<'s>>,
+/// The table of transfers in flight.
+pub(crate) struct Flight {
+    /// Its request `i` is that of row `i`; apart because MPI tests all of them at once.
+    world: Box<dyn Communicator>,
     rows: Vec<Row>,
     in_lane: [usize; Lane::COUNT],
     /// Rows whose peer is lost: kept for their buffers, until their requests end, if ever.
@@ -88,10 +81,14 @@ struct Row {
     is_abandoned: bool,
 }
 
-impl<'s, 'env> Flight<'s, 'env> {
-    pub(crate) fn new(scope: &'s Scope<'s, 'env>, world: &'env Communicator) -> Self {
-        let in_lane = [0; Lane::COUNT];
-        Self { scope, world, requests: Vec::new(), rows: Vec::new(), in_lane, abandoned: 0 }
+impl Flight {
+    pub(crate) fn new(world: Box<dyn Communicator>) -> Self {
+        Self { world, rows: Vec::new(), in_lane: [0; Lane::COUNT], abandoned: 0 }
+    }
+
+    /// The communicator, for all that is no transfer.
+    pub(crate) fn world(&mut self) -> &mut dyn Communicator {
+        &mut *self.world
     }
 
     /// How many transfers have neither ended nor been abandoned.
@@ -99,7 +96,7 @@ impl<'s, 'env> Flight<'s, 'env> {
         self.rows.len() - self.abandoned
     }
 
-    /// Whether MPI holds no request at all, so that its scope can end without waiting.
+    /// Whether MPI holds no request at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -117,42 +114,46 @@ impl<'s, 'env> Flight<'s, 'env> {
     /// # Panics
     ///
     /// Panics where its lane has no room.
-    pub(crate) fn begin(&mut self, mut transfer: Transfer) -> Result<(), (Transfer, Error)> {
+    pub(crate) fn begin(&mut self, mut transfer: Transfer) -> Result<(), (Transfer, Failure)> {
         let lane = transfer.lane();
         assert!(self.has_room(lane), "{lane:?}: more than {} in flight", Lane::LIMIT);
         match self.request(&mut transfer) {
-            Ok(request) => {
-                self.requests.push(request);
+            Ok(()) => {
                 self.rows.push(Row { transfer, is_abandoned: false });
                 self.in_lane[lane as usize] += 1;
                 Ok(())
             }
-            Err(error) => Err((transfer, error)),
+            Err(failure) => Err((transfer, failure)),
         }
     }
 
-    fn request(&self, transfer: &mut Transfer) -> Result<Request<'s>, Error> {
+    /// Makes the request of a transfer that goes into the next row.
+    ///
+    /// All four calls are sound for one reason: the bytes lie on the heap, or there are none; their
+    /// owner goes, at once and without touching them, into the row of the request, and moving it
+    /// does not move them; a row is dropped only when its request has ended, and leaked where it
+    /// has not.
+    fn request(&mut self, transfer: &mut Transfer) -> Result<(), Failure> {
         let peer = i32::try_from(transfer.peer().0).expect("a rank of this job");
+        let piece_tag = Channel::Piece.tag();
         match transfer {
             Transfer::Outgoing { channel, bytes, .. } => {
-                // SAFETY: see `lend`; the row keeps the `Vec` and never touches it.
-                self.world.isend(self.scope, unsafe { lend(bytes) }, peer, channel.tag())
+                // SAFETY: as above; the row keeps the `Vec` and never touches it.
+                unsafe { self.world.send(&raw const bytes[..], peer, channel.tag()) }
             }
             Transfer::Piece { piece, .. } => {
                 let bytes = piece.as_ref().map_or(&[][..], |piece| &piece[..]);
-                // SAFETY: see `lend`; the row keeps its count of the `Arc`, and what is shared is
+                // SAFETY: as above; the row keeps its count of the `Arc`, and what is shared is
                 // only read.
-                self.world.isend(self.scope, unsafe { lend(bytes) }, peer, Channel::Piece.tag())
+                unsafe { self.world.send(bytes, peer, piece_tag) }
             }
             Transfer::Incoming { channel, bytes, .. } => {
-                // SAFETY: see `lend_mut`; the row keeps the `Vec` and never touches it.
-                self.world.irecv(self.scope, unsafe { lend_mut(bytes) }, peer, channel.tag())
+                // SAFETY: as above; the row keeps the `Vec` and never touches it.
+                unsafe { self.world.receive(&raw mut bytes[..], peer, channel.tag()) }
             }
             Transfer::Posted { buffer, .. } => {
-                let tag = Channel::Piece.tag();
-                // SAFETY: see `lend_mut`; the row keeps the `Buffer`, whose bytes nobody else can
-                // reach.
-                self.world.irecv(self.scope, unsafe { lend_mut(buffer) }, peer, tag)
+                // SAFETY: as above; the row keeps the `Buffer`, whose bytes nobody else can reach.
+                unsafe { self.world.receive(&raw mut buffer[..], peer, piece_tag) }
             }
         }
     }
@@ -164,25 +165,14 @@ impl<'s, 'env> Flight<'s, 'env> {
     ///
     /// What MPI says of the call as a whole; transfers that it ended all the same are appended as
     /// failed.
-    pub(crate) fn test(&mut self, ended: &mut Vec<(Transfer, End)>) -> Result<(), Error> {
+    pub(crate) fn test(&mut self, ended: &mut Vec<(Transfer, End)>) -> Result<(), Failure> {
         let mut results = Vec::new();
-        let tested = match Request::test_some(&mut self.requests) {
-            Ok(done) => {
-                results.extend(done.into_iter().map(|(index, status)| (index, end(&status))));
-                Ok(())
-            }
-            Err(error) => {
-                let class = class(&error);
-                let failed =
-                    (0..self.requests.len()).filter(|&at| self.requests[at].is_completed());
-                results.extend(failed.map(|index| (index, End::Failed(class))));
-                Err(error)
-            }
-        };
+        let rows = &self.rows;
+        let tested = self.world.test(&|index| rows[index].transfer.receives(), &mut results);
         // From the back, so that the rows that fill the gaps have been looked at already.
         results.sort_unstable_by_key(|&(index, _)| std::cmp::Reverse(index));
         for (index, end) in results {
-            self.requests.swap_remove(index);
+            self.world.swap_remove(index);
             let row = self.rows.swap_remove(index);
             self.in_lane[row.transfer.lane() as usize] -= 1;
             if row.is_abandoned {
@@ -209,50 +199,9 @@ impl<'s, 'env> Flight<'s, 'env> {
     }
 }
 
-impl Drop for Flight<'_, '_> {
-    /// Leaks what MPI still uses: the scope, which outlives this table, waits for the requests.
+impl Drop for Flight {
+    /// Leaks what MPI still uses: a request that has not ended keeps its buffer for ever.
     fn drop(&mut self) {
         std::mem::forget(std::mem::take(&mut self.rows));
     }
-}
-
-fn end(status: &ferrompi::Status) -> End {
-    match (status.error, status.count) {
-        (Some(class), _) => End::Failed(class),
-        (None, count) => End::Done(count.unwrap_or(0)),
-    }
-}
-
-/// MPI's class of an error; `Other` where it does not come from MPI.
-pub(crate) fn class(error: &Error) -> MpiErrorClass {
-    match error {
-        Error::Mpi { class, .. } => *class,
-        _ => MpiErrorClass::Other,
-    }
-}
-
-/// Stretches a borrow to that of the scope, which is what ferrompi asks of the buffer of a send.
-///
-/// # Safety
-///
-/// The bytes must lie on the heap (or be none), and their owner must go, at once and without
-/// touching them, into a row of [`Flight`] beside the request. That is enough: ferrompi takes no
-/// more than the address out of the slice; moving the owner does not move the heap; a row is
-/// dropped only when its request has completed, and leaked where it has not; and the scope ends
-/// only when every request has completed.
-unsafe fn lend<'s>(bytes: &[u8]) -> &'s [u8] {
-    // SAFETY: address and length are those of a live slice; the caller keeps it alive and
-    // unwritten.
-    unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) }
-}
-
-/// Stretches a borrow to that of the scope, which is what ferrompi asks of the buffer of a receive.
-///
-/// # Safety
-///
-/// As for [`lend`]; and nobody may read the bytes either until the request has completed.
-unsafe fn lend_mut<'s>(bytes: &mut [u8]) -> &'s mut [u8] {
-    // SAFETY: address and length are those of a live slice; the caller keeps it alive and leaves it
-    // alone.
-    unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr(), bytes.len()) }
 }

@@ -6,9 +6,10 @@
 //! A piece must fit into the buffer of its receive. Where one does not, MPICH cuts it off, but Open
 //! MPI 4 and 5 write beyond the buffer (tried: SIGSEGV), and nothing here can keep them from it.
 
-use crate::flight::{End, Flight, Lane, Transfer, class};
+use crate::communicator::{Communicator, Failure, FailureKind, Source};
+use crate::flight::{Flight, Lane, Transfer};
 use crate::inbox::Inbox;
-use ferrompi::{Communicator, Error, MpiErrorClass, Scope, Source};
+use crate::join::Membership;
 use node::{Arrival, Buffer, SharedBuffer, Ticket, Transport};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -22,12 +23,12 @@ const MESSAGES_PER_POLL: usize = 64;
 /// failure is told soon enough, and the asking costs a hundredth of a core at a thousand ranks.
 const ASK_AFTER_EVERY: Duration = Duration::from_millis(100);
 
-/// The transport; lives inside one ferrompi scope.
-pub(crate) struct MpiTransport<'s, 'env> {
-    world: &'env Communicator,
+/// The transport over a communicator of MPI. Dropped while transfers are open, it leaks their
+/// buffers, which MPI still uses.
+pub struct MpiTransport {
     rank: Rank,
     size: u32,
-    flight: Flight<'s, 'env>,
+    flight: Flight,
     inbox: Inbox,
     /// What waits for room in its lane, in order.
     backlog: [VecDeque<Transfer>; Lane::COUNT],
@@ -36,9 +37,10 @@ pub(crate) struct MpiTransport<'s, 'env> {
     arrivals: Vec<Arrival>,
     /// When every rank was last asked after.
     asked: Option<Instant>,
+    membership: Membership,
 }
 
-impl Transport for MpiTransport<'_, '_> {
+impl Transport for MpiTransport {
     fn rank(&self) -> Rank {
         self.rank
     }
@@ -82,20 +84,33 @@ impl Transport for MpiTransport<'_, '_> {
     }
 }
 
-impl<'s, 'env> MpiTransport<'s, 'env> {
-    pub(crate) fn new(scope: &'s Scope<'s, 'env>, world: &'env Communicator) -> Self {
-        let size = u32::try_from(world.size()).expect("MPI counts from 0");
-        Self {
-            world,
-            rank: Rank(u32::try_from(world.rank()).expect("MPI counts from 0")),
+impl MpiTransport {
+    /// Makes one of a communicator that nobody else uses.
+    pub(crate) fn new(
+        world: Box<dyn Communicator>,
+        membership: Membership,
+    ) -> Result<Self, Failure> {
+        let (rank, size) = (Rank(world.rank()?), world.size()?);
+        Ok(Self {
+            rank,
             size,
-            flight: Flight::new(scope, world),
+            flight: Flight::new(world),
             inbox: Inbox::default(),
             backlog: Default::default(),
             lost: vec![false; size as usize],
             arrivals: Vec::new(),
             asked: None,
-        }
+            membership,
+        })
+    }
+
+    pub(crate) fn membership(&self) -> Membership {
+        self.membership
+    }
+
+    /// The communicator, for the end.
+    pub(crate) fn world(&mut self) -> &mut dyn Communicator {
+        self.flight.world()
     }
 
     /// Whether a rank is known to be lost.
@@ -153,16 +168,16 @@ impl<'s, 'env> MpiTransport<'s, 'env> {
     /// Posts a receive for each message that MPI announces on a channel. MPI announces those of one
     /// sender in order, and each receive takes the message just announced: nothing else receives
     /// this tag.
-    fn receive_messages(&mut self, channel: Channel) -> Result<(), Error> {
+    fn receive_messages(&mut self, channel: Channel) -> Result<(), Failure> {
         for _ in 0..MESSAGES_PER_POLL {
             if !self.flight.has_room(Lane::Incoming) {
                 break;
             }
-            let Some(status) = self.world.iprobe::<u8>(Source::Any, channel.tag())? else { break };
-            let Source::Rank(source) = status.source else { panic!("a message from {status:?}") };
-            let from = Rank(u32::try_from(source).expect("MPI counts from 0"));
+            let announced = self.flight.world().probe(Source::Any, channel.tag())?;
+            let Some(announced) = announced else { break };
+            let from = Rank(u32::try_from(announced.source).expect("MPI counts from 0"));
             // Room for all of it, even where it will be dropped: see the head of this file.
-            self.receive_message(from, channel, status.count.expect("bytes can be counted"));
+            self.receive_message(from, channel, announced.len);
         }
         Ok(())
     }
@@ -177,27 +192,26 @@ impl<'s, 'env> MpiTransport<'s, 'env> {
         }
     }
 
-    fn end_transfers(&mut self) -> Result<(), Error> {
+    fn end_transfers(&mut self) -> Result<(), Failure> {
         let mut ended = Vec::new();
         let tested = self.flight.test(&mut ended);
         let mut failed = Vec::new();
         for (transfer, end) in ended {
             match (transfer, end) {
-                (transfer, End::Done(len)) => self.complete(transfer, len),
-                (
-                    Transfer::Posted { from, ticket, buffer },
-                    End::Failed(MpiErrorClass::Truncate),
-                ) => {
+                (transfer, Ok(len)) => self.complete(transfer, len),
+                (Transfer::Posted { from, ticket, buffer }, Err(failure))
+                    if failure.kind == FailureKind::Truncated =>
+                {
                     tracing::error!(%from, ?ticket, "a piece is longer than what was asked for");
                     self.complete(Transfer::Posted { from, ticket, buffer }, 0);
                 }
-                (transfer, End::Failed(class)) => failed.push((transfer, class)),
+                (transfer, Err(failure)) => failed.push((transfer, failure)),
             }
         }
-        for (transfer, class) in failed {
+        for (transfer, failure) in failed {
             let peer = transfer.peer();
             self.drop_transfer(&transfer);
-            self.lose(peer, &class.to_string());
+            self.lose(peer, &failure.to_string());
         }
         tested
     }
@@ -246,17 +260,25 @@ impl<'s, 'env> MpiTransport<'s, 'env> {
         self.arrivals.push(Arrival::Lost { rank });
     }
 
-    /// Finds out which ranks have failed, where MPI says only that some have. It goes on saying so
-    /// for ever, as ferrompi has no call that tells it that we know; the announcements of others
-    /// are not lost by it.
+    /// Finds out which ranks have failed, where MPI says only that some have. A library that is
+    /// told that we know (ULFM's `MPIX_Comm_failure_ack`) says it no more; others go on saying it
+    /// for ever, and each rank is asked after. The announcements of others are not lost by it.
     ///
     /// # Panics
     ///
     /// Panics on an error that no failure of another rank explains.
-    fn ask_after_all(&mut self, error: &Error) {
-        let class = class(error);
-        assert!(matches!(class, MpiErrorClass::Raw(_) | MpiErrorClass::Other), "{error}");
+    fn ask_after_all(&mut self, error: &Failure) {
+        assert!(error.kind == FailureKind::OfAnother, "{error}");
         if self.asked.is_some_and(|asked| asked.elapsed() < ASK_AFTER_EVERY) {
+            return;
+        }
+        let failed = self.flight.world().take_note_of_failures().unwrap_or_default();
+        let others: Vec<_> = failed.into_iter().map(Rank).filter(|&r| r != self.rank).collect();
+        let is_news = others.iter().any(|rank| !self.lost[rank.index()]);
+        for rank in others {
+            self.lose(rank, &error.to_string());
+        }
+        if is_news {
             return;
         }
         self.asked = Some(Instant::now());
@@ -264,8 +286,8 @@ impl<'s, 'env> MpiTransport<'s, 'env> {
             if rank == self.rank || self.lost[rank.index()] {
                 continue;
             }
-            let source = i32::try_from(rank.0).expect("a rank of this job");
-            if let Err(error) = self.world.iprobe::<u8>(source, Channel::Init.tag()) {
+            let source = Source::Rank(i32::try_from(rank.0).expect("a rank of this job"));
+            if let Err(error) = self.flight.world().probe(source, Channel::Init.tag()) {
                 self.lose(rank, &error.to_string());
             }
         }

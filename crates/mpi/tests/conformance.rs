@@ -1,11 +1,11 @@
-//! The conformance suite over the MPI that this crate was built with.
+//! The conformance suite over the MPI whose launcher `SHOAL_MPIRUN` names, else Debian's Open MPI.
 
 mod launch;
 
 use std::time::Duration;
 
-fn conforms(ranks: u32) {
-    let ended = launch::launch("conformance", &[], ranks, Duration::from_secs(90));
+fn conforms(example: &str, ranks: u32) {
+    let ended = launch::launch(example, &[], ranks, Duration::from_secs(90));
     let ok = (0..ranks).filter(|rank| ended.output.contains(&format!("rank {rank}: ok")));
     assert_eq!(ok.count(), ranks as usize, "{:?}: {}", ended.took, ended.output);
     assert_eq!(ended.status, Some(0), "{}", ended.output);
@@ -13,15 +13,20 @@ fn conforms(ranks: u32) {
 
 #[test]
 fn two_ranks_conform() {
-    conforms(2);
+    conforms("conformance", 2);
 }
 
 #[test]
 fn four_ranks_conform() {
-    conforms(4);
+    conforms("conformance", 4);
 }
 
 #[test]
 fn nine_ranks_conform() {
-    conforms(9);
+    conforms("conformance", 9);
+}
+
+#[test]
+fn a_communicator_that_another_program_lends_conforms_and_is_the_programs_own_afterwards() {
+    conforms("lent", 3);
 }

@@ -1,5 +1,4 @@
-//! Runs an example of this crate under the launcher of the MPI that it was built with, with a
-//! deadline.
+//! Runs an example of the crate that is tested under a launcher, with a deadline.
 
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -46,11 +45,10 @@ pub(crate) fn launch(example: &str, args: &[&str], ranks: u32, deadline: Duratio
     Ended { status: status.code(), output, took: start.elapsed() }
 }
 
-/// Whether this crate was built with an MPI whose other ranks can go on when one dies.
+/// Whether the launcher lets the other ranks go on when one dies.
+#[allow(dead_code, reason = "each test file uses a part of this one")]
 pub(crate) fn has_ulfm() -> bool {
-    let version = mpi::library();
-    let major = version.strip_prefix("Open MPI ").and_then(|rest| rest.split('.').next());
-    major.and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 5)
+    launcher_line().split_whitespace().any(|word| word == "ulfm")
 }
 
 fn one_at_a_time() -> MutexGuard<'static, ()> {
@@ -59,34 +57,30 @@ fn one_at_a_time() -> MutexGuard<'static, ()> {
     LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// `SHOAL_MPIRUN` (a launcher and its flags, split at blanks); else the launcher beside the
-/// compiler wrapper that `MPICC` names; else the usual names of the library's launcher. With what
-/// each needs to run more ranks than cores.
+/// The launcher and its flags: `SHOAL_MPIRUN`, else Debian's name for Open MPI's, else whatever is
+/// there.
+fn launcher_line() -> String {
+    std::env::var("SHOAL_MPIRUN").unwrap_or_else(|_| {
+        let usual = ["mpirun.openmpi", "mpirun", "mpiexec"];
+        let is_here = |name: &&str| Command::new(name).arg("--version").output().is_ok();
+        let name = usual.into_iter().find(is_here);
+        name.unwrap_or_else(|| panic!("none of {usual:?} is here; set SHOAL_MPIRUN")).to_owned()
+    })
+}
+
+/// The launcher, with what it needs to run more ranks than cores.
 fn launcher() -> Command {
-    let is_open_mpi = mpi::library().starts_with("Open MPI");
-    let oversubscribe = || is_open_mpi.then_some(["--oversubscribe", "--bind-to", "none"]);
-    if let Ok(line) = std::env::var("SHOAL_MPIRUN") {
-        let mut words = line.split_whitespace();
-        let mut command = Command::new(words.next().expect("SHOAL_MPIRUN names a launcher"));
-        command.args(words).args(oversubscribe().into_iter().flatten());
-        return command;
-    }
-    let usual: &[&str] = if is_open_mpi {
-        &["mpirun.openmpi", "mpirun"]
-    } else {
-        &["mpirun.mpich", "mpiexec.hydra", "mpirun"]
-    };
-    let of_wrapper = std::env::var("MPICC").map(|name| name.replace("mpicc", "mpirun"));
-    let names = of_wrapper.iter().map(String::as_str).chain(usual.iter().copied());
-    let name = names
-        .into_iter()
-        .find(|name| Command::new(name).arg("--version").output().is_ok())
-        .unwrap_or_else(|| panic!("none of {usual:?} is here; set SHOAL_MPIRUN"));
+    let line = launcher_line();
+    let mut words = line.split_whitespace();
+    let name = words.next().expect("SHOAL_MPIRUN names a launcher");
+    let version = Command::new(name).arg("--version").output();
+    let version = version.unwrap_or_else(|error| panic!("{name}: {error}")).stdout;
+    let version = String::from_utf8_lossy(&version).to_lowercase();
     let mut command = Command::new(name);
-    if has_ulfm() {
-        command.args(["--with-ft", "ulfm"]);
+    command.args(words);
+    if ["open mpi", "openrte", "prte"].iter().any(|theirs| version.contains(theirs)) {
+        command.args(["--oversubscribe", "--bind-to", "none"]);
     }
-    command.args(oversubscribe().into_iter().flatten());
     command
 }
 

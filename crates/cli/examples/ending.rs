@@ -4,6 +4,7 @@
 //!
 //! The number is the exit status for `well`, and the rank that fails for the others.
 
+use cli::process;
 use mpi::Ending;
 use node::{Arrival, Pool, Ticket, Transport};
 use std::collections::BTreeSet;
@@ -27,14 +28,19 @@ fn main() {
         _ => {}
     }
     let give_up = move || println!("{me:?} gives up");
-    mpi::run(JOINING, give_up, |transport| match how.as_str() {
+    let library = mpi::choose().unwrap_or_else(|why| panic!("{why}"));
+    let mut joined =
+        process::join(&library, JOINING, give_up, || ()).unwrap_or_else(|why| panic!("{why}"));
+    let transport: &mut dyn Transport = &mut joined;
+    let ending = match how.as_str() {
         "die first" | "sleep first" => end(transport, 0, false),
         "well" => end(transport, u8::try_from(number).expect("a status"), false),
         "hang" => hang(transport, Rank(number)),
         "kill" => kill(transport, Rank(number)),
         "panic" => panic_on_a_thread(transport, Rank(number)),
         other => panic!("{other}: no such way to end"),
-    })
+    };
+    process::leave(joined, ending)
 }
 
 /// The rank of this process, which MPI knows only later.

@@ -1,5 +1,6 @@
-//! How jobs end under the launcher of the MPI that this crate was built with.
+//! How jobs end under the launcher that `SHOAL_MPIRUN` names, else Debian's Open MPI's.
 
+#[path = "../../mpi/tests/launch/mod.rs"]
 mod launch;
 
 use launch::{Ended, has_ulfm};
