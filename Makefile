@@ -2,35 +2,31 @@
 #
 # CI runs `make test` and nothing else, so what passes here passes there.
 
-# Builds live side by side, one for each MPI; crate ferrompi's build script takes the compiler from MPICC.
-MPI_openmpi := MPICC=mpicc.openmpi CARGO_TARGET_DIR=target/openmpi
-MPI_mpich := MPICC=mpicc.mpich CARGO_TARGET_DIR=target/mpich
+# There is one build for all MPIs; the tests of crate mpi and the black-box tests take the launcher from here.
+MPI_openmpi := SHOAL_MPIRUN=mpirun.openmpi
+MPI_mpich := SHOAL_MPIRUN=mpirun.mpich
 # The one Open MPI that goes on when a rank dies, where scripts/install-deps puts it.
 ULFM_HOME := $(CURDIR)/target/openmpi-5.0.11
-MPI_ulfm := MPICC=$(ULFM_HOME)/bin/mpicc CARGO_TARGET_DIR=target/openmpi5 LD_LIBRARY_PATH=$(ULFM_HOME)/lib \
-           SHOAL_MPIRUN="$(ULFM_HOME)/bin/mpirun --with-ft ulfm"
+MPI_ulfm := SHOAL_MPIRUN="$(ULFM_HOME)/bin/mpirun --with-ft ulfm"
 
-# The crates whose behaviour depends on the MPI; all others are tested once.
-MPI_CRATES := --package shoal-mpi --package shoal-cli --package shoal-e2e
-
-# The tests of crate mpi that start a job.
-IN_MPI := --test conformance --test ending
+# The tests beside the black-box ones that start a job. With --workspace nothing is built anew for them.
+IN_MPI := --workspace --test conformance --test ending
 # The black-box tests in which ranks die, hang, or find their disks and shares in trouble.
 FAILURES := --test deaths --test trackers --test hangs --test disks --test shares --test waiting --test destination
 
-.PHONY: help build man demo bench test test-openmpi test-mpich test-ulfm plans test-fuzz fuzz lint clean \
+.PHONY: help build man demo bench test test-openmpi test-mpich test-ulfm test-more-mpis plans test-fuzz fuzz lint clean \
         failures-openmpi failures-mpich failures-ulfm
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
-build:  ## install what is missing, then build target/release/shoal for the MPI that is there
+build:  ## install what is missing, then build target/release/shoal, for all MPIs
 	@scripts/install-deps build
-	MPICC=$${MPICC:-mpicc} cargo build --release --package shoal-cli
+	cargo build --release --package shoal-cli
 
 man:  ## man pages and shell completions into target/share, from the same definition as --help
 	@scripts/install-deps build
-	MPICC=$${MPICC:-mpicc} cargo run --release --quiet --package shoal-cli --example man -- target/share
+	cargo run --release --quiet --package shoal-cli --example man -- target/share
 
 demo:  ## one tracker and four peers under mpirun, with real files, checked with sha256sum
 	@scripts/install-deps demo
@@ -39,11 +35,10 @@ demo:  ## one tracker and four peers under mpirun, with real files, checked with
 bench:  ## shoal beside its rivals, ratios from the same run (WORKLOADS="one-host:4 create", REPEATS=)
 	@$(MAKE) --no-print-directory build
 	@bench/install
-	@if scripts/install-deps test-ulfm; then set -x; $(MPI_ulfm) cargo build --release --package shoal-cli; \
-	else echo "bench: no Open MPI with ULFM here, nobody will be killed"; fi
+	@scripts/install-deps test-ulfm || echo "bench: no Open MPI with ULFM here, nobody will be killed"
 	@python3 bench --repeats $(or $(REPEATS),5) $(WORKLOADS)
 
-test:  ## install what is missing, then everything, under Open MPI, under MPICH, and under ULFM
+test:  ## install what is missing, then everything: one build, under Open MPI, under MPICH, and under ULFM
 	@scripts/install-deps test
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test-fuzz
@@ -54,14 +49,20 @@ test:  ## install what is missing, then everything, under Open MPI, under MPICH,
 test-openmpi:  ## all crates, under Debian's Open MPI
 	$(MPI_openmpi) cargo test --workspace --no-fail-fast
 
-test-mpich:  ## the crates that depend on the MPI, under Debian's MPICH
-	$(MPI_mpich) cargo test $(MPI_CRATES) --no-fail-fast
+test-mpich:  ## the tests that start jobs, with the same binary, under Debian's MPICH
+	$(MPI_mpich) cargo test $(IN_MPI) --no-fail-fast
+	$(MPI_mpich) cargo test --package shoal-e2e --no-fail-fast
 
-test-ulfm:  ## crate mpi and the tests of failures, under PyPI's Open MPI 5 with ULFM
+test-ulfm:  ## those of failures, with the same binary, under PyPI's Open MPI 5 with ULFM
 	@if scripts/install-deps test-ulfm; then set -x; \
-	$(MPI_ulfm) cargo test --package shoal-mpi --package shoal-e2e $(IN_MPI) $(FAILURES) --no-fail-fast; \
+	$(MPI_ulfm) cargo test $(IN_MPI) --no-fail-fast && \
+	$(MPI_ulfm) cargo test --package shoal-e2e $(FAILURES) --no-fail-fast; \
 	elif [ "$$CI" = true ]; then echo "test-ulfm: no Open MPI with ULFM here, and CI must have it" >&2; exit 1; \
 	else echo "test-ulfm: no Open MPI with ULFM here, SKIPPED"; fi
+
+test-more-mpis:  ## the same binary under six more MPIs of PyPI, Intel's among them (1 GB below target/)
+	@scripts/install-deps test-more-mpis
+	@scripts/test-more-mpis
 
 # One round of them, for scripts/repeat; FILTER is a part of a test's name.
 failures-openmpi failures-mpich failures-ulfm: failures-%:
@@ -77,10 +78,10 @@ plans:  ## ten thousand random fault plans in the simulator, on all cores (PLANS
 test-fuzz:  ## hostile bytes and hostile messages, for some seconds
 	@CARGO_TARGET_DIR=../target/fuzz FUZZ_PROFILE=dev scripts/fuzz $${FUZZ_SECONDS:-5} \
 	    message hashes sidecar peer tracker
-	$(MPI_openmpi) cargo test --manifest-path fuzz/Cargo.toml --no-default-features --features text
+	CARGO_TARGET_DIR=target cargo test --manifest-path fuzz/Cargo.toml --no-default-features --features text
 
 fuzz:  ## the same for long: FUZZ_SECONDS (600) each, all or TARGETS; findings in fuzz/artifacts
-	@$(MPI_openmpi) CARGO_TARGET_DIR=../target/fuzz scripts/fuzz $${FUZZ_SECONDS:-600} $(TARGETS)
+	@CARGO_TARGET_DIR=../target/fuzz scripts/fuzz $${FUZZ_SECONDS:-600} $(TARGETS)
 
 # A toolchain without these components still runs the tests.
 lint:  ## rustfmt and clippy, where the toolchain has them; the tests of bench/
@@ -91,7 +92,7 @@ lint:  ## rustfmt and clippy, where the toolchain has them; the tests of bench/
 	cargo fmt --manifest-path fuzz/Cargo.toml --check; \
 	else echo "lint: no rustfmt here, skipped (rustup component add rustfmt)"; fi
 	@if cargo clippy --version >/dev/null 2>&1; then set -x; \
-	$(MPI_openmpi) cargo clippy --workspace --all-targets -- -D warnings; \
+	cargo clippy --workspace --all-targets -- -D warnings; \
 	else echo "lint: no clippy here, skipped (rustup component add clippy)"; fi
 
 clean:  ## remove what was built, and the demo's files

@@ -14,7 +14,8 @@ ENV = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 @functools.cache
 def launcher(binary: Path) -> str:
-    """The launcher of the MPI that a program is linked with: both may be installed side by side."""
+    """The launcher of the MPI that a program is linked with: both may be installed side by side.
+    Shoal is linked with none, and runs beside the others under Open MPI's."""
     linked = subprocess.run(["ldd", binary], capture_output=True, text=True, check=True).stdout
     is_mpich = re.search(r"libmpich\.so|libmpi\.so\.12", linked)
     name = "mpirun.mpich" if is_mpich else "mpirun.openmpi"

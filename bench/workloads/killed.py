@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import files
-from context import REPOSITORY, Contender, Context
+from context import REPOSITORY, SHOAL, Contender, Context
 from files import MIB
 from measure import Failed, Group, descendants
 from rivals import mpi, shoal
@@ -30,11 +30,9 @@ LENGTH = 128 * MIB
 RATE = 40_000_000
 WAIT_MAX_S = 60
 ULFM = REPOSITORY / "target" / "openmpi-5.0.11"
-BINARY = REPOSITORY / "target" / "openmpi5" / "release" / "shoal"
 ENV = {
     **mpi.ENV,
     "PRTE_ALLOW_RUN_AS_ROOT": "1", "PRTE_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "LD_LIBRARY_PATH": str(ULFM / "lib"),
 }
 LIVING = Metric("others_over_rate", "last that lives, time / (size / rate)", 3)
 NOBODY, ONE = "shoal, nobody dies", "shoal, one is killed"
@@ -46,8 +44,8 @@ def run(context: Context, variant: str) -> Table:
     """The table; an empty one, which says why, without this MPI."""
     title = f"{LENGTH // MIB} MiB to {RECEIVERS} receivers, one killed half-way, {variant}"
     target = Target(ONE, LIVING.key, OTHERS_MAX, (NOBODY,))
-    if not BINARY.exists():
-        note = f"SKIPPED: no {BINARY.relative_to(REPOSITORY)}, which `make bench` builds"
+    if not ULFM.exists():
+        note = f"SKIPPED: no {ULFM.relative_to(REPOSITORY)}, which `make bench` installs"
         return Table(title, (LIVING,), NOBODY, notes=[note])
     files.touch_pages(context.scratch, (RECEIVERS + 1) * LENGTH)
     source = files.random_file(context.scratch / "source" / "data.bin", LENGTH)
@@ -63,7 +61,7 @@ def once(directory: Path, source: Path, kill: bool) -> dict[str, float]:
     report.unlink(missing_ok=True)
     plan.write_text(shoal.plan_of(source, destinations), encoding="utf-8")
     command = [ULFM / "bin" / "mpirun", "--with-ft", "ulfm", "--oversubscribe", "--bind-to", "none",
-               "-n", str(1 + RECEIVERS), BINARY, "run", "--tracker", "colocated",
+               "-n", str(1 + RECEIVERS), SHOAL, "run", "--tracker", "colocated",
                "--plan", plan, "--json", report, "--progress", "none",
                "--limit-upload", str(RATE)]
     with Group() as group:
