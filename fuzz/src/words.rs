@@ -9,13 +9,16 @@ use std::rc::Rc;
 use swarm::System;
 use swarm::message::{Ack, Between, Differing, Epoch, FromTracker, Gains, Hello, HelloPart};
 use swarm::message::{
-    HolderPieces, Origins, PieceSet, Place, Rate, Recall, Rejoined, RequestNumber, Share, SharedPath, Start,
-    Stop, ToTracker,
+    HolderPieces, Origins, PieceSet, Place, Rate, Recall, Rejoined, RequestNumber, Share,
+    SharedPath, Start, Stop, ToTracker,
 };
 use swarm::message::{
     Keep, PiecesRead, Proven, ReadAgain, ReadFault, ReadOrder, SharedFs, Unread, WireOffer,
 };
-use swarm::{Counters, Destination, Differences, Extra, LeftOut, Location, Lock, Origin, Outcome, Rank, ShareId};
+use swarm::{
+    Counters, Destination, Differences, Extra, LeftOut, Location, Lock, Origin, Outcome, Rank,
+    ShareId,
+};
 
 /// Ranks of the job; messages also come from beyond.
 pub const RANKS: u32 = 6;
@@ -446,9 +449,11 @@ pub fn to_tracker(input: &mut Input<'_>) -> ToTracker {
         22 => ToTracker::Unsteady(input.several(3, rootless)),
         23 => ToTracker::LeftOut(input.several(3, left_out)),
         21 => ToTracker::AskPart(part_hash(input)),
-        18 => ToTracker::Offers(
-            input.several(3, |input| WireOffer { entry: rootless(input), pieces: None, origin: Origin::Share(0) }),
-        ),
+        18 => ToTracker::Offers(input.several(3, |input| WireOffer {
+            entry: rootless(input),
+            pieces: None,
+            origin: Origin::Share(0),
+        })),
         19 => ToTracker::PiecesRead(input.several(3, pieces_read)),
         20 if input.byte() > 100 => ToTracker::Unread(unread(input)),
         0 => ToTracker::HelloPart(HelloPart { shares: shares(input), wants: wants(input) }),
