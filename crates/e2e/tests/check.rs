@@ -141,3 +141,22 @@ fn ranks_that_were_told_otherwise_are_refused_before_anything_is_made() {
     finished.refused(&["--check", "rank 2"]);
     assert!(!cluster.path("rank2/into").exists());
 }
+
+#[test]
+fn a_name_with_other_content_that_is_a_hard_link_at_the_source_is_compared() {
+    let cluster = Cluster::new();
+    cluster.file("rank1/share/a", 1, 10 * KIB);
+    fs::hard_link(cluster.path("rank1/share/a"), cluster.path("rank1/share/b")).unwrap();
+    cluster.launch(3, RUN).run().complete();
+    fs::remove_file(cluster.path("rank2/into/b")).unwrap();
+    cluster.text("rank2/into/b", "something else");
+    let finished = cluster.launch(3, CHECK).run();
+    let report = finished.ended_as("failed");
+    assert_eq!(report.missing, ["b"], "{finished}");
+    let line = "  b: content, link, mode, time";
+    assert!(finished.stdout.lines().any(|it| it == line), "{finished}");
+    let dry = RUN.into_iter().chain(["--dry-run"]);
+    cluster.launch(3, dry).run().complete();
+    cluster.launch(3, RUN).run().complete();
+    cluster.launch(3, CHECK).run().complete();
+}
