@@ -14,7 +14,8 @@ IN_MPI := --workspace --test conformance --test ending
 # The black-box tests in which ranks die, hang, or find their disks and shares in trouble.
 FAILURES := --test deaths --test trackers --test hangs --test disks --test shares --test waiting --test destination
 
-.PHONY: help build man demo bench test test-openmpi test-mpich test-ulfm test-more-mpis plans test-fuzz fuzz lint clean \
+.PHONY: help build man demo bench test test-openmpi test-mpich test-ulfm test-more-mpis plans agreement \
+        test-fuzz fuzz lint clean \
         failures-openmpi failures-mpich failures-ulfm
 
 help:  ## list the targets
@@ -72,6 +73,11 @@ failures-openmpi failures-mpich failures-ulfm: failures-%:
 plans:  ## ten thousand random fault plans in the simulator, on all cores (PLANS=, SEED=)
 	@$(MAKE) --no-print-directory build
 	target/release/shoal simulate --plans $(or $(PLANS),10000) --seed $(or $(SEED),1)
+
+# Each case is two or three jobs under mpirun; `make test` runs 150. SEED is the first.
+agreement:  ## five thousand random trees and options: run, --check and --dry-run agree (CASES=, SEED=)
+	$(MPI_openmpi) SHOAL_AGREEMENT_CASES=$(or $(CASES),5000) SHOAL_AGREEMENT_SEED=$(or $(SEED),1) \
+	    cargo test --package shoal-e2e --test agreement -- --nocapture
 
 # The corpus and mutations of it as tests, then what decodes and what decides guided by coverage, where
 # a C++ compiler lets libFuzzer be built. FUZZ_SECONDS is for each target; they run side by side.

@@ -38,7 +38,8 @@ impl Cluster {
         cluster
     }
 
-    fn below(parent: &Path) -> Self {
+    /// Makes it in a directory, which says on which file system.
+    pub fn below(parent: &Path) -> Self {
         let mut directory = tempfile::Builder::new().prefix("shoal-").tempdir_in(parent).unwrap();
         directory.disable_cleanup(std::env::var_os("SHOAL_E2E_KEEP").is_some());
         Self { directory }
