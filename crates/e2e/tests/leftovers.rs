@@ -77,7 +77,7 @@ fn with_delete_what_no_job_can_use_is_cleared_at_once() {
     let args: Vec<String> = cast("new").into_iter().chain(["--delete".to_owned()]).collect();
     let finished = cluster.launch(RANKS, args).run();
     let report = finished.complete();
-    finished.says(&["1 file that earlier jobs had left unfinished", "rank3/into"]);
+    finished.says(&["1 file was removed that earlier jobs had left unfinished", "rank3/into"]);
     assert_eq!(report.left_alone, Vec::<String>::new());
     for into in into(&cluster) {
         assert_same_tree(&into, [("new", &new)]);
@@ -101,7 +101,7 @@ fn what_nobody_went_on_with_for_two_weeks_is_cleared_by_any_job_and_nothing_youn
     age(15);
     let finished = cluster.launch(RANKS, cast("new")).run();
     assert_eq!(finished.complete().left_alone, Vec::<String>::new());
-    finished.says(&["1 file that earlier jobs had left unfinished"]);
+    finished.says(&["1 file was removed that earlier jobs had left unfinished"]);
     into(&cluster).iter().for_each(|into| no_leftovers(into));
 }
 
@@ -269,4 +269,18 @@ fn the_same_cast_again_is_completed_where_the_node_with_the_source_is_gone() {
         assert_same_file(&original, &into.join("old/ckpt"));
         no_leftovers(&into);
     }
+}
+
+#[test]
+fn what_is_left_of_a_file_that_the_rank_itself_has_by_now_and_shares_is_cleared() {
+    let (cluster, original) = halves();
+    fs::create_dir_all(cluster.path("rank1/share")).unwrap();
+    for rank in [1, 2] {
+        fs::copy(&original, cluster.path(format!("rank{rank}/share/data"))).unwrap();
+    }
+    let report = cluster.launch(RANKS, SHARES).run().complete();
+    assert_eq!(report.left_alone, Vec::<String>::new());
+    no_leftovers(&cluster.destination(2));
+    let shared = cluster.path("rank1/share/data");
+    assert_has(&shared, &cluster, [3, 3]);
 }

@@ -95,7 +95,7 @@ pub struct Store {
     look: Option<Look>,
     /// The names that had files in `.shoal` at the start.
     leftovers: HashSet<PartName>,
-    /// Partials that this job has no use for, and whether they are stale.
+    /// Partials that this job has no use for, and whether no later one has, for they are stale.
     unused: Vec<(PartName, bool)>,
     /// From which shares the entries come.
     origins: EntryShares,
@@ -258,7 +258,11 @@ impl Store {
     fn add_partial(&mut self, index: EntryIndex, partial: Partial) {
         let Some(asked) = self.catalogue.entry(index).file() else { return };
         let layer = &partial.layer;
-        if asked.root == Some(layer.root()) && asked.geometry == layer.geometry() {
+        let fits = asked.root == Some(layer.root()) && asked.geometry == layer.geometry();
+        if fits && self.shared.contains_key(&index.0) && !self.wanted.get(index.0) {
+            // This rank has the whole of it by now, and shares that.
+            self.unused.push((PartName::of(&partial.entry.name), true));
+        } else if fits {
             self.states.begin(index, Phase::Kept(Box::new(partial)));
         } else if !self.wanted.get(index.0) {
             self.unused.push((PartName::of(&partial.entry.name), partial.is_stale));
@@ -349,13 +353,13 @@ impl Store {
             (*is_stale || which == Clearing::All) && partial::remove_all(&destination.shoal, name)
         };
         let count = self.unused.iter().filter(cleared).count();
-        let files = match count {
+        let removed = match count {
             0 => return None,
-            1 => "1 file".to_owned(),
-            count => format!("{count} files"),
+            1 => "1 file was removed".to_owned(),
+            count => format!("{count} files were removed"),
         };
         let into = show(destination.root.path());
-        Some(format!("{files} that earlier jobs had left unfinished in '{into}' were removed"))
+        Some(format!("{removed} that earlier jobs had left unfinished in '{into}'"))
     }
 
     /// What the user should know in the end of what could not be kept as it was, in full sentences.
