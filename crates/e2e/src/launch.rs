@@ -42,7 +42,8 @@ pub struct Launch {
     load: Load,
     json: bool,
     launcher: Option<OtherLauncher>,
-    open_files: Option<u64>,
+    /// Words before the binary: a program that changes something and becomes it.
+    through: Vec<String>,
 }
 
 /// Words that start a job instead of the MPI's launcher, and variables that they need.
@@ -59,8 +60,8 @@ impl Launch {
     pub(crate) fn new(directory: PathBuf) -> Self {
         let segments = Vec::new();
         let (user, load) = (User::Same, Load::Shared);
-        let (deadline, json, launcher, open_files) = (DEADLINE, true, None, None);
-        Self { directory, segments, deadline, user, load, json, launcher, open_files }
+        let (deadline, json, launcher, through) = (DEADLINE, true, None, Vec::new());
+        Self { directory, segments, deadline, user, load, json, launcher, through }
     }
 
     /// Adds more ranks, with a command line of their own (the launcher's colon syntax).
@@ -106,7 +107,15 @@ impl Launch {
     /// Gives every rank a hard limit of open files, and the launcher none.
     #[must_use]
     pub fn open_files(mut self, most: u64) -> Self {
-        self.open_files = Some(most);
+        self.through = vec!["prlimit".into(), format!("--nofile={most}:{most}")];
+        self
+    }
+
+    /// Lets every rank give way to whatever else wants a core: for a test whose own threads must
+    /// get their turn, though there are more ranks than cores.
+    #[must_use]
+    pub fn giving_way(mut self) -> Self {
+        self.through = ["nice", "-n", "19"].map(str::to_owned).into();
         self
     }
 
@@ -154,9 +163,7 @@ impl Launch {
             }
             command.args(mpi.flags().into_iter().filter(|_| index == 0));
             command.arg("-n").arg(ranks.to_string());
-            if let Some(most) = self.open_files {
-                command.arg("prlimit").arg(format!("--nofile={most}:{most}"));
-            }
+            command.args(&self.through);
             command.arg(self.binary()).args(self.full(args));
         }
         self.spawn(command)

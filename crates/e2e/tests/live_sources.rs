@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 const CAST: [&str; 5] = ["cast", "rank0/tree", "rank{rank}/dest", "--threads", "1"];
-/// So long that the writer gets its turn while one thread hashes it, on a machine with more ranks
-/// than cores: some tenths of a second.
+/// So long that the writer gets its turn while one thread hashes it: some hundredths of a second.
 const LOG_LEN: u64 = 160_000_000;
 const STEADY_FILES: u64 = 2000;
 
@@ -124,7 +123,7 @@ fn a_log_that_is_written_all_the_time_is_missing_and_named_and_the_rest_is_cast(
     let grow = growing(&log);
     for option in [&[][..], &["--check"], &["--dry-run"]] {
         let args = [&CAST[..], option].concat();
-        let finished = meanwhile(&grow, || cluster.launch(3, args).run());
+        let finished = meanwhile(&grow, || cluster.launch(3, args).giving_way().run());
         let report = finished.ended_as("failed");
         assert_eq!(report.missing, ["tree/log"], "{finished}");
         finished.says(&["1 file kept changing while it was hashed", "tree/log'"]);
@@ -148,7 +147,7 @@ fn a_rank_does_not_want_the_log_that_it_shares_itself() {
     let log = cluster.file("rank1/share/log", 2, LOG_LEN);
     let grow = growing(&log);
     let run = ["run", "--share", "rank{rank}/share", "--into", "rank{rank}/into", "--threads", "1"];
-    let finished = meanwhile(&grow, || cluster.launch(3, run).run());
+    let finished = meanwhile(&grow, || cluster.launch(3, run).giving_way().run());
     let report = finished.ended_as("failed");
     assert_eq!(report.missing, ["log"]);
     assert_eq!(report.peer(1).state, "complete");

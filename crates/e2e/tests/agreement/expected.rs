@@ -65,7 +65,9 @@ impl Expected {
         let destinations: Vec<Destination> = destinations.into_values().collect();
         let is_unmatched =
             case.want.is_some_and(|want| !catalogue.keys().any(|name| matches(want, name)));
-        let status = if catalogue.is_empty() || is_unmatched {
+        let wanting = || destinations.iter().filter(|into| !into.wanted.is_empty());
+        let is_useless = wanting().next().is_some() && wanting().all(Destination::gets_nothing);
+        let status = if catalogue.is_empty() || is_unmatched || is_useless {
             2
         } else if destinations.iter().any(Destination::has_obstacle) {
             3
@@ -117,16 +119,33 @@ impl Destination {
 
     /// Whether a directory with content stands where something else must be, and may not give way.
     fn has_obstacle(&self) -> bool {
+        self.obstacles().next().is_some()
+    }
+
+    /// Whether an obstacle stands here, and no byte of any file can come past it: where that is so
+    /// everywhere, the job is refused.
+    fn gets_nothing(&self) -> bool {
+        let is_blocked = |name: &[u8]| self.obstacles().any(|obstacle| obstacle == name);
+        let has_bytes = |fact: &Fact| matches!(&fact.kind, Kind::File(bytes) if !bytes.is_empty());
+        self.has_obstacle()
+            && !self.wanted.iter().any(|(name, fact)| has_bytes(fact) && !is_blocked(name))
+    }
+
+    /// The names of directories with content that may not give way.
+    fn obstacles(&self) -> impl Iterator<Item = &[u8]> {
         let is_full = |name: &[u8]| {
             let prefix = [name, b"/"].concat();
             self.before.keys().any(|other| other.starts_with(&prefix))
         };
-        let is_in_the_way = |(name, source): (&Vec<u8>, &Fact)| {
-            !source.is_directory()
+        let may_give_way = self.options.contains(&DELETE);
+        let is_in_the_way = move |name: &[u8], source: &Fact| {
+            !may_give_way
+                && !source.is_directory()
                 && self.before.get(name).is_some_and(Fact::is_directory)
                 && is_full(name)
         };
-        !self.options.contains(&DELETE) && self.wanted.iter().any(is_in_the_way)
+        let wanted = self.wanted.iter();
+        wanted.filter(move |(name, source)| is_in_the_way(name, source)).map(|(name, _)| &name[..])
     }
 }
 
