@@ -3,11 +3,11 @@
 use crate::input::Input;
 use crate::words::{Layer, layer};
 use content::{Bitfield, Entry, HashRange, PieceIndex, Span, VerifiedLayer};
-use node::store::Destination;
 use sha2::{Digest, Sha256};
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
+use store::Destination;
 use swarm::Channel;
 use swarm::message::{Envelope, FromTracker, Message, PieceSet, ToTracker};
 

@@ -15,12 +15,13 @@ const MAX_LINE_LEN: usize = 100;
 
 /// Which crates of ours each crate may use, for itself and for its tests. A new arrow needs a page
 /// in `docs/adr/`.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("sha256", &[]),
     ("content", &["sha256"]),
     ("swarm", &["content"]),
     ("sim", &["content", "swarm"]),
-    ("node", &["content", "swarm"]),
+    ("store", &["content", "swarm"]),
+    ("node", &["content", "swarm", "store"]),
     ("mpi", &["content", "swarm", "node"]),
     ("cli", &["content", "swarm", "sim", "node", "mpi"]),
     ("e2e", &[]),

@@ -4,7 +4,6 @@
 use crate::buffer::{Buffer, Pool, SharedBuffer};
 use crate::prepare::LocalSource;
 use crate::recent::Recent;
-use crate::store::{Bounds, Clearing, Extras, Near, ReadError, Salvage, Store, Survey, WriteError};
 use crate::workers::Workers;
 use content::merkle::piece_hashes;
 use content::{Catalogue, EntryIndex, Geometry, Hash, HashRange, PieceId, Span};
@@ -13,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
+use store::{Bounds, Clearing, Extras, Near, ReadError, Salvage, Store, Survey, WriteError};
 use swarm::peer::{Fault, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
 
 /// What a task came to.
@@ -98,7 +98,7 @@ impl Disk {
         (pool, kept_bytes): (Pool, u64),
     ) -> Self {
         Self {
-            store: Arc::new(store.hashing_with(threads).taking_buffers_of(pool.clone())),
+            store: Arc::new(store.hashing_with(threads)),
             catalogue,
             source: Arc::default(),
             workers: Workers::new(threads),
@@ -183,17 +183,26 @@ impl Disk {
     }
 
     pub(crate) fn salvage(&mut self, piece: PieceId, expected: Hash) {
-        self.event(move |store| salvaged(piece, store.salvage(piece, expected)));
+        let pool = self.pool.clone();
+        self.event(move |store| {
+            salvaged(piece, store.salvage(piece, expected, |len| pool.take(len)))
+        });
     }
 
     /// Reads a piece of the source that all ranks see.
     pub(crate) fn reread(&mut self, piece: PieceId, expected: Hash) {
         let (source, catalogue) = (Arc::clone(&self.source), Arc::clone(&self.catalogue));
+        let pool = self.pool.clone();
         self.event(move |store| {
             let entry = catalogue.entry(catalogue.locate(piece).0);
             let path = source.iter().find_map(|it| it.find(&entry.name, entry.len()));
             let absent = Ok(Salvage::Absent);
-            salvaged(piece, path.map_or(absent, |path| store.copy(piece, expected, &path)))
+            salvaged(
+                piece,
+                path.map_or(absent, |path| {
+                    store.copy(piece, expected, &path, |len| pool.take(len))
+                }),
+            )
         });
     }
 

@@ -17,7 +17,6 @@ pub mod observer;
 mod prepare;
 mod recent;
 mod run;
-pub mod store;
 pub mod transport;
 mod workers;
 

@@ -11,10 +11,6 @@ use local::is_on_network;
 use crate::Share;
 use crate::budget::Budget;
 use crate::job::{Command, Job};
-use crate::store::{
-    Destination, Growing, Look, Mounts, Partial, ShareError, ShareOptions, Shared, SharedEntry,
-    exists, look_through, real_path, share,
-};
 use content::Name;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::os::unix::ffi::OsStrExt;
@@ -25,6 +21,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
+use store::{
+    Destination, Growing, Look, Mounts, Partial, ShareError, ShareOptions, Shared, SharedEntry,
+    exists, look_through, real_path, share,
+};
 use swarm::message::{Hello, PiecesRead, ReadOrder, SharedPath, Unread};
 use swarm::peer::Offered;
 use swarm::{Held, LeftOut, Lock, Offer, Origin, Purpose};

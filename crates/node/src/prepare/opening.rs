@@ -3,12 +3,12 @@
 
 use super::Place;
 use crate::job::Job;
-use crate::store::{Destination, Look, exists};
 use content::Name;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use store::{Destination, Look, exists};
 use swarm::{Lock, Purpose};
 
 /// How long another job's lock is waited for: the ranks of a job whose launcher was killed need a

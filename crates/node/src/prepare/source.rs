@@ -3,7 +3,6 @@
 
 use super::LocalSource;
 use crate::job::{Command, Job};
-use crate::store::{Growing, SourceError, SourceFile, over_pieces};
 use content::{Entry, Hash, PieceIndex};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -12,6 +11,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+use store::{Growing, SourceError, SourceFile, over_pieces};
 use swarm::Purpose;
 use swarm::message::{Keep, PiecesRead, ReadFault, ReadOrder, SharedFs, Unread};
 

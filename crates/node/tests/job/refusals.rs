@@ -67,7 +67,7 @@ fn a_problem_with_the_orders_of_a_dedicated_tracker_refuses_the_job_too() {
 fn a_destination_that_another_job_has_is_refused_and_left_alone() {
     let world = World::new();
     world.file("source/data", b"content");
-    let other = node::store::Destination::open(&world.path("busy"), "job 17, host x").unwrap();
+    let other = store::Destination::open(&world.path("busy"), "job 17, host x").unwrap();
     let before = tree(&world.path("busy"));
     let jobs = [seeder(world.path("source")), leecher(world.path("busy"))];
     let told = Cluster::new([idle()].into_iter().chain(jobs)).run();

@@ -3,10 +3,10 @@
 use super::PIECE;
 use content::{Bitfield, Catalogue, Entry, EntryIndex, PieceIndex, PieceLen};
 use node::Share;
-use node::store::{Destination, ShareOptions, Store, share};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use store::{Destination, ShareOptions, Store, share};
 
 /// Leaves, in the destination `into`, the pieces of the file `source` that `which` says, under
 /// `name`.

@@ -4,12 +4,12 @@
 use super::digest::names_nothing;
 use super::error::show;
 use super::left_out::PassedOver;
-use super::links::{self, Links, Way};
+use super::links::{self, LinksMet, Way};
 use super::metadata::capture;
 use super::share::ShareError;
+use super::share_spec::{Keeps, Links, Naming, Share};
 use super::stamp::Stamp;
 use super::tally::Tally;
-use crate::{Keeps, Naming, Share, job};
 use content::{Catalogue, Metadata, Name};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -86,7 +86,7 @@ struct Walk {
     except: PassedOver,
     /// Where links are followed: the device of what is being walked.
     followed_from: Option<u64>,
-    links: Links,
+    links: LinksMet,
 }
 
 /// A directory that is still to be looked into.
@@ -104,7 +104,7 @@ impl Walk {
             true => ShareError::Missing { path: path.to_owned() },
             false => unreadable(path, source),
         })?;
-        self.followed_from = (share.links == job::Links::Followed).then(|| metadata.dev());
+        self.followed_from = (share.links == Links::Followed).then(|| metadata.dev());
         if !metadata.is_dir() {
             let name = [&share.prefix, path.file_name().unwrap_or_default().as_bytes()].concat();
             let place = path.canonicalize().map_err(|source| unreadable(path, source))?;

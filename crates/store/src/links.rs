@@ -44,14 +44,14 @@ impl Way {
 
 /// Links that were met, and followed or not.
 #[derive(Default)]
-pub(super) struct Links {
+pub(super) struct LinksMet {
     dangling: Tally,
     loops: Tally,
     /// Those that were followed to another file system.
     far: Tally,
 }
 
-impl Links {
+impl LinksMet {
     /// What a link leads to, with its own path; none where it is shared as a link all the same.
     ///
     /// # Errors

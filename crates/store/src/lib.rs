@@ -28,6 +28,7 @@ mod replace;
 mod resume;
 mod salvage;
 mod share;
+mod share_spec;
 mod source;
 mod sparse;
 mod stamp;
@@ -46,7 +47,7 @@ mod tests;
 
 pub use beneath::Near;
 pub use destination::{Destination, DestinationError};
-pub(crate) use digest::over_pieces;
+pub use digest::{PieceBody, over_pieces};
 pub use error::{ReadError, WriteError};
 pub use extra::{Bounds, Extras};
 pub use locate::{Mounts, real_path};
@@ -54,10 +55,10 @@ pub use look::Look;
 pub use resume::{Matters, Partial};
 pub use salvage::Salvage;
 pub use share::{ShareError, ShareOptions, Shared, SharedEntry, exists, look_through, share};
+pub use share_spec::{Keeps, Links, Naming, Share};
 pub use source::{Growing, SourceError, SourceFile};
 pub use survey::Survey;
 
-use crate::Pool;
 use content::{
     Bitfield, Catalogue, Entry, EntryIndex, FileContent, HashRange, Name, PieceId, Twins,
 };
@@ -102,7 +103,6 @@ pub struct Store {
     states: States,
     files: Files,
     writer: SparseWriter,
-    pool: Pool,
     /// How many threads hash a file that is looked through.
     threads: usize,
     /// Locked while a file is looked through by several threads.
@@ -150,9 +150,8 @@ impl Store {
             destination,
             look: None,
             states: States::default(),
-            files: Files::at_most(crate::limits::kept_open()),
+            files: Files::within_limit(),
             writer: SparseWriter::default(),
-            pool: Pool::default(),
             threads: 1,
             helped: Mutex::default(),
             catalogue,
@@ -209,12 +208,6 @@ impl Store {
     /// Lets what grows here say from which share it comes.
     pub fn coming_from(mut self, origins: EntryShares) -> Self {
         self.origins = origins;
-        self
-    }
-
-    /// Lets what is copied here use the buffers of a pool.
-    pub fn taking_buffers_of(mut self, pool: Pool) -> Self {
-        self.pool = pool;
         self
     }
 

@@ -9,6 +9,7 @@ use content::{EntryIndex, Geometry, Hash, PieceId, PieceIndex, ZeroPieces};
 use rustix::fs::OFlags;
 use std::fs::File;
 use std::io;
+use std::ops::DerefMut;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -50,7 +51,7 @@ impl Candidates {
 impl Store {
     /// Looks for a piece in what [`Self::survey`] found, and in a file of the same content, and
     /// writes it where it is there and verifies. What is zeros throughout is not looked for: it
-    /// becomes a hole.
+    /// becomes a hole. `take` gives a buffer of a length, where one is needed.
     ///
     /// # Errors
     ///
@@ -59,15 +60,25 @@ impl Store {
     /// # Panics
     ///
     /// Panics where the entry is finished.
-    pub fn salvage(&self, piece: PieceId, expected: Hash) -> Result<Salvage, WriteError> {
+    pub fn salvage<B: DerefMut<Target = [u8]>>(
+        &self,
+        piece: PieceId,
+        expected: Hash,
+        take: impl FnOnce(usize) -> B,
+    ) -> Result<Salvage, WriteError> {
         let (entry, index) = self.catalogue.locate(piece);
-        self.bring(piece, expected, |buffer| match self.search(entry, index, expected, buffer) {
-            Salvage::Absent if self.is_in_twin(entry, index, expected, buffer) => Salvage::Copied,
-            found => found,
+        self.bring(piece, expected, take, |buffer| {
+            match self.search(entry, index, expected, buffer) {
+                Salvage::Absent if self.is_in_twin(entry, index, expected, buffer) => {
+                    Salvage::Copied
+                }
+                found => found,
+            }
         })
     }
 
     /// Reads a piece from a file that should have it in its place, and writes it where it verifies.
+    /// `take` gives a buffer of a length, where one is needed.
     ///
     /// # Errors
     ///
@@ -76,11 +87,17 @@ impl Store {
     /// # Panics
     ///
     /// Panics where the entry is finished.
-    pub fn copy(&self, piece: PieceId, expected: Hash, path: &Path) -> Result<Salvage, WriteError> {
+    pub fn copy<B: DerefMut<Target = [u8]>>(
+        &self,
+        piece: PieceId,
+        expected: Hash,
+        path: &Path,
+        take: impl FnOnce(usize) -> B,
+    ) -> Result<Salvage, WriteError> {
         let (entry, index) = self.catalogue.locate(piece);
         let geometry = self.catalogue.geometry(entry);
         let zeros = &ZeroPieces::of(geometry);
-        self.bring(piece, expected, |buffer| {
+        self.bring(piece, expected, take, |buffer| {
             let mut wanted = Wanted { geometry, index, expected, zeros, buffer };
             match wanted.is_in(self.open(Key::Local(entry.0), || digest::open_to_read(path))) {
                 true => Salvage::Copied,
@@ -90,10 +107,11 @@ impl Store {
     }
 
     /// Writes a piece that a search finds. Nothing is searched for zeros.
-    fn bring(
+    fn bring<B: DerefMut<Target = [u8]>>(
         &self,
         piece: PieceId,
         expected: Hash,
+        take: impl FnOnce(usize) -> B,
         search: impl FnOnce(&mut [u8]) -> Salvage,
     ) -> Result<Salvage, WriteError> {
         let (entry, index) = self.catalogue.locate(piece);
@@ -102,7 +120,7 @@ impl Store {
             self.clear(piece)?;
             return Ok(Salvage::Copied);
         }
-        let mut buffer = self.pool.take(geometry.size(index) as usize);
+        let mut buffer = take(geometry.size(index) as usize);
         let found = search(&mut buffer);
         if found != Salvage::Absent {
             self.write(piece, &buffer)?;

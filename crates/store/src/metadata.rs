@@ -4,9 +4,9 @@
 
 use super::Store;
 use super::beneath;
+use super::share_spec::Keeps;
 use super::stamp::Stamp;
 use super::xattrs;
-use crate::Keeps;
 use content::{EntryIndex, Metadata, Owner, Timestamp};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::Errno;

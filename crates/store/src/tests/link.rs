@@ -29,7 +29,7 @@ fn a_look_through_a_source_finds_the_same_names_of_a_file_and_reads_only_empty_o
     fs::write(from.join("empty"), "").unwrap();
     fs::hard_link(from.join("empty"), from.join("nothing")).unwrap();
     let shares = [whole(&from, Naming::Inside)];
-    let looked = crate::store::look_through(&shares, &options()).unwrap();
+    let looked = crate::look_through(&shares, &options()).unwrap();
     let shared = share_inside(&from);
     assert_eq!(looked.notices, shared.notices);
     let link = |entry: &Entry| match &entry.kind {

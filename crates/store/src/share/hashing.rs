@@ -3,13 +3,13 @@
 //! Never writes.
 
 use super::{ShareError, ShareOptions, SharedEntry, Standing, cut};
-use crate::Keeps;
-use crate::store::cache::Cache;
-use crate::store::digest::{self, Digest, Source};
-use crate::store::error::show;
-use crate::store::metadata;
-use crate::store::stamp::Stamp;
-use crate::store::tally::Tally;
+use crate::cache::Cache;
+use crate::digest::{self, Digest, Source};
+use crate::error::show;
+use crate::metadata;
+use crate::share_spec::Keeps;
+use crate::stamp::Stamp;
+use crate::tally::Tally;
 use content::{Kind, PieceLen};
 use std::collections::HashMap;
 use std::io;

@@ -283,7 +283,7 @@ fn nobody_can_have_a_file_that_keeps_changing_and_one_that_changed_once_is_hashe
 fn share_while(top: &Path, happens: impl FnOnce()) -> Shared {
     let walked = walk::walk(&[whole(top, Naming::Inside)], None).unwrap();
     happens();
-    crate::store::share::hash(walked, &options(), &AtomicU64::new(0)).unwrap()
+    crate::share::hash(walked, &options(), &AtomicU64::new(0)).unwrap()
 }
 
 #[test]

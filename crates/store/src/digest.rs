@@ -173,12 +173,11 @@ impl<'a, 'b> Slot<'a, 'b> {
 }
 
 /// Takes a piece of a file, by its place among the files, with a buffer.
-pub(crate) type PieceBody<'a> =
-    dyn Fn(usize, PieceIndex, &mut Vec<u8>) -> ControlFlow<()> + Sync + 'a;
+pub type PieceBody<'a> = dyn Fn(usize, PieceIndex, &mut Vec<u8>) -> ControlFlow<()> + Sync + 'a;
 
 /// Calls `body` for every piece of every file, in order, from up to `threads` threads at once; each
 /// has a buffer that it may use as it likes. Stops soon after a call breaks.
-pub(crate) fn over_pieces(counts: impl Iterator<Item = u32>, threads: usize, body: &PieceBody<'_>) {
+pub fn over_pieces(counts: impl Iterator<Item = u32>, threads: usize, body: &PieceBody<'_>) {
     let mut total = 0;
     let starts: Vec<u64> = counts
         .map(|count| {

@@ -2,8 +2,8 @@
 //! file alone fills too few. Never writes.
 
 use super::{Digest, Source, is_gone, open_to_read, over_pieces, read_exactly};
-use crate::store::lock;
-use crate::store::stamp::Stamp;
+use crate::lock;
+use crate::stamp::Stamp;
 use content::merkle::piece_hashes;
 use content::{Geometry, PieceIndex};
 use std::io;

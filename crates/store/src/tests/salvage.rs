@@ -22,8 +22,8 @@ fn equal_pieces_of_an_older_version_are_reused() {
     let store = job.receiver();
     fs::write(job.target().join("file"), old_version()).unwrap();
     assert_eq!(store.survey(EntryIndex(0)).unwrap(), Survey::Candidate);
-    assert_eq!(store.salvage(PieceId(0), job.hash(PieceId(0))).unwrap(), Salvage::Reused);
-    assert_eq!(store.salvage(PieceId(3), job.hash(PieceId(3))).unwrap(), Salvage::Absent);
+    assert_eq!(store.salvage(PieceId(0), job.hash(PieceId(0)), buffer).unwrap(), Salvage::Reused);
+    assert_eq!(store.salvage(PieceId(3), job.hash(PieceId(3)), buffer).unwrap(), Salvage::Absent);
     assert!(fs::read(job.target().join("file")).unwrap() == old_version(), "left untouched");
     assert_eq!(job.run(&store), (2, 8));
     job.assert_same();
@@ -50,7 +50,7 @@ fn a_candidate_that_changes_meanwhile_is_not_used() {
     fs::write(job.target().join("file"), old_version()).unwrap();
     store.survey(EntryIndex(0)).unwrap();
     fs::write(job.target().join("file"), bytes(PIECES * PIECE, 9)).unwrap();
-    assert_eq!(store.salvage(PieceId(0), job.hash(PieceId(0))).unwrap(), Salvage::Absent);
+    assert_eq!(store.salvage(PieceId(0), job.hash(PieceId(0)), buffer).unwrap(), Salvage::Absent);
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_partial_of_another_piece_length_is_reused_where_it_fits() {
     let store = job.receiver();
     assert_eq!(store.survey(EntryIndex(0)).unwrap(), Survey::Candidate);
     let found: Vec<Salvage> = (0..5)
-        .map(|piece| store.salvage(PieceId(piece), job.hash(PieceId(piece))).unwrap())
+        .map(|piece| store.salvage(PieceId(piece), job.hash(PieceId(piece)), buffer).unwrap())
         .collect();
     use Salvage::{Absent, Reused};
     assert_eq!(found, [Reused, Reused, Absent, Absent, Absent]);
@@ -138,7 +138,7 @@ fn who_shares_and_wants_the_same_copies_it_and_says_so() {
     let shared = share_inside(&job.source()).entries;
     let store = job.receiver_with(shared, vec![]);
     assert_eq!(store.survey(EntryIndex(0)).unwrap(), Survey::Candidate);
-    assert_eq!(store.salvage(PieceId(1), job.hash(PieceId(1))).unwrap(), Salvage::Copied);
+    assert_eq!(store.salvage(PieceId(1), job.hash(PieceId(1)), buffer).unwrap(), Salvage::Copied);
     assert_eq!(job.run(&store), (0, 10));
     job.assert_same();
     // Its own copy serves where the shared file fails.

@@ -4,6 +4,7 @@
 mod hashing;
 
 use super::error::show;
+use super::share_spec::Share;
 use super::stamp::Stamp;
 use super::walk::{self, Found, Walked};
 use content::{
@@ -15,8 +16,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-
-use crate::Share;
 use swarm::LeftOut;
 
 /// What a rank offers.
@@ -242,7 +241,7 @@ fn unhashed(
 
 impl SharedEntry {
     /// Its hashes were found out by others.
-    pub(crate) fn prove(&mut self, proven: FileContent, layer: Box<VerifiedLayer>) {
+    pub fn prove(&mut self, proven: FileContent, layer: Box<VerifiedLayer>) {
         if let Kind::File(content) | Kind::HardLink { content, .. } = &mut self.entry.kind
             && content.geometry == layer.geometry()
         {
@@ -272,12 +271,12 @@ impl SharedEntry {
     }
 
     /// Whether what is in it is known, where it is a file or another name of one.
-    pub(crate) fn is_known(&self) -> bool {
+    pub fn is_known(&self) -> bool {
         self.entry.file().is_none_or(|content| content.root.is_some())
     }
 
     /// Whether it kept changing while it was hashed, so that nobody can have it.
-    pub(crate) fn is_unsteady(&self) -> bool {
+    pub fn is_unsteady(&self) -> bool {
         self.standing == Standing::Unsteady
     }
 

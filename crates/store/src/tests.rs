@@ -17,7 +17,6 @@ mod tree;
 mod whole;
 
 use super::*;
-use crate::{Keeps, Links, Naming, Share};
 use content::{Hash, Kind, PieceLen, Timestamp};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use std::fs;
@@ -39,6 +38,10 @@ fn bytes(len: usize, seed: u64) -> Vec<u8> {
         chunk.copy_from_slice(&state.to_le_bytes()[..chunk.len()]);
     }
     bytes
+}
+
+fn buffer(len: usize) -> Vec<u8> {
+    vec![0; len]
 }
 
 fn options() -> ShareOptions {
@@ -181,7 +184,7 @@ impl Job {
             if held.get(index as u32) {
                 continue;
             }
-            if to.salvage(piece, self.hash(piece)).unwrap() == Salvage::Absent {
+            if to.salvage(piece, self.hash(piece), buffer).unwrap() == Salvage::Absent {
                 to.write(piece, &self.piece(piece)).unwrap();
                 fetched += 1;
             } else {

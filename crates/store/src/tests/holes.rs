@@ -63,8 +63,8 @@ fn what_rotted_in_a_partial_where_zeros_belong_is_cleared() {
     let Survey::Partial(held) = store.survey(EntryIndex(0)).unwrap() else { panic!("a partial") };
     // The hole in the place of the sixth, and what rotted, are not what they must be.
     assert_eq!(held.iter().collect::<Vec<_>>(), [0, 1, 2, 4, 6, 7, 8, 9, 10]);
-    assert_eq!(store.salvage(PieceId(3), job.hash(PieceId(3))).unwrap(), Salvage::Copied);
-    assert_eq!(store.salvage(PieceId(5), job.hash(PieceId(5))).unwrap(), Salvage::Absent);
+    assert_eq!(store.salvage(PieceId(3), job.hash(PieceId(3)), buffer).unwrap(), Salvage::Copied);
+    assert_eq!(store.salvage(PieceId(5), job.hash(PieceId(5)), buffer).unwrap(), Salvage::Absent);
     store.write(PieceId(5), &job.piece(PieceId(5))).unwrap();
     store.finish(EntryIndex(0)).unwrap();
     store.close();
