@@ -195,12 +195,12 @@ impl Disk {
         let pool = self.pool.clone();
         self.event(move |store| {
             let entry = catalogue.entry(catalogue.locate(piece).0);
-            let path = source.iter().find_map(|it| it.find(&entry.name, entry.len()));
+            let found = source.iter().find_map(|it| it.find(entry));
             let absent = Ok(Salvage::Absent);
             salvaged(
                 piece,
-                path.map_or(absent, |path| {
-                    store.copy(piece, expected, &path, |len| pool.take(len))
+                found.map_or(absent, |found| {
+                    store.copy(piece, expected, found.as_ref(), |len| pool.take(len))
                 }),
             )
         });

@@ -22,8 +22,8 @@ use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
 use store::{
-    Destination, Growing, Look, Mounts, Partial, ShareError, ShareOptions, Shared, SharedEntry,
-    exists, look_through, real_path, share,
+    Destination, EarlyPartials, Look, Mounts, Partial, ShareError, ShareOptions, Shared,
+    SharedEntry, exists, look_through, real_path, share,
 };
 use swarm::message::{Hello, PiecesRead, ReadOrder, SharedPath, Unread};
 use swarm::peer::Offered;
@@ -69,7 +69,7 @@ pub(crate) struct Inventory {
 /// The thread, and what was asked of it.
 pub(crate) struct Preparation {
     orders: Sender<Order>,
-    growing: Arc<Growing>,
+    growing: Arc<EarlyPartials>,
     say: Sender<thread::Result<Prepared>>,
     said: Receiver<thread::Result<Prepared>>,
     destination: Receiver<Option<Place>>,
@@ -106,7 +106,7 @@ impl Preparation {
     /// Begins at once.
     pub(crate) fn start(job: Job) -> Self {
         let (orders, ordered) = unbounded();
-        let growing = Arc::new(Growing::default());
+        let growing = Arc::new(EarlyPartials::default());
         let (say, said) = unbounded();
         let (give, destination) = unbounded();
         let (own, grows) = (Sender::clone(&say), Arc::clone(&growing));
@@ -172,7 +172,7 @@ struct Told<'a> {
     give: &'a Sender<Option<Place>>,
 }
 
-fn prepare(job: &Job, ordered: &Receiver<Order>, told: &Told<'_>, growing: &Growing) {
+fn prepare(job: &Job, ordered: &Receiver<Order>, told: &Told<'_>, growing: &EarlyPartials) {
     // Nobody hears of it where the loop has ended.
     let tell = |prepared| drop(told.say.send(Ok(prepared)));
     let destination = opening::open(job, &|notice| tell(Prepared::Notice(notice)));

@@ -2,32 +2,25 @@
 
 mod small;
 
-use super::error::show;
 use super::lock;
+use super::source::{Change, OpenSource, ReadAt, ReadingOrder, Source};
 use super::sparse::KnownHole;
-use super::stamp::Stamp;
 use content::merkle::piece_hash;
 use content::{Geometry, Hash, PieceIndex, PieceLayer, PieceLen, ZeroPieces};
-use rustix::fs::{Advice, Mode, OFlags};
-use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// A file to hash.
-pub(super) struct Source<'a> {
-    /// Where it is.
-    pub(super) path: &'a Path,
-    /// How it was found; a file that differs from it when opened, or at the end, counts as changed.
-    pub(super) stamp: Stamp,
+/// A source to hash. One that has changed since it was found, when it is opened or at the end,
+/// counts as changed.
+pub(super) struct Unhashed<'a> {
+    pub(super) source: &'a dyn Source,
     /// How it is cut.
     pub(super) geometry: Geometry,
 }
 
-/// What became of hashing a file.
+/// The outcome of hashing a source.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Digest {
     /// The hashes of its pieces.
@@ -40,19 +33,19 @@ pub(super) enum Digest {
     Gone,
 }
 
-/// Hashes files. Adds the bytes that were hashed to `progress` as it goes.
+/// Hashes sources. Adds the bytes that were hashed to `progress` as it goes.
 ///
 /// # Errors
 ///
-/// The first file that cannot be read, by its place in `sources`; the others are given up.
+/// The first source that cannot be read, by its place in `sources`; the others are given up.
 pub(super) fn digest(
-    sources: &[Source<'_>],
+    sources: &[Unhashed<'_>],
     threads: usize,
     progress: &AtomicU64,
 ) -> Result<Vec<Digest>, (usize, io::Error)> {
     let mut digests = small::digest(sources, threads, progress)?;
     let large: Vec<usize> = (0..sources.len()).filter(|&at| digests[at].is_none()).collect();
-    let slots: Vec<Slot<'_, '_>> = large.iter().map(|&at| Slot::new(&sources[at])).collect();
+    let slots: Vec<Slot<'_>> = large.iter().map(|&at| Slot::new(&sources[at])).collect();
     let counts = large.iter().map(|&at| sources[at].geometry.piece_count());
     let failure = Mutex::new(None);
     over_pieces(counts, threads, &|index, piece, buffer| match slots[index]
@@ -76,9 +69,10 @@ pub(super) fn digest(
     Ok(digests.into_iter().map(|digest| digest.expect("each is small or large")).collect())
 }
 
-/// A file while its pieces are being hashed.
-struct Slot<'a, 'b> {
-    source: &'a Source<'b>,
+/// A source while its pieces are being hashed.
+struct Slot<'a> {
+    source: &'a dyn Source,
+    geometry: Geometry,
     zeros: ZeroPieces,
     hole: KnownHole,
     left: AtomicU32,
@@ -86,24 +80,24 @@ struct Slot<'a, 'b> {
 }
 
 struct Work {
-    file: Option<Arc<File>>,
+    open: Option<Arc<dyn OpenSource>>,
     hashes: Vec<Hash>,
     /// Why there will be no hashes, once that is known.
     lost: Option<Digest>,
 }
 
-impl<'a, 'b> Slot<'a, 'b> {
-    fn new(source: &'a Source<'b>) -> Self {
-        let work = Work { file: None, hashes: Vec::new(), lost: None };
-        let left = AtomicU32::new(source.geometry.piece_count());
-        let (zeros, hole) = (ZeroPieces::of(source.geometry), KnownHole::default());
-        Self { source, zeros, hole, left, work: Mutex::new(work) }
+impl<'a> Slot<'a> {
+    fn new(&Unhashed { source, geometry }: &Unhashed<'a>) -> Self {
+        let work = Work { open: None, hashes: Vec::new(), lost: None };
+        let left = AtomicU32::new(geometry.piece_count());
+        let (zeros, hole) = (ZeroPieces::of(geometry), KnownHole::default());
+        Self { source, geometry, zeros, hole, left, work: Mutex::new(work) }
     }
 
     /// Hashes one piece; says how many bytes that were, none of a file that has changed or gone.
     fn take_piece(&self, piece: PieceIndex, buffer: &mut Vec<u8>) -> io::Result<u64> {
         let bytes = match self.hash(piece, buffer) {
-            Err(error) if is_gone(self.source.path, &error) => {
+            Err(error) if self.source.is_gone(&error) => {
                 lock(&self.work).lost = Some(Digest::Gone);
                 0
             }
@@ -116,11 +110,11 @@ impl<'a, 'b> Slot<'a, 'b> {
     }
 
     fn hash(&self, piece: PieceIndex, buffer: &mut Vec<u8>) -> io::Result<u64> {
-        let Some(file) = self.open()? else { return Ok(0) };
-        let geometry = self.source.geometry;
-        let Some(hash) = hash_piece(&file, geometry, (&self.zeros, &self.hole), piece, buffer)?
-        else {
-            let is_same = Stamp::of_file(&file)? == self.source.stamp;
+        let Some(open) = self.open()? else { return Ok(0) };
+        let geometry = self.geometry;
+        let zeros = (&self.zeros, &self.hole);
+        let Some(hash) = hash_piece(open.as_ref(), geometry, zeros, piece, buffer)? else {
+            let is_same = open.change()? == Change::None;
             lock(&self.work).lost = Some(if is_same { Digest::Short } else { Digest::Changed });
             return Ok(0);
         };
@@ -128,34 +122,33 @@ impl<'a, 'b> Slot<'a, 'b> {
         Ok(u64::from(geometry.size(piece)))
     }
 
-    /// The open file; `None` where it has changed or gone.
-    fn open(&self) -> io::Result<Option<Arc<File>>> {
+    /// The open source; `None` where it has changed or gone.
+    fn open(&self) -> io::Result<Option<Arc<dyn OpenSource>>> {
         let work = &mut *lock(&self.work);
         if work.lost.is_some() {
             return Ok(None);
         }
-        if let Some(file) = &work.file {
-            return Ok(Some(Arc::clone(file)));
+        if let Some(open) = &work.open {
+            return Ok(Some(Arc::clone(open)));
         }
-        let file = open_to_read(self.source.path)?;
-        if Stamp::of_file(&file)? != self.source.stamp {
+        let order = match self.geometry.is_single_piece() {
+            true => ReadingOrder::Unknown,
+            false => ReadingOrder::Sequential,
+        };
+        let open = self.source.open(order)?;
+        if open.change()? != Change::None {
             work.lost = Some(Digest::Changed);
             return Ok(None);
         }
-        let geometry = self.source.geometry;
-        if !geometry.is_single_piece() {
-            // Advice only: a file system that knows none of it reads all the same.
-            let _ = rustix::fs::fadvise(&file, 0, None, Advice::Sequential);
-        }
-        work.hashes = vec![Hash::ZERO; geometry.piece_count() as usize];
-        Ok(Some(Arc::clone(work.file.insert(Arc::new(file)))))
+        work.hashes = vec![Hash::ZERO; self.geometry.piece_count() as usize];
+        Ok(Some(Arc::clone(work.open.insert(open))))
     }
 
-    /// After the last piece: sees that nothing has changed, and closes the file.
+    /// After the last piece: sees that nothing has changed, and closes the source.
     fn end(&self) -> io::Result<()> {
         let work = &mut *lock(&self.work);
-        if let Some(file) = work.file.take()
-            && Stamp::of_file(&file)? != self.source.stamp
+        if let Some(open) = work.open.take()
+            && open.change()? != Change::None
         {
             work.lost.get_or_insert(Digest::Changed);
         }
@@ -165,7 +158,7 @@ impl<'a, 'b> Slot<'a, 'b> {
     fn into_digest(self) -> Digest {
         let work = &mut *lock(&self.work);
         if let Some(lost) = work.lost.take() {
-            tracing::debug!(path = show(self.source.path), "{lost:?} while it was hashed");
+            tracing::debug!(source = self.source.place(), "{lost:?} while it was hashed");
             return lost;
         }
         Digest::Hashes(std::mem::take(&mut work.hashes))
@@ -211,10 +204,10 @@ pub fn over_pieces(counts: impl Iterator<Item = u32>, threads: usize, body: &Pie
     });
 }
 
-/// The hash of a piece of a file that is as long as the geometry says, or was; `None` where it
+/// The hash of a piece of a source that is as long as the geometry says, or was; `None` where it
 /// ends before the piece does. A hole is not read.
 pub(super) fn hash_piece(
-    file: &File,
+    source: &(impl ReadAt + ?Sized),
     geometry: Geometry,
     (zeros, hole): (&ZeroPieces, &KnownHole),
     piece: PieceIndex,
@@ -222,11 +215,11 @@ pub(super) fn hash_piece(
 ) -> io::Result<Option<Hash>> {
     let (offset, len) = (geometry.offset(piece), geometry.size(piece));
     let if_zeros = zeros.hash(piece);
-    if if_zeros.is_some() && hole.has(file, offset, u64::from(len)) {
+    if if_zeros.is_some() && hole.has(source, offset, u64::from(len)) {
         return Ok(if_zeros);
     }
     let buffer = sized(buffer, len as usize);
-    if !read_exactly(file, buffer, offset)? {
+    if !source.read_exactly_at(buffer, offset)? {
         return Ok(None);
     }
     Ok(Some(match if_zeros.filter(|_| is_zero(buffer)) {
@@ -248,46 +241,15 @@ pub(super) fn sized(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
     &mut buffer[..len]
 }
 
-/// Opens a file to be read, never waiting for the other end of what turned out to be a pipe.
-pub(super) fn open_to_read(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
-}
-
-/// Whether a file that says that it is empty is.
+/// Whether a source that says that it is empty is.
 ///
 /// # Errors
 ///
 /// Says why it cannot be opened.
-pub(super) fn is_empty(path: &Path) -> io::Result<bool> {
-    let file = open_to_read(path)?;
+pub(super) fn is_empty(source: &dyn Source) -> io::Result<bool> {
+    let open = source.open(ReadingOrder::Unknown)?;
     // A file of the disk has nothing to refuse here: one of the kernel may.
-    Ok(matches!(file.read_at(&mut [0], 0), Ok(0)))
-}
-
-/// Whether a file cannot be opened or read because it is no longer there, or something else is.
-pub(super) fn is_gone(path: &Path, error: &io::Error) -> bool {
-    names_nothing(error)
-        || match path.symlink_metadata() {
-            Ok(found) => !found.is_file(),
-            Err(error) => names_nothing(&error),
-        }
-}
-
-/// Whether an error says that a path leads nowhere: it was removed, or a directory on the way to it
-/// was, or became a file; on this host or on the file system's server.
-pub(super) fn names_nothing(error: &io::Error) -> bool {
-    use io::ErrorKind::{NotADirectory, NotFound, StaleNetworkFileHandle};
-    matches!(error.kind(), NotFound | NotADirectory | StaleNetworkFileHandle)
-}
-
-/// Fills `buffer` from a place in a file; `false` where the file ends before.
-pub(super) fn read_exactly(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
-    match file.read_exact_at(buffer, offset) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
-    }
+    Ok(matches!(open.read_exactly_at(&mut [0], 0), Ok(false)))
 }
 
 /// The Merkle root of bytes; of up to 16 KiB of them it is plain SHA-256. For keys and checksums.
@@ -302,6 +264,7 @@ pub(super) fn fingerprint(bytes: &[u8]) -> Hash {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
+    use std::os::unix::fs::FileExt;
 
     #[test]
     fn every_piece_is_visited_once_whatever_the_number_of_threads() {

@@ -22,22 +22,20 @@ fn on_behalf(path: &Path, obstacle: &Path) -> String {
 pub enum ReadError {
     /// The file is no longer what was hashed.
     #[error(
-        "'{}' changed while it was being served, so it is no longer offered; leave it alone \
-         and run again",
-        show(path)
+        "'{place}' changed while it was being served, so it is no longer offered; leave it alone \
+         and run again"
     )]
     Changed {
-        /// The file.
-        path: PathBuf,
+        /// The file, or another source.
+        place: String,
     },
     /// The file cannot be opened or read.
     #[error(
-        "cannot read '{}' any more: {source}; see that it is there and readable, and run again",
-        show(path)
+        "cannot read '{place}' any more: {source}; see that it is there and readable, and run again"
     )]
     Unreadable {
-        /// The file.
-        path: PathBuf,
+        /// The file, or another source.
+        place: String,
         /// What the system said.
         source: io::Error,
     },

@@ -1,6 +1,6 @@
 //! A file that is whole gets its mode, its time and its name. Verifies nothing.
 
-use super::files::Key;
+use super::open_files::Key;
 use super::partial::{self, Part, PartName};
 use super::stamp::Stamp;
 use super::state::Phase;
@@ -51,7 +51,7 @@ impl Store {
         if state.candidates.take().is_some() || has_leftovers {
             let _ = partial::remove(shoal, &name.file(Part::Old));
             for key in [Key::Standing(index.0), Key::Old(index.0), Key::Local(index.0)] {
-                self.files.remove(key);
+                self.files.close(key);
             }
         }
         Ok(())

@@ -14,7 +14,7 @@ mod destination;
 mod digest;
 mod error;
 mod extra;
-mod files;
+mod file_source;
 mod finish;
 mod left_out;
 mod link;
@@ -22,6 +22,7 @@ mod links;
 mod locate;
 mod look;
 mod metadata;
+mod open_files;
 mod partial;
 mod read;
 mod replace;
@@ -30,6 +31,7 @@ mod salvage;
 mod share;
 mod share_spec;
 mod source;
+mod source_part;
 mod sparse;
 mod stamp;
 mod state;
@@ -50,30 +52,32 @@ pub use destination::{Destination, DestinationError};
 pub use digest::{PieceBody, over_pieces};
 pub use error::{ReadError, WriteError};
 pub use extra::{Bounds, Extras};
+pub use file_source::FileSource;
 pub use locate::{Mounts, real_path};
 pub use look::Look;
 pub use resume::{Matters, Partial};
 pub use salvage::Salvage;
-pub use share::{ShareError, ShareOptions, Shared, SharedEntry, exists, look_through, share};
+pub use share::{
+    ShareError, ShareOptions, Shared, SharedEntry, Steadiness, exists, look_through, share,
+};
 pub use share_spec::{Keeps, Links, Naming, Share};
-pub use source::{Growing, SourceError, SourceFile};
+pub use source::{Change, OpenSource, ReadAt, ReadingOrder, Source};
+pub use source_part::{EarlyPartials, SourceError, SourcePart};
 pub use survey::Survey;
 
 use content::{
     Bitfield, Catalogue, Entry, EntryIndex, FileContent, HashRange, Name, PieceId, Twins,
 };
 use error::show;
-use files::{Files, Key};
+use open_files::{Key, OpenFiles};
 use partial::{Described, Part, PartName};
 use replace::Replacing;
 use rustix::fs::OFlags;
 use sparse::SparseWriter;
-use stamp::Stamp;
 use state::{Phase, State, States};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use swarm::EntryShares;
 use unkept::Unkept;
@@ -83,10 +87,10 @@ use unkept::Unkept;
 pub struct Store {
     catalogue: Arc<Catalogue>,
     wanted: Bitfield,
-    /// The shared files, by entry number.
-    shared: HashMap<u32, (PathBuf, Stamp)>,
-    /// Files on this rank that may have the content of a wanted entry, by entry number.
-    local: HashMap<u32, PathBuf>,
+    /// The sources of shared files, by entry number.
+    shared: HashMap<u32, Arc<dyn Source>>,
+    /// Sources on this rank that may have the content of a wanted entry, by entry number.
+    local: HashMap<u32, Arc<dyn Source>>,
     /// What is made from what.
     twins: Twins,
     /// What could not be kept as it was.
@@ -101,7 +105,7 @@ pub struct Store {
     /// From which shares the entries come.
     origins: EntryShares,
     states: States,
-    files: Files,
+    files: OpenFiles,
     writer: SparseWriter,
     /// How many threads hash a file that is looked through.
     threads: usize,
@@ -120,7 +124,7 @@ pub enum Clearing {
 
 impl Store {
     /// Begins with what the rank has. `wanted` is over entry numbers: what this rank must write.
-    /// `local_sources` are files that may have the content of the entry of that name, which are
+    /// `local_sources` may have the content of the entry of that name, which are
     /// looked at only then. Partials that no longer fit the catalogue are material for
     /// [`Self::salvage`] where their name is wanted.
     ///
@@ -132,7 +136,7 @@ impl Store {
         catalogue: Arc<Catalogue>,
         wanted: Bitfield,
         shared: Vec<SharedEntry>,
-        local_sources: Vec<(Name, PathBuf)>,
+        local_sources: Vec<(Name, Arc<dyn Source>)>,
         partials: Vec<Partial>,
         destination: Option<Destination>,
     ) -> Self {
@@ -150,7 +154,7 @@ impl Store {
             destination,
             look: None,
             states: States::default(),
-            files: Files::within_limit(),
+            files: OpenFiles::within_limit(),
             writer: SparseWriter::default(),
             threads: 1,
             helped: Mutex::default(),
@@ -159,9 +163,9 @@ impl Store {
         let catalogue = Arc::clone(&store.catalogue);
         let numbers: HashMap<&Name, EntryIndex> =
             catalogue.iter().map(|(index, entry)| (&entry.name, index)).collect();
-        for (name, path) in local_sources {
+        for (name, source) in local_sources {
             if let Some(&index) = numbers.get(&name) {
-                store.add_local(index, path);
+                store.add_local(index, source);
             }
         }
         for shared in shared {
@@ -228,9 +232,9 @@ impl Store {
         self
     }
 
-    fn add_local(&mut self, index: EntryIndex, path: PathBuf) {
+    fn add_local(&mut self, index: EntryIndex, source: Arc<dyn Source>) {
         if self.wanted.get(index.0) {
-            self.local.insert(index.0, path);
+            self.local.insert(index.0, source);
         }
     }
 
@@ -242,9 +246,9 @@ impl Store {
         };
         let same = own.geometry.len() == asked.geometry.len()
             && asked.root.is_none_or(|root| own.root == Some(root));
-        self.add_local(index, shared.path.clone());
+        self.add_local(index, Arc::clone(&shared.source));
         if same {
-            self.shared.insert(index.0, (shared.path, shared.stamp));
+            self.shared.insert(index.0, shared.source);
         }
     }
 
@@ -399,7 +403,7 @@ impl Store {
             Ok(file)
         };
         let file = Arc::new(made().map_err(|error| self.write_error(entry, error))?);
-        self.files.put(Key::Own(entry.0), &file);
+        self.files.keep_file(Key::Own(entry.0), &file);
         state.phase = Phase::Growing;
         Ok(file)
     }
@@ -423,15 +427,27 @@ impl Store {
 
     /// An open file, or one that is opened now.
     fn open(&self, key: Key, open: impl FnOnce() -> io::Result<File>) -> io::Result<Arc<File>> {
-        if let Some(file) = self.files.get(key) {
+        if let Some(file) = self.files.file(key) {
             return Ok(file);
         }
         let file = Arc::new(open()?);
         // What is read in one go need not stay open for the next.
         if !self.catalogue.geometry(key.entry()).is_single_piece() {
-            self.files.put(key, &file);
+            self.files.keep_file(key, &file);
         }
         Ok(file)
+    }
+
+    /// An open source, or one that is opened now.
+    fn open_source(&self, key: Key, source: &dyn Source) -> io::Result<Arc<dyn OpenSource>> {
+        if let Some(open) = self.files.source(key) {
+            return Ok(open);
+        }
+        let open = source.open(ReadingOrder::Unknown)?;
+        if !self.catalogue.geometry(key.entry()).is_single_piece() {
+            self.files.keep_source(key, &open);
+        }
+        Ok(open)
     }
 
     fn destination(&self) -> &Destination {

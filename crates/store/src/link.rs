@@ -1,7 +1,7 @@
 //! Hard links: another name for a file that is complete here. Never follows a link to make one.
 
 use super::beneath::Missing;
-use super::files::Key;
+use super::open_files::Key;
 use super::partial::{self, Part, PartName};
 use super::stamp::Stamp;
 use super::state::Phase;
@@ -29,7 +29,7 @@ impl Store {
             return Ok(None);
         };
         self.note_time(index, stamp.modified);
-        self.files.remove(Key::Own(index.0));
+        self.files.close(Key::Own(index.0));
         self.states.begin(index, Phase::Done(stamp));
         self.drop_leftovers(index, self.destination(), entry);
         Ok(Some(survey))

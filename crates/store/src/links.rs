@@ -1,7 +1,7 @@
 //! Symbolic links in what is shared: which of them are followed, and what is told of the others.
 //! Opens no file.
 
-use super::digest::names_nothing;
+use super::file_source::names_nothing;
 use super::tally::Tally;
 use super::walk::{Found, FoundKind};
 use content::Name;

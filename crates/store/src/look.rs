@@ -304,9 +304,10 @@ impl Store {
             return Ok(false);
         }
         let file = parent.open()?;
-        let stamp = Stamp::of_file(&file)?;
+        let metadata = file.metadata()?;
+        let stamp = Stamp::of(&metadata);
         let own = self.shared.get(&index.0);
-        if own.is_some_and(|(_, shared)| shared.is_same_content(&stamp)) {
+        if own.is_some_and(|shared| shared.is_file(&metadata)) {
             return Ok(true);
         }
         // A file that changes meanwhile is not what it must be.

@@ -1,12 +1,13 @@
 //! Reads pieces for whoever serves them. A file that is no longer what it was is never served.
 
-use super::files::Key;
+use super::error::show;
+use super::open_files::Key;
+use super::source::{Change, ReadAt, Source};
 use super::stamp::Stamp;
 use super::state::State;
-use super::{ReadError, Store, digest, lock};
+use super::{ReadError, Store, lock};
 use content::{EntryIndex, PieceId};
-use std::fs::File;
-use std::path::Path;
+use std::io;
 use std::sync::Mutex;
 
 impl Store {
@@ -26,8 +27,8 @@ impl Store {
         let offset = geometry.offset(index);
         let own = self.states.find(entry);
         match self.shared.get(&entry.0) {
-            Some((path, stamp)) => {
-                let read = self.read_shared(entry, path, stamp, buffer, offset);
+            Some(source) => {
+                let read = self.read_shared(entry, source.as_ref(), buffer, offset);
                 match own.filter(|state| read.is_err() && lock(state).is_done()) {
                     Some(state) => self.read_own(entry, &state, buffer, offset),
                     None => read,
@@ -48,17 +49,20 @@ impl Store {
     fn read_shared(
         &self,
         entry: EntryIndex,
-        path: &Path,
-        stamp: &Stamp,
+        source: &dyn Source,
         buffer: &mut [u8],
         offset: u64,
     ) -> Result<(), ReadError> {
-        let unreadable = |source| ReadError::Unreadable { path: path.to_owned(), source };
-        let file = self.open(Key::Shared(entry.0), || digest::open_to_read(path));
-        let file = file.map_err(unreadable)?;
-        self.read_stamped(path, &file, Some(stamp), buffer, offset)
+        let mut read = || -> io::Result<bool> {
+            let open = self.open_source(Key::Shared(entry.0), source)?;
+            let whole = open.read_exactly_at(buffer, offset)?;
+            Ok(open.change()? != Change::Content && whole)
+        };
+        checked(read(), || source.place())
     }
 
+    /// Reads from a file of the destination. One that grows here is only as this rank left it; a
+    /// finished one must be what it was when it got its name.
     fn read_own(
         &self,
         entry: EntryIndex,
@@ -66,34 +70,27 @@ impl Store {
         buffer: &mut [u8],
         offset: u64,
     ) -> Result<(), ReadError> {
-        let name = &self.catalogue.entry(entry).name;
-        let path = self.destination().place(name);
-        let (file, stamp) = {
-            let state = lock(state);
-            (self.open_own(entry, &state), state.stamp())
+        let mut read = || -> io::Result<bool> {
+            let (file, stamp) = {
+                let state = lock(state);
+                (self.open_own(entry, &state)?, state.stamp())
+            };
+            let whole = file.read_exactly_at(buffer, offset)?;
+            let same = match stamp {
+                Some(stamp) => Stamp::of_file(&file)?.is_same_content(&stamp),
+                None => true,
+            };
+            Ok(whole && same)
         };
-        let file = file.map_err(|source| ReadError::Unreadable { path: path.clone(), source })?;
-        self.read_stamped(&path, &file, stamp.as_ref(), buffer, offset)
+        checked(read(), || show(&self.destination().place(&self.catalogue.entry(entry).name)))
     }
+}
 
-    /// Reads from a file that must be what it was; what grows here has no stamp.
-    fn read_stamped(
-        &self,
-        path: &Path,
-        file: &File,
-        stamp: Option<&Stamp>,
-        buffer: &mut [u8],
-        offset: u64,
-    ) -> Result<(), ReadError> {
-        let unreadable = |source| ReadError::Unreadable { path: path.to_owned(), source };
-        let whole = digest::read_exactly(file, buffer, offset).map_err(unreadable)?;
-        let same = match stamp {
-            Some(stamp) => {
-                let found = Stamp::of_file(file).map_err(unreadable)?;
-                found.is_same_content(stamp)
-            }
-            None => true,
-        };
-        if whole && same { Ok(()) } else { Err(ReadError::Changed { path: path.to_owned() }) }
+/// The outcome of reading, of which is known whether the content was still as it must be.
+fn checked(read: io::Result<bool>, place: impl FnOnce() -> String) -> Result<(), ReadError> {
+    match read {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(ReadError::Changed { place: place() }),
+        Err(source) => Err(ReadError::Unreadable { place: place(), source }),
     }
 }

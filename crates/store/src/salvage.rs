@@ -1,16 +1,16 @@
 //! Pieces that are on this rank already, in an older file or the same source: found, verified, put
 //! in place.
 
-use super::files::Key;
+use super::open_files::Key;
 use super::partial::{self, Part, PartName};
-use super::{Store, WriteError, digest, lock, sparse};
+use super::source::{ReadAt, Source};
+use super::{Store, WriteError, lock, sparse};
 use content::merkle::piece_hash;
 use content::{EntryIndex, Geometry, Hash, PieceId, PieceIndex, ZeroPieces};
 use rustix::fs::OFlags;
 use std::fs::File;
 use std::io;
 use std::ops::DerefMut;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What became of an attempt to salvage a piece.
@@ -32,7 +32,7 @@ pub(super) struct Candidates {
     /// Whether the data of an old partial was put aside.
     pub(super) aside: bool,
     /// A source on this rank, of the right length.
-    pub(super) local: Option<PathBuf>,
+    pub(super) local: Option<Arc<dyn Source>>,
 }
 
 /// A file under the name of an entry.
@@ -43,7 +43,11 @@ pub(super) struct Found {
 }
 
 impl Candidates {
-    pub(super) fn new(standing: Option<Found>, aside: bool, local: Option<PathBuf>) -> Self {
+    pub(super) fn new(
+        standing: Option<Found>,
+        aside: bool,
+        local: Option<Arc<dyn Source>>,
+    ) -> Self {
         Self { standing, aside, local }
     }
 }
@@ -77,8 +81,8 @@ impl Store {
         })
     }
 
-    /// Reads a piece from a file that should have it in its place, and writes it where it verifies.
-    /// `take` gives a buffer of a length, where one is needed.
+    /// Reads a piece from a source that should have it in its place, and writes it where it
+    /// verifies. `take` gives a buffer of a length, where one is needed.
     ///
     /// # Errors
     ///
@@ -91,7 +95,7 @@ impl Store {
         &self,
         piece: PieceId,
         expected: Hash,
-        path: &Path,
+        source: &dyn Source,
         take: impl FnOnce(usize) -> B,
     ) -> Result<Salvage, WriteError> {
         let (entry, index) = self.catalogue.locate(piece);
@@ -99,7 +103,7 @@ impl Store {
         let zeros = &ZeroPieces::of(geometry);
         self.bring(piece, expected, take, |buffer| {
             let mut wanted = Wanted { geometry, index, expected, zeros, buffer };
-            match wanted.is_in(self.open(Key::Local(entry.0), || digest::open_to_read(path))) {
+            match wanted.is_in(self.open_source(Key::Local(entry.0), source)) {
                 true => Salvage::Copied,
                 false => Salvage::Absent,
             }
@@ -151,8 +155,8 @@ impl Store {
             || candidates.aside && wanted.is_in(self.open_aside(entry))
         {
             Salvage::Reused
-        } else if let Some(path) = &candidates.local
-            && wanted.is_in(self.open(Key::Local(entry.0), || digest::open_to_read(path)))
+        } else if let Some(source) = &candidates.local
+            && wanted.is_in(self.open_source(Key::Local(entry.0), source.as_ref()))
         {
             Salvage::Copied
         } else {
@@ -184,7 +188,7 @@ impl Store {
         let geometry = self.catalogue.geometry(entry);
         let (offset, len) = (geometry.offset(index), geometry.size(index));
         let file = self.grow(entry, &mut lock(&self.states.get(entry)))?;
-        let cleared = match sparse::is_hole(&file, offset, u64::from(len)) {
+        let cleared = match sparse::is_hole(file.as_ref(), offset, u64::from(len)) {
             true => Ok(()),
             false => self.writer.clear(&file, offset, u64::from(len)),
         };
@@ -213,16 +217,16 @@ struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Whether a file has the piece in its place; then the buffer has its bytes.
-    fn is_in(&mut self, file: io::Result<Arc<File>>) -> bool {
-        let Ok(file) = file else { return false };
+    /// Whether a source has the piece in its place; then the buffer has its bytes.
+    fn is_in(&mut self, source: io::Result<Arc<impl ReadAt + ?Sized>>) -> bool {
+        let Ok(source) = source else { return false };
         let (offset, len) = (self.geometry.offset(self.index), self.buffer.len());
         // It is not zeros: those are not looked for.
         let is_data = self.zeros.hash(self.index).is_some();
-        if is_data && sparse::is_hole(&file, offset, len as u64) {
+        if is_data && sparse::is_hole(source.as_ref(), offset, len as u64) {
             return false;
         }
-        digest::read_exactly(&file, self.buffer, offset).unwrap_or(false)
+        source.read_exactly_at(self.buffer, offset).unwrap_or(false)
             && piece_hash(self.geometry, self.buffer) == self.expected
     }
 }

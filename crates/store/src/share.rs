@@ -1,20 +1,19 @@
 //! What a rank shares: the trees are walked, and every file is hashed. Never writes below what it
 //! shares.
 
+mod found;
 mod hashing;
 
 use super::error::show;
 use super::share_spec::Share;
-use super::stamp::Stamp;
-use super::walk::{self, Found, Walked};
-use content::{
-    Catalogue, Entry, FileContent, Geometry, Hash, Kind, Name, NameError, PieceLayer, PieceLen,
-    VerifiedLayer,
-};
+use super::source::Source;
+use super::walk::{self, Walked};
+use content::{Entry, FileContent, Kind, Name, NameError, PieceLen, VerifiedLayer};
+use found::FoundEntry;
 use hashing::Losses;
-use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use swarm::LeftOut;
 
@@ -32,28 +31,26 @@ pub struct Shared {
 /// One entry that a rank offers, and where it comes from.
 #[derive(Debug)]
 pub struct SharedEntry {
-    /// The entry; a file's root is known.
+    /// The entry; a file's root is known, unless the file is unsteady.
     pub entry: Entry,
-    /// Where it is on this rank.
-    pub path: PathBuf,
+    /// The place that its content is read from.
+    pub source: Arc<dyn Source>,
     /// All piece hashes with their proofs, for a file of several pieces: the hash of a single one
     /// is the root.
     pub layer: Option<Box<VerifiedLayer>>,
     /// The position of the share that it was found under.
     pub share: u32,
-    pub(super) stamp: Stamp,
-    standing: Standing,
+    /// Whether its content stayed the same while it was hashed.
+    pub steadiness: Steadiness,
 }
 
-/// The state of a path after it was found.
+/// Whether a shared file can be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// No change was seen since.
-    Sound,
+pub enum Steadiness {
+    /// No change was seen since it was found.
+    Steady,
     /// It changed each time that it was hashed: nobody can have it.
     Unsteady,
-    /// It is no longer there.
-    Gone,
 }
 
 /// How [`share`] goes about it.
@@ -190,12 +187,13 @@ pub(super) fn hash(
 ) -> Result<Shared, ShareError> {
     let Walked { found, left_out, vanished, mut notices } = walked;
     let mut losses = Losses::new(vanished);
-    let entries = unhashed(found, options.piece_len)?;
+    let entries = found::unhashed(found, options.piece_len)?;
     let mut entries = hashing::hash_files(entries, options, progress, &mut losses)?;
     losses.refuse_nothing(&entries)?;
-    fill_links(&mut entries);
+    found::fill_links(&mut entries);
     notices.extend(hashing::unsteady(&entries));
     notices.extend(losses.notices());
+    let entries = entries.into_iter().map(FoundEntry::into_shared).collect();
     Ok(Shared { entries, left_out, notices })
 }
 
@@ -209,34 +207,13 @@ pub fn look_through(shares: &[Share], options: &ShareOptions) -> Result<Shared, 
     let Walked { found, left_out, vanished, mut notices } =
         walk::walk(shares, options.except.as_deref())?;
     let mut losses = Losses::new(vanished);
-    let entries = unhashed(found, options.piece_len)?;
+    let entries = found::unhashed(found, options.piece_len)?;
     let mut entries = hashing::know_empty(entries, &mut losses)?;
     losses.refuse_nothing(&entries)?;
-    fill_links(&mut entries);
+    found::fill_links(&mut entries);
     notices.extend(losses.notices());
+    let entries = entries.into_iter().map(FoundEntry::into_shared).collect();
     Ok(Shared { entries, left_out, notices })
-}
-
-/// The entries of what was found, in order of their names. A file's second name is a link to its
-/// first.
-fn unhashed(
-    found: BTreeMap<Name, Found>,
-    piece_len: Option<PieceLen>,
-) -> Result<Vec<SharedEntry>, ShareError> {
-    let mut entries: Vec<SharedEntry> = Vec::with_capacity(found.len());
-    // The first name of each file that has several.
-    let mut first_names: HashMap<(u64, u64), Name> = HashMap::new();
-    for (name, found) in found {
-        let file = (found.stamp.device, found.stamp.inode);
-        let first = found.is_linked.then(|| first_names.entry(file).or_insert(name.clone()));
-        let first = first.filter(|first| **first != name).cloned();
-        let entry = SharedEntry::unhashed(name, found, piece_len)?;
-        entries.push(match first {
-            Some(first) => entry.link(first),
-            None => entry,
-        });
-    }
-    Ok(entries)
 }
 
 impl SharedEntry {
@@ -250,79 +227,13 @@ impl SharedEntry {
         }
     }
 
-    /// The entry of what was found; a file's root is yet to come.
-    fn unhashed(name: Name, found: Found, told: Option<PieceLen>) -> Result<Self, ShareError> {
-        let Found { path, kind, metadata, stamp, share, .. } = found;
-        let kind = match kind {
-            walk::FoundKind::Directory => Kind::Directory,
-            walk::FoundKind::Symlink(target) => Kind::Symlink(target),
-            walk::FoundKind::File => Kind::File(cut(&path, stamp.len, told)?),
-        };
-        let entry = Entry { name, kind, metadata };
-        Ok(Self { entry, path, layer: None, share, stamp, standing: Standing::Sound })
-    }
-
-    /// The same entry as another name of a file; what is in it is to be found out there.
-    fn link(mut self, to: Name) -> Self {
-        if let Kind::File(content) = self.entry.kind {
-            self.entry.kind = Kind::HardLink { to, content };
-        }
-        self
-    }
-
-    /// Whether what is in it is known, where it is a file or another name of one.
+    /// Whether its content is known, where it is a file or another name of one.
     pub fn is_known(&self) -> bool {
         self.entry.file().is_none_or(|content| content.root.is_some())
     }
 
     /// Whether it kept changing while it was hashed, so that nobody can have it.
     pub fn is_unsteady(&self) -> bool {
-        self.standing == Standing::Unsteady
-    }
-
-    /// Whether there is nothing to hash, or no more.
-    fn is_hashed(&self) -> bool {
-        match &self.entry.kind {
-            Kind::File(content) => content.root.is_some() || self.standing != Standing::Sound,
-            Kind::HardLink { .. } | Kind::Directory | Kind::Symlink(_) => true,
-        }
-    }
-
-    fn set_hashes(&mut self, hashes: Vec<Hash>) {
-        let Kind::File(content) = &mut self.entry.kind else {
-            unreachable!("only files are hashed")
-        };
-        let layer = PieceLayer::new(content.geometry, hashes).expect("one hash a piece");
-        *content = FileContent::hashed(&layer);
-        self.layer = (layer.hashes().len() > 1).then(|| Box::new(layer.prove()));
-    }
-}
-
-/// A file's content before it is hashed.
-fn cut(path: &Path, len: u64, told: Option<PieceLen>) -> Result<FileContent, ShareError> {
-    let geometry = Geometry::new(len, told.unwrap_or(PieceLen::default_for(len)));
-    if geometry.piece_count_wide() > Catalogue::MAX_PIECES {
-        return Err(ShareError::TooManyPieces { path: path.to_owned() });
-    }
-    Ok(FileContent::unhashed(geometry))
-}
-
-/// Gives each hard link what was found out about its file, which may have changed since it was
-/// found under this name.
-fn fill_links(entries: &mut [SharedEntry]) {
-    for at in 0..entries.len() {
-        let Kind::HardLink { to, .. } = &entries[at].entry.kind else { continue };
-        let first = entries.binary_search_by(|shared| shared.entry.name.cmp(to));
-        let file = &entries[first.expect("the first name of a file is shared")];
-        let known = *file.entry.file().expect("only files have several names");
-        let (metadata, layer, stamp) =
-            (file.entry.metadata.clone(), file.layer.clone(), file.stamp);
-        let standing = file.standing;
-        let link = &mut entries[at];
-        if let Kind::HardLink { content, .. } = &mut link.entry.kind {
-            *content = known;
-        }
-        (link.entry.metadata, link.layer, link.stamp) = (metadata, layer, stamp);
-        link.standing = standing;
+        self.steadiness == Steadiness::Unsteady
     }
 }

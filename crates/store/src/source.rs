@@ -1,253 +1,83 @@
-//! Reads a rank's part of a source that all ranks see, before START: each piece once, hashed while
-//! it is in cache, and written where the file is to grow. Tells nobody but its caller.
+//! The trait of what the content of an entry can be read from. Knows no kind of source.
 
-use super::digest;
-use super::error::show;
-use super::partial::{self, Part, PartName};
-use super::sparse::{KnownHole, SparseWriter};
-use super::stamp::Stamp;
-use super::{Destination, WriteError, lock};
-use content::merkle::piece_hash;
-use content::{Entry, Geometry, Hash, Name, PieceIndex, ZeroPieces};
-use rustix::fs::{Advice, OFlags};
-use std::collections::BTreeSet;
-use std::fs::{File, Metadata};
+use std::fmt::Debug;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::Arc;
 
-/// Where what is read of a source grows, until the job begins.
-#[derive(Default)]
-pub struct Growing {
-    place: OnceLock<Place>,
-    /// Set when the job begins, or comes to nothing: whoever still reads then writes no more.
-    is_over: RwLock<bool>,
-    /// What was made here; locked while a file is opened, for two may want the same.
-    made: Mutex<BTreeSet<PartName>>,
-    writer: SparseWriter,
-}
+/// A place that the content of one entry can be read from: a file of this rank, or anything else
+/// with a length, bytes at any offset, and a way to tell that they changed.
+#[expect(clippy::len_without_is_empty, reason = "a length that may fail is not compared with 0")]
+pub trait Source: Debug + Send + Sync {
+    /// The place, for people.
+    fn place(&self) -> String;
 
-struct Place {
-    shoal: OwnedFd,
-    into: PathBuf,
-    /// Why nothing can be written there.
-    sealed: Option<String>,
-}
-
-/// A file of the source, and what of it is read here.
-pub struct SourceFile {
-    entry: Entry,
-    path: PathBuf,
-    keeps: bool,
-    zeros: ZeroPieces,
-    hole: KnownHole,
-    /// The same, of what it grows in.
-    grown_hole: KnownHole,
-    open: Mutex<Option<Open>>,
-}
-
-#[derive(Clone)]
-struct Open {
-    source: Arc<File>,
-    grows: Option<Arc<File>>,
-}
-
-/// Why a piece of a source was not read, or not kept.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// The source cannot be read.
-    #[error("'{}' cannot be read: {source}", show(path))]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The source is not what the rank found that looked through it.
-    #[error(
-        "'{}' is not the file that was found when the job began: it changed, or the ranks do not \
-         see the same; start again once it is left alone, or leave --shared-fs out",
-        show(path)
-    )]
-    Changed {
-        /// The file.
-        path: PathBuf,
-    },
-    /// What was read cannot be written.
-    #[error(transparent)]
-    Unwritten(#[from] WriteError),
-    /// The job has begun, or come to nothing.
-    #[error("it is too late")]
-    Over,
-}
-
-impl Growing {
-    /// Lets what is read grow in a destination.
+    /// The length in bytes that the place has now.
     ///
     /// # Errors
     ///
-    /// Gives the system's error where the directory cannot be opened once more.
-    pub fn settle(&self, destination: &Destination) -> io::Result<()> {
-        let shoal = destination.shoal.try_clone()?;
-        let sealed = destination.sealed.clone();
-        let place = Place { shoal, into: destination.root.path().to_owned(), sealed };
-        let _ = self.place.set(place);
-        Ok(())
-    }
+    /// Says why nothing can be read there.
+    fn len(&self) -> io::Result<u64>;
 
-    /// Nothing is written any more once this returns.
-    pub fn end(&self) {
-        *self.is_over.write().unwrap_or_else(PoisonError::into_inner) = true;
-    }
-
-    /// The job came to nothing: ends it, and removes what was made here.
-    pub fn abandon(&self) {
-        self.end();
-        let Some(place) = self.place.get() else { return };
-        for name in std::mem::take(&mut *lock(&self.made)) {
-            let _ = partial::remove(&place.shoal, &name.file(Part::Data));
-        }
-    }
-
-    fn error(&self, name: &Name, error: io::Error) -> WriteError {
-        let into = self.place.get().map(|place| place.into.clone()).unwrap_or_default();
-        WriteError::new(into.join(name.to_string()), error)
-    }
-
-    /// Opens what a file grows in. What an earlier run left of it is kept.
-    fn open(&self, entry: &Entry) -> Result<Arc<File>, SourceError> {
-        let place = self.place.get().ok_or(SourceError::Over)?;
-        if let Some(why) = place.sealed.clone() {
-            return Err(WriteError::Sealed { why }.into());
-        }
-        let made = &mut *lock(&self.made);
-        let name = PartName::of(&entry.name);
-        let data = name.file(Part::Data);
-        let opened = match partial::open(&place.shoal, &data, OFlags::RDWR) {
-            Ok(file) if file.metadata().is_ok_and(|it| is_own(&it, entry)) => {
-                return Ok(Arc::new(file));
-            }
-            _ => partial::create(&place.shoal, &data).map_err(io::Error::from),
-        };
-        let grown = opened.and_then(|file| file.set_len(entry.len()).map(|()| file));
-        let file = grown.map_err(|error| self.error(&entry.name, error))?;
-        made.insert(name);
-        Ok(Arc::new(file))
-    }
-
-    /// Writes into what a file grows in, unless the job has gone on or is over.
-    fn write(
-        &self,
-        entry: &Entry,
-        write: impl FnOnce(&SparseWriter) -> io::Result<()>,
-    ) -> Result<(), SourceError> {
-        let is_over = self.is_over.read().unwrap_or_else(PoisonError::into_inner);
-        if *is_over {
-            return Err(SourceError::Over);
-        }
-        Ok(write(&self.writer).map_err(|error| self.error(&entry.name, error))?)
-    }
-}
-
-impl SourceFile {
-    /// A file of the source at a path of this rank; nothing is opened yet. `keeps`: whether what is
-    /// read is written.
-    pub fn new(entry: Entry, path: PathBuf, keeps: bool) -> Self {
-        let geometry = entry.file().expect("only files are read").geometry;
-        let zeros = ZeroPieces::of(geometry);
-        let (hole, grown_hole) = (KnownHole::default(), KnownHole::default());
-        Self { entry, path, keeps, zeros, hole, grown_hole, open: Mutex::default() }
-    }
-
-    /// Its entry.
-    pub fn entry(&self) -> &Entry {
-        &self.entry
-    }
-
-    /// Reads a piece, and writes it where it is to be kept. Gives its hash.
+    /// Opens the place. The order in which it will be read is advice.
     ///
     /// # Errors
     ///
-    /// Says why not; see [`SourceError`].
-    ///
-    /// # Panics
-    ///
-    /// Panics where the file has no such piece.
-    pub fn read(
-        &self,
-        growing: &Growing,
-        piece: PieceIndex,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Hash, SourceError> {
-        let geometry = self.geometry();
-        let unreadable = |source| SourceError::Unreadable { path: self.path.clone(), source };
-        let Open { source, grows } = self.open(growing)?;
-        let (offset, len) = (geometry.offset(piece), geometry.size(piece) as usize);
-        let is_hole = |_: &Hash| self.hole.has(&source, offset, len as u64);
-        let hole = self.zeros.hash(piece).filter(is_hole);
-        let whole = match hole {
-            Some(_) => true,
-            None => {
-                let buffer = digest::sized(buffer, len);
-                digest::read_exactly(&source, buffer, offset).map_err(unreadable)?
-            }
-        };
-        let found = Stamp::of_file(&source).map_err(unreadable)?;
-        if !whole || !self.is_as_found(&found) {
-            return Err(SourceError::Changed { path: self.path.clone() });
-        }
-        if let Some(grows) = grows {
-            growing.write(&self.entry, |writer| match hole {
-                // Nobody else writes to this place.
-                Some(_) if self.grown_hole.has(&grows, offset, len as u64) => Ok(()),
-                Some(_) => writer.clear(&grows, offset, len as u64),
-                None => writer.write(&grows, &buffer[..len], offset),
-            })?;
-        }
-        Ok(hole.unwrap_or_else(|| piece_hash(geometry, &buffer[..len])))
-    }
+    /// Says why it cannot be opened.
+    fn open(&self, order: ReadingOrder) -> io::Result<Arc<dyn OpenSource>>;
 
-    /// No more of it is read: closes it.
-    pub fn close(&self) {
-        let open = lock(&self.open).take();
-        drop(open);
-    }
+    /// Whether an error of opening or reading means that the place holds no source any more.
+    fn is_gone(&self, error: &io::Error) -> bool;
 
-    fn geometry(&self) -> Geometry {
-        self.entry.file().expect("only files are read").geometry
-    }
-
-    fn is_as_found(&self, stamp: &Stamp) -> bool {
-        stamp.len == self.entry.len() && stamp.modified == self.entry.metadata.modified
-    }
-
-    fn open(&self, growing: &Growing) -> Result<Open, SourceError> {
-        let open = &mut *lock(&self.open);
-        if let Some(open) = open {
-            return Ok(open.clone());
-        }
-        let source = open_source(&self.path, self.geometry())
-            .map_err(|source| SourceError::Unreadable { path: self.path.clone(), source })?;
-        let grows = if self.keeps { Some(growing.open(&self.entry)?) } else { None };
-        Ok(open.insert(Open { source: Arc::new(source), grows }).clone())
+    /// Whether a file with this metadata is the source itself, with the content that was found.
+    fn is_file(&self, _metadata: &std::fs::Metadata) -> bool {
+        false
     }
 }
 
-/// Opens a file of which others read the pieces before and after: what is read ahead here would be
-/// read twice.
-fn open_source(path: &Path, geometry: Geometry) -> io::Result<File> {
-    let file = digest::open_to_read(path)?;
-    if !geometry.is_single_piece() {
-        // Advice only: a file system that knows none of it reads all the same.
-        let _ = rustix::fs::fadvise(&file, 0, None, Advice::Random);
-    }
-    Ok(file)
+/// A source that is open. What it reads stays the same as long as [`Self::change`] says so.
+pub trait OpenSource: ReadAt {
+    /// The change since the source was found.
+    ///
+    /// # Errors
+    ///
+    /// Says why that cannot be told.
+    fn change(&self) -> io::Result<Change>;
 }
 
-/// Whether a file is what an earlier run left of an entry, and has no other name elsewhere: that
-/// one would get what is written.
-fn is_own(found: &Metadata, entry: &Entry) -> bool {
-    found.is_file() && found.len() == entry.len() && found.nlink() == 1
+/// Bytes at any offset.
+pub trait ReadAt: Send + Sync {
+    /// Fills `buffer` with the bytes from an offset on; `false` where they end before.
+    ///
+    /// # Errors
+    ///
+    /// Says why they cannot be read.
+    fn read_exactly_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<bool>;
+
+    /// The first offset, from one on, that may hold something else than zeros; `None` where all is
+    /// zeros to the end.
+    fn next_data(&self, offset: u64) -> Option<u64> {
+        Some(offset)
+    }
+}
+
+/// A change of a source since it was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// There is none.
+    None,
+    /// Its names or permissions changed. Its content did not, as far as that shows.
+    Status,
+    /// Its content changed, or another source has its place.
+    Content,
+}
+
+/// The order in which pieces of a source are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadingOrder {
+    /// All of them, from the first to the last.
+    Sequential,
+    /// Some of them: what lies between is read by others.
+    Scattered,
+    /// Nobody knows.
+    Unknown,
 }

@@ -2,7 +2,8 @@
 
 use super::digest::is_zero;
 use super::lock;
-use rustix::fs::{FallocateFlags, SeekFrom};
+use super::source::ReadAt;
+use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
@@ -15,12 +16,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// not worth a call.
 pub(super) const BLOCK_LEN: usize = 64 * 1024;
 
-/// Whether a region certainly lies in a hole. Moves the file's offset, which nothing here uses.
-pub(super) fn is_hole(file: &File, offset: u64, len: u64) -> bool {
-    match rustix::fs::seek(file, SeekFrom::Data(offset)) {
-        Ok(data) => data >= offset + len,
-        Err(errno) => errno == Errno::NXIO,
-    }
+/// Whether a region certainly lies in a hole.
+pub(super) fn is_hole(source: &(impl ReadAt + ?Sized), offset: u64, len: u64) -> bool {
+    source.next_data(offset).is_none_or(|data| data >= offset + len)
 }
 
 /// The hole that was looked at last, so that one look serves all pieces in it: a long hole costs no
@@ -31,14 +29,10 @@ pub(super) struct KnownHole(Mutex<Range<u64>>);
 
 impl KnownHole {
     /// Whether a region certainly lies in a hole.
-    pub(super) fn has(&self, file: &File, offset: u64, len: u64) -> bool {
+    pub(super) fn has(&self, source: &(impl ReadAt + ?Sized), offset: u64, len: u64) -> bool {
         let hole = &mut *lock(&self.0);
         if !(hole.start <= offset && offset + len <= hole.end) {
-            *hole = match rustix::fs::seek(file, SeekFrom::Data(offset)) {
-                Ok(data) => offset..data,
-                Err(Errno::NXIO) => offset..u64::MAX,
-                Err(_) => 0..0,
-            };
+            *hole = offset..source.next_data(offset).unwrap_or(u64::MAX);
         }
         hole.start <= offset && offset + len <= hole.end
     }

@@ -3,8 +3,8 @@
 use super::beneath::Standing;
 use super::destination::Destination;
 use super::digest;
-use super::files::Key;
 use super::metadata;
+use super::open_files::Key;
 use super::partial::{self, Part, PartName};
 use super::salvage::{Candidates, Found};
 use super::sparse::KnownHole;
@@ -93,9 +93,10 @@ impl Store {
     /// Looks at a regular file under the name; hashes it where it has the right length. `None`
     /// where it cannot be read.
     fn hash_old(&self, index: EntryIndex, content: FileContent, file: File) -> Option<Old> {
-        let stamp = Stamp::of_file(&file).ok()?;
+        let metadata = file.metadata().ok()?;
+        let stamp = Stamp::of(&metadata);
         let own = self.shared.get(&index.0);
-        let content = if own.is_some_and(|(_, shared)| shared.is_same_content(&stamp)) {
+        let content = if own.is_some_and(|shared| shared.is_file(&metadata)) {
             OldContent::Shared
         } else if stamp.len == content.geometry.len() {
             let hashes = self.hash_whole(&file, stamp, content).ok()?;
@@ -186,7 +187,7 @@ impl Store {
         destination: &Destination,
         entry: &Entry,
     ) {
-        self.files.remove(Key::Own(index.0));
+        self.files.close(Key::Own(index.0));
         let name = PartName::of(&entry.name);
         if self.leftovers.contains(&name) {
             for part in [Part::Data, Part::Sidecar, Part::Old] {
@@ -209,11 +210,10 @@ impl Store {
         let kept = matches!(state.phase, Phase::Kept(_));
         let name = PartName::of(&entry.name);
         let aside = self.leftovers.contains(&name) && set_aside(destination, &name, kept);
-        let local = self.local.get(&index.0).filter(|path| {
-            path.metadata().is_ok_and(|found| found.is_file() && found.len() == entry.len())
-        });
+        let local = self.local.get(&index.0);
+        let local = local.filter(|source| source.len().is_ok_and(|len| len == entry.len()));
         let standing = old.filter(|old| old.stamp.len > 0).map(|old| {
-            self.files.put(Key::Standing(index.0), &Arc::new(old.file));
+            self.files.keep_file(Key::Standing(index.0), &Arc::new(old.file));
             match old.content {
                 OldContent::Hashed(hashes) => Found { hashes: Some(hashes) },
                 OldContent::Shared | OldContent::Unknown => Found { hashes: None },

@@ -13,6 +13,7 @@ mod resume;
 mod salvage;
 mod serve;
 mod share;
+mod source;
 mod tree;
 mod whole;
 
@@ -21,7 +22,7 @@ use content::{Hash, Kind, PieceLen, Timestamp};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use tempfile::TempDir;
 
@@ -144,6 +145,12 @@ impl Job {
         let destination = Destination::open(&self.target(), "the test").unwrap();
         let partials = destination.partials(&|_| true, 2, &AtomicU64::new(0));
         let wanted = Bitfield::full(self.catalogue.entry_count());
+        let at = |(name, path): (Name, PathBuf)| -> (Name, Arc<dyn Source>) {
+            let found = self.catalogue.iter().find(|(_, entry)| entry.name == name);
+            let entry = found.expect("an entry of the catalogue").1;
+            (name, Arc::new(FileSource::of_entry(path, entry)))
+        };
+        let local = local.into_iter().map(at).collect();
         Store::new(self.catalogue.clone(), wanted, shared, local, partials, Some(destination))
             .replacing(None)
     }

@@ -1,8 +1,8 @@
 //! Finds what lies under the shared paths, and under which names. Follows links below them only
 //! where that was asked for, opens no file.
 
-use super::digest::names_nothing;
 use super::error::show;
+use super::file_source::names_nothing;
 use super::left_out::PassedOver;
 use super::links::{self, LinksMet, Way};
 use super::metadata::capture;

@@ -3,10 +3,12 @@
 
 use crate::Share;
 use crate::job::{Links, Naming};
-use content::Name;
+use content::Entry;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store::{FileSource, Source};
 
 /// A path of this rank that another rank was chosen to read and offer, or that all see.
 #[derive(Debug, Clone)]
@@ -38,9 +40,9 @@ impl LocalSource {
         Some(Self { name, path, is_bare: !named, links: share.links })
     }
 
-    /// Where the content of an entry of this name, and this many bytes, may be found here.
-    pub(crate) fn find(&self, name: &Name, len: u64) -> Option<PathBuf> {
-        let rest = name.as_bytes().strip_prefix(self.name.as_slice())?;
+    /// The file here that may have the content of an entry.
+    pub(crate) fn find(&self, entry: &Entry) -> Option<Arc<dyn Source>> {
+        let rest = entry.name.as_bytes().strip_prefix(self.name.as_slice())?;
         let path = match rest.strip_prefix(b"/") {
             _ if self.is_bare => self.path.join(OsStr::from_bytes(rest)),
             Some(rest) => self.path.join(OsStr::from_bytes(rest)),
@@ -51,7 +53,8 @@ impl LocalSource {
             Links::Kept => std::fs::symlink_metadata(&path).ok()?,
             Links::Followed => std::fs::metadata(&path).ok()?,
         };
-        (metadata.is_file() && metadata.len() == len).then_some(path)
+        let fits = metadata.is_file() && metadata.len() == entry.len();
+        fits.then(|| Arc::new(FileSource::of_entry(path, entry)) as Arc<dyn Source>)
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use store::{Growing, SourceError, SourceFile, over_pieces};
+use store::{EarlyPartials, SourceError, SourcePart, over_pieces};
 use swarm::Purpose;
 use swarm::message::{Keep, PiecesRead, ReadFault, ReadOrder, SharedFs, Unread};
 
@@ -31,21 +31,21 @@ pub(super) enum Told {
 pub(super) fn read(
     orders: &[ReadOrder],
     sources: &[LocalSource],
-    growing: &Growing,
+    growing: &EarlyPartials,
     threads: usize,
     tell: &(dyn Fn(Told) + Sync),
 ) {
     let mut files = Vec::with_capacity(orders.len());
     for order in orders {
         let entry = &order.entry;
-        let find = |source: &LocalSource| source.find(&entry.name, entry.len());
-        let Some(path) = sources.iter().find_map(find) else {
+        let find = |source: &LocalSource| source.find(entry);
+        let Some(source) = sources.iter().find_map(find) else {
             tell(Told::Unread(absent(entry)));
             return;
         };
-        let keeps = order.keep == Keep::Written;
+        let kept_in = (order.keep == Keep::Written).then_some(growing);
         let left = AtomicU32::new(order.pieces.count);
-        files.push((SourceFile::new(entry.clone(), path, keeps), order.pieces.first, left));
+        files.push((SourcePart::new(entry.clone(), source, kept_in), order.pieces.first, left));
     }
     let telling = Telling::default();
     let has_failed = AtomicBool::new(false);
@@ -53,7 +53,7 @@ pub(super) fn read(
     over_pieces(counts, threads, &|at, piece, buffer| {
         let (file, first, left) = &files[at];
         let piece = first + piece.0;
-        match file.read(growing, PieceIndex(piece), buffer) {
+        match file.read(PieceIndex(piece), buffer) {
             Ok(hash) => {
                 if left.fetch_sub(1, Ordering::AcqRel) == 1 {
                     file.close();

@@ -171,11 +171,8 @@ impl Node<'_> {
         let mut local = Vec::new();
         for index in wanted.iter().filter(|_| !inventory.local_sources.is_empty()).map(EntryIndex) {
             let entry = catalogue.entry(index);
-            let found = inventory
-                .local_sources
-                .iter()
-                .find_map(|source| source.find(&entry.name, entry.len()));
-            local.extend(found.map(|path| (entry.name.clone(), path)));
+            let found = inventory.local_sources.iter().find_map(|source| source.find(entry));
+            local.extend(found.map(|source| (entry.name.clone(), source)));
         }
         tracing::info!(
             entries = catalogue.entry_count(),

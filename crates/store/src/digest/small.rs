@@ -1,9 +1,9 @@
 //! Hashing small files, several at once: their leaves share the processor's lanes, of which one
 //! file alone fills too few. Never writes.
 
-use super::{Digest, Source, is_gone, open_to_read, over_pieces, read_exactly};
+use super::{Digest, Unhashed, over_pieces};
 use crate::lock;
-use crate::stamp::Stamp;
+use crate::source::{Change, ReadingOrder};
 use content::merkle::piece_hashes;
 use content::{Geometry, PieceIndex};
 use std::io;
@@ -25,7 +25,7 @@ const BATCH_FILES: usize = 64;
 ///
 /// The first file that cannot be read, by its place in `sources`; the others are given up.
 pub(super) fn digest(
-    sources: &[Source<'_>],
+    sources: &[Unhashed<'_>],
     threads: usize,
     progress: &AtomicU64,
 ) -> Result<Vec<Option<Digest>>, (usize, io::Error)> {
@@ -56,8 +56,8 @@ pub(super) fn digest(
     failed.map_or(Ok(digests), Err)
 }
 
-fn is_small(source: &Source<'_>) -> bool {
-    let geometry = source.geometry;
+fn is_small(unhashed: &Unhashed<'_>) -> bool {
+    let geometry = unhashed.geometry;
     (1..LEN_BELOW).contains(&geometry.len()) && geometry.is_single_piece()
 }
 
@@ -80,26 +80,26 @@ fn batches(small: &[usize], len: impl Fn(usize) -> u64) -> Vec<Range<usize>> {
 
 /// Reads files one after the other, and hashes what has not changed.
 fn hash_together<'a>(
-    files: impl Iterator<Item = (usize, &'a Source<'a>)> + Clone,
+    files: impl Iterator<Item = (usize, &'a Unhashed<'a>)> + Clone,
     buffer: &mut Vec<u8>,
 ) -> Result<Vec<(usize, Digest)>, (usize, io::Error)> {
     let mut digests = Vec::new();
     let mut whole: Vec<(Geometry, Range<usize>)> = Vec::new();
-    let all: u64 = files.clone().map(|(_, source)| source.geometry.len()).sum();
+    let all: u64 = files.clone().map(|(_, unhashed)| unhashed.geometry.len()).sum();
     let buffer = super::sized(buffer, all as usize);
     let mut end = 0;
-    for (at, source) in files {
-        let place = end..end + source.geometry.len() as usize;
-        let read = match read_whole(source, &mut buffer[place.clone()]) {
+    for (at, unhashed) in files {
+        let place = end..end + unhashed.geometry.len() as usize;
+        let read = match read_whole(unhashed, &mut buffer[place.clone()]) {
             Ok(digest) => digest,
-            Err(error) if is_gone(source.path, &error) => Digest::Gone,
+            Err(error) if unhashed.source.is_gone(&error) => Digest::Gone,
             Err(error) => return Err((at, error)),
         };
         if let Digest::Hashes(_) = read {
             end = place.end;
-            whole.push((source.geometry, place));
+            whole.push((unhashed.geometry, place));
         } else {
-            tracing::debug!(path = super::show(source.path), "{read:?} while it was hashed");
+            tracing::debug!(source = unhashed.source.place(), "{read:?} while it was hashed");
         }
         digests.push((at, read));
     }
@@ -116,11 +116,11 @@ fn hash_together<'a>(
 
 /// Reads a file; its hashes are yet to come, where it is what was found. One look tells, after the
 /// last byte: it shows what changed since the file was found, before or meanwhile.
-fn read_whole(source: &Source<'_>, buffer: &mut [u8]) -> io::Result<Digest> {
-    let file = open_to_read(source.path)?;
-    let read = read_exactly(&file, buffer, 0);
+fn read_whole(unhashed: &Unhashed<'_>, buffer: &mut [u8]) -> io::Result<Digest> {
+    let open = unhashed.source.open(ReadingOrder::Unknown)?;
+    let read = open.read_exactly_at(buffer, 0);
     // What has become something else cannot be read like a file.
-    if Stamp::of_file(&file)? != source.stamp {
+    if open.change()? != Change::None {
         return Ok(Digest::Changed);
     }
     Ok(if read? { Digest::Hashes(Vec::new()) } else { Digest::Short })

@@ -2,15 +2,18 @@
 //! again, one that is gone is left out, and one that keeps changing is an entry without content.
 //! Never writes.
 
-use super::{ShareError, ShareOptions, SharedEntry, Standing, cut};
+use super::found::{FoundEntry, Standing, cut};
+use super::{ShareError, ShareOptions};
 use crate::cache::Cache;
-use crate::digest::{self, Digest, Source};
+use crate::digest::{self, Digest, Unhashed};
 use crate::error::show;
+use crate::file_source::{FileSource, names_nothing};
 use crate::metadata;
 use crate::share_spec::Keeps;
+use crate::source::{ReadingOrder, Source};
 use crate::stamp::Stamp;
 use crate::tally::Tally;
-use content::{Kind, PieceLen};
+use content::{Geometry, Kind, PieceLen};
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
@@ -22,11 +25,11 @@ const ATTEMPTS: usize = 3;
 
 /// Hashes files until each has its hashes, is gone, or has changed too often. Gives what is left.
 pub(super) fn hash_files(
-    mut entries: Vec<SharedEntry>,
+    mut entries: Vec<FoundEntry>,
     options: &ShareOptions,
     progress: &AtomicU64,
     losses: &mut Losses,
-) -> Result<Vec<SharedEntry>, ShareError> {
+) -> Result<Vec<FoundEntry>, ShareError> {
     let cache = Cache::new(options.cache.as_deref());
     let mut names = Names::of(&entries);
     let mut attempts: HashMap<usize, usize> = HashMap::new();
@@ -59,7 +62,7 @@ pub(super) fn hash_files(
                 names.part(&mut entries, place);
             }
         }
-        if entries.iter().all(SharedEntry::is_hashed) {
+        if entries.iter().all(FoundEntry::is_hashed) {
             break;
         }
     }
@@ -69,21 +72,21 @@ pub(super) fn hash_files(
 
 /// Gives empty files their roots, and hashes nothing. What only says that it is empty is left out.
 pub(super) fn know_empty(
-    mut entries: Vec<SharedEntry>,
+    mut entries: Vec<FoundEntry>,
     losses: &mut Losses,
-) -> Result<Vec<SharedEntry>, ShareError> {
+) -> Result<Vec<FoundEntry>, ShareError> {
     let mut names = Names::of(&entries);
     for place in 0..entries.len() {
         if entries[place].is_hashed() || !entries[place].entry.is_empty() {
             continue;
         }
-        let lost = match digest::is_empty(&entries[place].path) {
+        let lost = match digest::is_empty(&entries[place].source()) {
             Ok(true) => {
                 entries[place].set_hashes(Vec::new());
                 continue;
             }
             Ok(false) => Digest::Short,
-            Err(error) if digest::is_gone(&entries[place].path, &error) => Digest::Gone,
+            Err(error) if entries[place].source().is_gone(&error) => Digest::Gone,
             Err(source) => return Err(unreadable(&entries[place], source)),
         };
         entries[place].standing = Standing::Gone;
@@ -115,14 +118,14 @@ impl Losses {
     /// # Errors
     ///
     /// Names the first file.
-    pub(super) fn refuse_nothing(&self, entries: &[SharedEntry]) -> Result<(), ShareError> {
+    pub(super) fn refuse_nothing(&self, entries: &[FoundEntry]) -> Result<(), ShareError> {
         match &self.first_untrue {
             Some(path) if entries.is_empty() => Err(ShareError::Untrue { path: path.clone() }),
             _ => Ok(()),
         }
     }
 
-    fn lose(&mut self, shared: &SharedEntry, digest: &Digest) {
+    fn lose(&mut self, shared: &FoundEntry, digest: &Digest) {
         if *digest == Digest::Short {
             self.first_untrue.get_or_insert_with(|| shared.path.clone());
         }
@@ -150,7 +153,7 @@ impl Losses {
 }
 
 /// A sentence about files that kept changing.
-pub(super) fn unsteady(entries: &[SharedEntry]) -> Option<String> {
+pub(super) fn unsteady(entries: &[FoundEntry]) -> Option<String> {
     let mut unsteady = Tally::default();
     for shared in entries.iter().filter(|shared| shared.is_unsteady()) {
         unsteady.add(|| show(&shared.path));
@@ -165,19 +168,24 @@ pub(super) fn unsteady(entries: &[SharedEntry]) -> Option<String> {
 
 /// Hashes all files that have no hashes yet. Gives the places of those that still have none.
 fn hash_once(
-    entries: &mut [SharedEntry],
+    entries: &mut [FoundEntry],
     options: &ShareOptions,
     cache: &Cache,
     progress: &AtomicU64,
 ) -> Result<Vec<(usize, Digest)>, ShareError> {
     let begun = SystemTime::now();
     let (places, sources) = sources(entries);
-    let digests = digest::digest(&sources, options.threads, progress).map_err(|(at, source)| {
-        ShareError::Unreadable { path: sources[at].path.to_owned(), source }
-    })?;
-    for (source, digest) in sources.iter().zip(&digests) {
+    let unhashed: Vec<Unhashed<'_>> = places
+        .iter()
+        .zip(&sources)
+        .map(|(&place, source)| Unhashed { source, geometry: geometry(&entries[place]) })
+        .collect();
+    let digests = digest::digest(&unhashed, options.threads, progress)
+        .map_err(|(at, source)| unreadable(&entries[places[at]], source))?;
+    for (&place, digest) in places.iter().zip(&digests) {
         if let Digest::Hashes(hashes) = digest {
-            cache.keep(source.path, &source.stamp, source.geometry, hashes, begun);
+            let FoundEntry { path, stamp, .. } = &entries[place];
+            cache.keep(path, stamp, geometry(&entries[place]), hashes, begun);
         }
     }
     let mut lost = Vec::new();
@@ -190,35 +198,34 @@ fn hash_once(
     Ok(lost)
 }
 
-/// The files that are still to be hashed, with their places in `entries`.
-fn sources(entries: &[SharedEntry]) -> (Vec<usize>, Vec<Source<'_>>) {
+/// The places in `entries` of the files that are still to be hashed, and the files.
+fn sources(entries: &[FoundEntry]) -> (Vec<usize>, Vec<FileSource>) {
     let files = entries.iter().enumerate().filter(|(_, shared)| !shared.is_hashed());
-    files
-        .map(|(place, shared)| {
-            let geometry = shared.entry.file().expect("only files are hashed").geometry;
-            (place, Source { path: &shared.path, stamp: shared.stamp, geometry })
-        })
-        .unzip()
+    files.map(|(place, shared)| (place, shared.source())).unzip()
+}
+
+fn geometry(shared: &FoundEntry) -> Geometry {
+    shared.entry.file().expect("only files are hashed").geometry
 }
 
 /// Fills in the hashes of empty files and of those that the cache knows; all must be readable
 /// still. Gives the places of those that are gone.
 fn find_known(
-    entries: &mut [SharedEntry],
+    entries: &mut [FoundEntry],
     cache: &Cache,
 ) -> Result<Vec<(usize, Digest)>, ShareError> {
     let mut gone = Vec::new();
     let unhashed = entries.iter_mut().enumerate().filter(|(_, shared)| !shared.is_hashed());
     for (place, shared) in unhashed {
-        let geometry = shared.entry.file().expect("only files are hashed").geometry;
+        let geometry = geometry(shared);
         let known = match geometry.is_empty() {
             true => Some(Vec::new()),
             false => cache.find(&shared.path, &shared.stamp, geometry),
         };
         let Some(hashes) = known else { continue };
         let is_true = match geometry.is_empty() {
-            true => digest::is_empty(&shared.path),
-            false => digest::open_to_read(&shared.path).map(|_| true),
+            true => digest::is_empty(&shared.source()),
+            false => shared.source().open(ReadingOrder::Unknown).map(|_| true),
         };
         match is_true {
             Ok(true) => shared.set_hashes(hashes),
@@ -226,7 +233,7 @@ fn find_known(
                 shared.standing = Standing::Gone;
                 gone.push((place, Digest::Short));
             }
-            Err(error) if digest::is_gone(&shared.path, &error) => {
+            Err(error) if shared.source().is_gone(&error) => {
                 shared.standing = Standing::Gone;
                 gone.push((place, Digest::Gone));
             }
@@ -237,10 +244,10 @@ fn find_known(
 }
 
 /// Looks at a file again after it changed.
-fn look_again(shared: &mut SharedEntry, told: Option<PieceLen>) -> Result<(), ShareError> {
+fn look_again(shared: &mut FoundEntry, told: Option<PieceLen>) -> Result<(), ShareError> {
     let metadata = match shared.path.symlink_metadata() {
         Ok(metadata) if metadata.is_file() => metadata,
-        Err(error) if !digest::names_nothing(&error) => return Err(unreadable(shared, error)),
+        Err(error) if !names_nothing(&error) => return Err(unreadable(shared, error)),
         _ => {
             shared.standing = Standing::Gone;
             return Ok(());
@@ -261,7 +268,7 @@ fn look_again(shared: &mut SharedEntry, told: Option<PieceLen>) -> Result<(), Sh
 struct Names(HashMap<usize, Vec<usize>>);
 
 impl Names {
-    fn of(entries: &[SharedEntry]) -> Self {
+    fn of(entries: &[FoundEntry]) -> Self {
         let mut names: HashMap<usize, Vec<usize>> = HashMap::new();
         for (place, shared) in entries.iter().enumerate() {
             if let Kind::HardLink { to, .. } = &shared.entry.kind {
@@ -273,7 +280,7 @@ impl Names {
     }
 
     /// The first name of a file leads to it no more: its second is the first from now on.
-    fn part(&mut self, entries: &mut [SharedEntry], first: usize) {
+    fn part(&mut self, entries: &mut [FoundEntry], first: usize) {
         let mut others = self.0.remove(&first).unwrap_or_default().into_iter();
         let Some(second) = others.next() else { return };
         let to = entries[second].entry.name.clone();
@@ -290,6 +297,6 @@ impl Names {
     }
 }
 
-fn unreadable(shared: &SharedEntry, source: io::Error) -> ShareError {
+fn unreadable(shared: &FoundEntry, source: io::Error) -> ShareError {
     ShareError::Unreadable { path: shared.path.clone(), source }
 }

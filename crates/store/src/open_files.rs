@@ -1,6 +1,7 @@
-//! A bounded set of open files, the longest unused closed first. Opens nothing itself.
+//! A bounded set of open files and sources, the longest unused closed first. Opens nothing itself.
 
 use super::lock;
+use super::source::OpenSource;
 use content::EntryIndex;
 use rustix::process::{Resource, getrlimit};
 use std::collections::HashMap;
@@ -43,8 +44,15 @@ impl Key {
     }
 }
 
-/// Open files of the store.
-pub(super) struct Files {
+/// A file that may be written, or a source that is only read.
+#[derive(Clone)]
+enum Handle {
+    File(Arc<File>),
+    Source(Arc<dyn OpenSource>),
+}
+
+/// Open files and sources of the store.
+pub(super) struct OpenFiles {
     inner: Mutex<Inner>,
     most: usize,
 }
@@ -52,10 +60,10 @@ pub(super) struct Files {
 #[derive(Default)]
 struct Inner {
     clock: u64,
-    open: HashMap<Key, (Arc<File>, u64)>,
+    open: HashMap<Key, (Handle, u64)>,
 }
 
-impl Files {
+impl OpenFiles {
     /// A set of as many as this process may keep open.
     pub(super) fn within_limit() -> Self {
         Self::at_most(kept_open())
@@ -66,16 +74,47 @@ impl Files {
         Self { inner: Mutex::default(), most }
     }
 
-    pub(super) fn get(&self, key: Key) -> Option<Arc<File>> {
-        let inner = &mut *lock(&self.inner);
-        inner.clock += 1;
-        let (file, used) = inner.open.get_mut(&key)?;
-        *used = inner.clock;
-        Some(Arc::clone(file))
+    /// The file under a key, where it is open.
+    pub(super) fn file(&self, key: Key) -> Option<Arc<File>> {
+        match self.get(key)? {
+            Handle::File(file) => Some(file),
+            Handle::Source(_) => None,
+        }
+    }
+
+    /// The source under a key, where it is open.
+    pub(super) fn source(&self, key: Key) -> Option<Arc<dyn OpenSource>> {
+        match self.get(key)? {
+            Handle::Source(source) => Some(source),
+            Handle::File(_) => None,
+        }
     }
 
     /// Keeps a file open; one that is in use elsewhere is closed only after that use.
-    pub(super) fn put(&self, key: Key, file: &Arc<File>) {
+    pub(super) fn keep_file(&self, key: Key, file: &Arc<File>) {
+        self.put(key, Handle::File(Arc::clone(file)));
+    }
+
+    /// Keeps a source open; one that is in use elsewhere is closed only after that use.
+    pub(super) fn keep_source(&self, key: Key, source: &Arc<dyn OpenSource>) {
+        self.put(key, Handle::Source(Arc::clone(source)));
+    }
+
+    /// Closes what is open under a key, once nobody uses it.
+    pub(super) fn close(&self, key: Key) {
+        let closed = lock(&self.inner).open.remove(&key);
+        drop(closed);
+    }
+
+    fn get(&self, key: Key) -> Option<Handle> {
+        let inner = &mut *lock(&self.inner);
+        inner.clock += 1;
+        let (handle, used) = inner.open.get_mut(&key)?;
+        *used = inner.clock;
+        Some(handle.clone())
+    }
+
+    fn put(&self, key: Key, handle: Handle) {
         let mut closed = None;
         let inner = &mut *lock(&self.inner);
         inner.clock += 1;
@@ -83,12 +122,7 @@ impl Files {
             let oldest = inner.open.iter().min_by_key(|(_, (_, used))| *used).map(|(&key, _)| key);
             closed = oldest.and_then(|key| inner.open.remove(&key));
         }
-        inner.open.insert(key, (Arc::clone(file), inner.clock));
-        drop(closed);
-    }
-
-    pub(super) fn remove(&self, key: Key) {
-        let closed = lock(&self.inner).open.remove(&key);
+        inner.open.insert(key, (handle, inner.clock));
         drop(closed);
     }
 }
@@ -120,15 +154,15 @@ mod tests {
 
     #[test]
     fn the_longest_unused_file_is_closed_first() {
-        let files = Files::at_most(3);
+        let files = OpenFiles::at_most(3);
         let file = Arc::new(tempfile::tempfile().unwrap());
         for number in 0..3 {
-            files.put(Key::Own(number), &file);
+            files.keep_file(Key::Own(number), &file);
         }
-        assert!(files.get(Key::Own(0)).is_some());
-        files.put(Key::Shared(0), &file);
-        assert!(files.get(Key::Own(0)).is_some());
-        assert!(files.get(Key::Own(1)).is_none());
+        assert!(files.file(Key::Own(0)).is_some());
+        files.keep_file(Key::Shared(0), &file);
+        assert!(files.file(Key::Own(0)).is_some());
+        assert!(files.file(Key::Own(1)).is_none());
         assert_eq!(lock(&files.inner).open.len(), 3);
     }
 }
