@@ -12,7 +12,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
-use store::{Bounds, Clearing, Extras, Near, ReadError, Salvage, Store, Survey, WriteError};
+use store::{
+    Bounds, Clearing, Comparison, Extras, Near, ReadError, Salvage, Store, Survey, WriteError,
+};
 use swarm::peer::{Fault, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
 
 /// What a task came to.
@@ -48,10 +50,13 @@ pub(crate) enum Outcome {
 /// The store behind its workers.
 pub(crate) struct Disk {
     store: Arc<Store>,
+    /// The destination, where it is only compared.
+    comparison: Option<Arc<Comparison>>,
     catalogue: Arc<Catalogue>,
     /// The source, where all ranks see it.
     source: Arc<[LocalSource]>,
     workers: Workers<Done>,
+    threads: usize,
     pool: Pool,
     /// What came and waits to be stored.
     came: BTreeMap<TransferId, Buffer>,
@@ -99,9 +104,11 @@ impl Disk {
     ) -> Self {
         Self {
             store: Arc::new(store.hashing_with(threads)),
+            comparison: None,
             catalogue,
             source: Arc::default(),
             workers: Workers::new(threads),
+            threads,
             pool,
             came: BTreeMap::new(),
             loaded: BTreeMap::new(),
@@ -119,6 +126,13 @@ impl Disk {
     /// Lets pieces be read from a source that all ranks see.
     pub(crate) fn seeing(mut self, source: Arc<[LocalSource]>) -> Self {
         self.source = source;
+        self
+    }
+
+    /// Lets a destination be compared.
+    pub(crate) fn comparing(mut self, comparison: Option<Comparison>) -> Self {
+        let comparison = comparison.map(|it| Arc::new(it.hashing_with(self.threads)));
+        self.comparison = comparison;
         self
     }
 
@@ -154,12 +168,15 @@ impl Disk {
     }
 
     pub(crate) fn list_extra(&mut self, bounds: Bounds) {
-        let store = Arc::clone(&self.store);
-        self.workers.run(move || Done::Listed(store.list_extra(&bounds)));
+        let comparison = self.comparison.clone();
+        let list = move |it: Arc<Comparison>| it.list_extra(&bounds);
+        self.workers.run(move || Done::Listed(comparison.map(list).unwrap_or_default()));
     }
 
     pub(crate) fn inspect(&mut self, entry: EntryIndex) {
-        self.event(move |store| PeerEvent::Inspected(entry, store.inspect(entry)));
+        let comparison = self.comparison.clone().expect("what is inspected is compared only");
+        let inspect = move || PeerEvent::Inspected(entry, comparison.inspect(entry));
+        self.workers.run(move || Done::Event(inspect()));
     }
 
     /// Looks what stands there of an entry, once [`Self::hand_over`] is called.
@@ -300,6 +317,7 @@ impl Disk {
         }
         let Some(how) = self.closing.take() else { return };
         let (store, has_sealed) = (Arc::clone(&self.store), self.has_sealed);
+        let comparison = self.comparison.clone();
         self.workers.run(move || {
             let (mut extras, mut cleared) = (None, None);
             match how {
@@ -316,7 +334,8 @@ impl Disk {
                     store.close();
                 }
             }
-            Done::Closed(extras, cleared.into_iter().chain(store.unkept()).collect())
+            let unkept = comparison.map_or_else(|| store.unkept(), |it| it.unkept());
+            Done::Closed(extras, cleared.into_iter().chain(unkept).collect())
         });
     }
 

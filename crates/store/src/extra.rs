@@ -5,8 +5,8 @@
 use super::beneath::{Root, set_mode};
 use super::replace::Replacing;
 use super::tree::seal_directory;
-use super::{Look, Store, lock};
-use content::{Kind, Name};
+use super::{Store, lock};
+use content::{Catalogue, Kind, Name};
 use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use std::collections::{BTreeSet, HashSet};
@@ -67,16 +67,19 @@ pub(super) fn clear(
     *removed = sweep.extras;
 }
 
-impl Store {
-    /// Lists what the destination has that the catalogue lacks; changes nothing.
-    pub fn list_extra(&self, bounds: &Bounds) -> Extras {
-        let claimed = self.destination.as_ref().map(|destination| &destination.root);
-        let root = self.look.as_ref().map_or(claimed, Look::root);
-        let would_write = self.look.as_ref().is_some_and(Look::is_forecast);
-        let deed = if would_write { Deed::Forecast } else { Deed::List };
-        root.map(|root| self.sweep(root, bounds, deed, Extras::default()).0).unwrap_or_default()
-    }
+/// Lists what a destination has that the catalogue lacks; changes nothing.
+pub(super) fn list(root: &Root, catalogue: &Catalogue, bounds: &Bounds) -> Extras {
+    let sweep = Sweep::new(root, bounds, Deed::List).knowing(catalogue);
+    sweep.all().0
+}
 
+/// The same, of what could be removed.
+pub(super) fn forecast(root: &Root, catalogue: &Catalogue, bounds: &Bounds) -> Extras {
+    let sweep = Sweep::new(root, bounds, Deed::Forecast).knowing(catalogue);
+    sweep.all().0
+}
+
+impl Store {
     /// Removes what the destination has that the catalogue lacks, and gives the directories that
     /// it lay in their times back. Of several ranks that share the destination only the lock's
     /// holder does so. To be called when all that is wanted there is complete.
@@ -87,7 +90,10 @@ impl Store {
         if !destination.holds_lock() {
             return cleared;
         }
-        let (mut extras, touched) = self.sweep(&destination.root, bounds, Deed::Remove, cleared);
+        let mut sweep =
+            Sweep::new(&destination.root, bounds, Deed::Remove).knowing(&self.catalogue);
+        sweep.extras = cleared;
+        let (mut extras, touched) = sweep.all();
         let directories = self.catalogue.entries().iter().rev();
         let directories = directories
             .filter(|it| it.kind == Kind::Directory && touched.contains(it.name.as_bytes()));
@@ -97,30 +103,6 @@ impl Store {
             }
         }
         extras
-    }
-
-    /// Goes through the destination, after what was removed before; also gives the directories in
-    /// which something was removed.
-    fn sweep(
-        &self,
-        root: &Root,
-        bounds: &Bounds,
-        deed: Deed,
-        extras: Extras,
-    ) -> (Extras, HashSet<Vec<u8>>) {
-        let mut sweep = Sweep::new(root, bounds, deed);
-        sweep.extras = extras;
-        sweep.names = self.catalogue.entries().iter().map(|it| it.name.as_bytes()).collect();
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match rustix::fs::openat(root.fd(), ".", flags, Mode::empty()) {
-            Ok(top) => match rustix::fs::fstat(&top) {
-                Ok(stat) if sweep.spared.contains(&(stat.st_dev, stat.st_ino)) => {}
-                Ok(_) => drop(sweep.visit(&top, &mut Vec::new(), Within::Kept)),
-                Err(errno) => sweep.fail(b"", "looked into", errno),
-            },
-            Err(errno) => sweep.fail(b"", "looked into", errno),
-        }
-        (sweep.extras, sweep.touched)
     }
 }
 
@@ -167,6 +149,27 @@ impl<'a> Sweep<'a> {
             extras: Extras::default(),
             touched: HashSet::new(),
         }
+    }
+
+    /// One that knows the names of a catalogue.
+    fn knowing(mut self, catalogue: &'a Catalogue) -> Self {
+        self.names = catalogue.entries().iter().map(|it| it.name.as_bytes()).collect();
+        self
+    }
+
+    /// Goes through the whole destination; also gives the directories in which something was
+    /// removed.
+    fn all(mut self) -> (Extras, HashSet<Vec<u8>>) {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match rustix::fs::openat(self.root.fd(), ".", flags, Mode::empty()) {
+            Ok(top) => match rustix::fs::fstat(&top) {
+                Ok(stat) if self.spared.contains(&(stat.st_dev, stat.st_ino)) => {}
+                Ok(_) => drop(self.visit(&top, &mut Vec::new(), Within::Kept)),
+                Err(errno) => self.fail(b"", "looked into", errno),
+            },
+            Err(errno) => self.fail(b"", "looked into", errno),
+        }
+        (self.extras, self.touched)
     }
 
     /// Goes through a directory whose name below the destination, with a slash where it has one,

@@ -5,17 +5,20 @@
 //! left there. After START a [`Store`] reads and writes pieces. A wanted file grows under
 //! `INTO/.shoal/` and appears under its own name by a rename once it is whole, so that nobody ever
 //! sees half of it. The store verifies what it finds on the disk; what it is given to write must
-//! have been verified. It knows nothing of messages and of other ranks.
+//! have been verified. A [`Comparison`] stands beside the store: it compares a destination with the
+//! catalogue and writes nothing. Neither knows anything of messages and of other ranks.
 
 mod beneath;
 mod cache;
 mod claim;
+mod comparison;
 mod destination;
 mod digest;
 mod error;
 mod extra;
 mod file_source;
 mod finish;
+mod hasher;
 mod left_out;
 mod link;
 mod links;
@@ -48,6 +51,7 @@ mod xattrs;
 mod tests;
 
 pub use beneath::Near;
+pub use comparison::Comparison;
 pub use destination::{Destination, DestinationError};
 pub use digest::{PieceBody, over_pieces};
 pub use error::{ReadError, WriteError};
@@ -69,6 +73,7 @@ use content::{
     Bitfield, Catalogue, Entry, EntryIndex, FileContent, HashRange, Name, PieceId, Twins,
 };
 use error::show;
+use hasher::Hasher;
 use open_files::{Key, OpenFiles};
 use partial::{Described, Part, PartName};
 use replace::Replacing;
@@ -96,8 +101,6 @@ pub struct Store {
     /// What could not be kept as it was.
     unkept: Unkept,
     destination: Option<Destination>,
-    /// The destination of a store that only looks.
-    look: Option<Look>,
     /// The names that had files in `.shoal` at the start.
     leftovers: HashSet<PartName>,
     /// Partials that this job has no use for, and whether no later one has, for they are stale.
@@ -107,10 +110,7 @@ pub struct Store {
     states: States,
     files: OpenFiles,
     writer: SparseWriter,
-    /// How many threads hash a file that is looked through.
-    threads: usize,
-    /// Locked while a file is looked through by several threads.
-    helped: Mutex<()>,
+    hasher: Hasher,
 }
 
 /// What earlier jobs left, a job has no use for, and is removed.
@@ -152,12 +152,10 @@ impl Store {
             unused: Vec::new(),
             origins: EntryShares::default(),
             destination,
-            look: None,
             states: States::default(),
             files: OpenFiles::within_limit(),
             writer: SparseWriter::default(),
-            threads: 1,
-            helped: Mutex::default(),
+            hasher: Hasher::default(),
             catalogue,
         };
         let catalogue = Arc::clone(&store.catalogue);
@@ -188,27 +186,6 @@ impl Store {
         store
     }
 
-    /// A store that only compares what stands at a destination with the wanted entries, as
-    /// [`Self::inspect`] does, and writes nothing.
-    ///
-    /// # Panics
-    ///
-    /// Panics where `wanted` is not over the catalogue's entries, or something is wanted without a
-    /// destination.
-    pub fn looking(
-        catalogue: Arc<Catalogue>,
-        wanted: &Bitfield,
-        shared: Vec<SharedEntry>,
-        partials: Vec<Partial>,
-        look: Option<Look>,
-    ) -> Self {
-        assert!(wanted.is_empty() || look.is_some(), "wanted files need a destination");
-        let nothing = Bitfield::new(wanted.len());
-        let twins = Twins::new(&catalogue, wanted, &nothing);
-        let store = Self::new(catalogue, nothing, shared, Vec::new(), partials, None);
-        Self { look, twins, ..store }
-    }
-
     /// Lets what grows here say from which share it comes.
     pub fn coming_from(mut self, origins: EntryShares) -> Self {
         self.origins = origins;
@@ -218,17 +195,15 @@ impl Store {
     /// Says what gives way where something of another kind than an entry stands: with bounds, for
     /// `--delete`, also directories with content.
     pub fn replacing(self, bounds: Option<Bounds>) -> Self {
-        let own = self.destination.as_ref().map(|destination| &destination.root);
-        let root = own.or_else(|| self.look.as_ref().and_then(Look::root));
-        if let Some(root) = root {
-            root.replace(Replacing::new(Arc::clone(&self.catalogue), bounds));
+        if let Some(destination) = &self.destination {
+            destination.root.replace(Replacing::new(Arc::clone(&self.catalogue), bounds));
         }
         self
     }
 
     /// Lets a large file that stands at the destination be hashed by several threads.
     pub fn hashing_with(mut self, threads: usize) -> Self {
-        self.threads = threads;
+        self.hasher = Hasher::new(threads);
         self
     }
 
@@ -240,12 +215,11 @@ impl Store {
 
     /// A shared file is read in place; where it is wanted too, its copy is made from it.
     fn add_shared(&mut self, index: EntryIndex, shared: SharedEntry) {
-        let (Some(own), Some(asked)) = (shared.entry.file(), self.catalogue.entry(index).file())
-        else {
+        let asked = self.catalogue.entry(index);
+        if shared.entry.file().is_none() || asked.file().is_none() {
             return;
-        };
-        let same = own.geometry.len() == asked.geometry.len()
-            && asked.root.is_none_or(|root| own.root == Some(root));
+        }
+        let same = shared.has_content_of(asked);
         self.add_local(index, Arc::clone(&shared.source));
         if same {
             self.shared.insert(index.0, shared.source);
@@ -253,9 +227,11 @@ impl Store {
     }
 
     fn add_partial(&mut self, index: EntryIndex, partial: Partial) {
-        let Some(asked) = self.catalogue.entry(index).file() else { return };
-        let layer = &partial.layer;
-        let fits = asked.root == Some(layer.root()) && asked.geometry == layer.geometry();
+        let asked = self.catalogue.entry(index);
+        if asked.file().is_none() {
+            return;
+        }
+        let fits = partial.fits(asked);
         if fits && self.shared.contains_key(&index.0) && !self.wanted.get(index.0) {
             // This rank has the whole of it by now, and shares that.
             self.unused.push((PartName::of(&partial.entry.name), true));

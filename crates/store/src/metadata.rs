@@ -6,8 +6,9 @@ use super::Store;
 use super::beneath;
 use super::share_spec::Keeps;
 use super::stamp::Stamp;
+use super::unkept::Unkept;
 use super::xattrs;
-use content::{EntryIndex, Metadata, Owner, Timestamp};
+use content::{Entry, EntryIndex, Metadata, Owner, Timestamp};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::Errno;
 use std::fs::{self, File};
@@ -155,9 +156,14 @@ const NANOSECONDS: i128 = 1_000_000_000;
 impl Store {
     /// Keeps in mind where an entry has not the very time that it was given.
     pub(super) fn note_time(&self, index: EntryIndex, modified: Timestamp) {
-        if modified != self.catalogue.entry(index).metadata.modified {
-            self.unkept.note_time(index);
-        }
+        note_time(&self.unkept, (index, self.catalogue.entry(index)), modified);
+    }
+}
+
+/// Keeps in mind where what stands there has not the very time of its entry.
+pub(super) fn note_time(unkept: &Unkept, (index, entry): (EntryIndex, &Entry), found: Timestamp) {
+    if found != entry.metadata.modified {
+        unkept.note_time(index);
     }
 }
 

@@ -5,7 +5,7 @@ use super::digest;
 use super::lock;
 use super::partial::{self, Part, PartName, Sidecar};
 use super::sparse::KnownHole;
-use content::{Bitfield, Entry, Name, PieceIndex, VerifiedLayer, ZeroPieces};
+use content::{Bitfield, Entry, FileContent, Name, PieceIndex, VerifiedLayer, ZeroPieces};
 use rustix::fs::OFlags;
 use std::fs::{File, Metadata};
 use std::ops::ControlFlow;
@@ -28,6 +28,22 @@ pub struct Partial {
     pub share: Option<ShareId>,
     /// Whether nobody has gone on with it for [`STALE_AFTER`].
     pub is_stale: bool,
+}
+
+impl Partial {
+    /// Whether its pieces are an entry's.
+    pub(super) fn fits(&self, entry: &Entry) -> bool {
+        let layer = &self.layer;
+        let same =
+            |it: &FileContent| it.root == Some(layer.root()) && it.geometry == layer.geometry();
+        entry.file().is_some_and(same)
+    }
+
+    /// Bytes of the pieces that are there.
+    pub(super) fn held_bytes(&self) -> u64 {
+        let geometry = self.layer.geometry();
+        self.held.iter().map(|piece| u64::from(geometry.size(PieceIndex(piece)))).sum()
+    }
 }
 
 /// A partial while its pieces are being hashed.

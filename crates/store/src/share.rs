@@ -227,6 +227,15 @@ impl SharedEntry {
         }
     }
 
+    /// Whether it has an entry's content, as far as that is known yet.
+    pub(super) fn has_content_of(&self, entry: &Entry) -> bool {
+        let both = self.entry.file().zip(entry.file());
+        both.is_some_and(|(own, asked)| {
+            own.geometry.len() == asked.geometry.len()
+                && asked.root.is_none_or(|root| own.root == Some(root))
+        })
+    }
+
     /// Whether its content is known, where it is a file or another name of one.
     pub fn is_known(&self) -> bool {
         self.entry.file().is_none_or(|content| content.root.is_some())

@@ -2,24 +2,18 @@
 
 use super::beneath::Standing;
 use super::destination::Destination;
-use super::digest;
 use super::metadata;
 use super::open_files::Key;
 use super::partial::{self, Part, PartName};
 use super::salvage::{Candidates, Found};
-use super::sparse::KnownHole;
 use super::stamp::Stamp;
 use super::state::Phase;
 use super::{Store, WriteError, has_sidecar, lock};
-use content::{
-    Bitfield, Entry, EntryIndex, FileContent, Hash, PieceLayer, VerifiedLayer, ZeroPieces,
-};
-use rustix::fs::{Advice, AtFlags};
+use content::{Bitfield, Entry, EntryIndex, FileContent, Hash, PieceLayer, VerifiedLayer};
+use rustix::fs::AtFlags;
 use std::fs::File;
-use std::io;
-use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// What a survey of a wanted file found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,52 +93,12 @@ impl Store {
         let content = if own.is_some_and(|shared| shared.is_file(&metadata)) {
             OldContent::Shared
         } else if stamp.len == content.geometry.len() {
-            let hashes = self.hash_whole(&file, stamp, content).ok()?;
+            let hashes = self.hasher.hash_whole(&file, stamp, content).ok()?;
             hashes.map_or(OldContent::Unknown, OldContent::Hashed)
         } else {
             OldContent::Unknown
         };
         Some(Old { file, stamp, content })
-    }
-
-    /// The hashes of all pieces of a file; `None` where it changes meanwhile.
-    pub(super) fn hash_whole(
-        &self,
-        file: &File,
-        stamp: Stamp,
-        content: FileContent,
-    ) -> io::Result<Option<Vec<Hash>>> {
-        let geometry = content.geometry;
-        if !geometry.is_single_piece() {
-            // Advice only: a file system that knows none of it reads all the same.
-            let _ = rustix::fs::fadvise(file, 0, None, Advice::Sequential);
-        }
-        // Where several files are surveyed at once, one of them has help: the workers are busy.
-        let helped = self.helped.try_lock();
-        let threads = if helped.is_ok() { self.threads } else { 1 };
-        let (zeros, hole) = (ZeroPieces::of(geometry), KnownHole::default());
-        let hashes = Mutex::new(vec![Hash::ZERO; geometry.piece_count() as usize]);
-        let whole = Mutex::new(Ok(true));
-        let count = std::iter::once(geometry.piece_count());
-        digest::over_pieces(count, threads, &|_, piece, buffer| match digest::hash_piece(
-            file,
-            geometry,
-            (&zeros, &hole),
-            piece,
-            buffer,
-        ) {
-            Ok(Some(hash)) => {
-                lock(&hashes)[piece.0 as usize] = hash;
-                ControlFlow::Continue(())
-            }
-            cut => {
-                *lock(&whole) = cut.map(|_| false);
-                ControlFlow::Break(())
-            }
-        });
-        let whole = whole.into_inner().expect("no thread panicked")?;
-        let unchanged = whole && Stamp::of_file(file)? == stamp;
-        Ok(unchanged.then(|| hashes.into_inner().expect("no thread panicked")))
     }
 
     /// Where a file has the wanted content: mends its mode and time, and says how it is then, and

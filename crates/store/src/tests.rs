@@ -155,6 +155,13 @@ impl Job {
             .replacing(None)
     }
 
+    /// The destination beside the catalogue.
+    fn comparison(&self) -> Comparison {
+        let look = Look::open(&self.target(), "here", swarm::Purpose::Check).unwrap();
+        let all = Bitfield::full(self.catalogue.entry_count());
+        Comparison::new(self.catalogue.clone(), &all, &[], &[], look)
+    }
+
     fn piece(&self, piece: PieceId) -> Vec<u8> {
         let mut buffer = vec![0; self.catalogue.piece_size(piece) as usize];
         self.seeder.read(piece, &mut buffer).unwrap();

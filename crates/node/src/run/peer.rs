@@ -10,7 +10,7 @@ use crate::transport::Ticket;
 use content::{Bitfield, Catalogue, EntryIndex};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use store::{Bounds, Store};
+use store::{Bounds, Comparison, Store};
 use swarm::message::Envelope;
 use swarm::peer::{Peer, PeerAction, PeerConfig, PeerEvent};
 use swarm::{Channel, EntryShares, Instant, Outcome, Purpose, Rank};
@@ -182,19 +182,27 @@ impl Node<'_> {
         );
         let Inventory { shared, partials, source, .. } = *inventory;
         let all = Arc::clone(&catalogue);
-        let store = match destination {
-            Some(Place::Seen(look)) => Store::looking(all, &wanted, shared, partials, Some(look)),
-            Some(Place::Claimed(destination)) => {
-                Store::new(all, wanted, shared, local, partials, Some(destination))
+        let replaced = self.job.delete.then(|| bounds(&self.job));
+        let (store, comparison) = match destination {
+            Some(Place::Seen(look)) => {
+                let comparison =
+                    Comparison::new(Arc::clone(&all), &wanted, &shared, &partials, look);
+                let nothing = Bitfield::new(wanted.len());
+                let store = Store::new(all, nothing, shared, Vec::new(), Vec::new(), None);
+                (store, Some(comparison.replacing(replaced)))
             }
-            None => Store::new(all, wanted, shared, local, partials, None),
+            Some(Place::Claimed(destination)) => {
+                let store = Store::new(all, wanted, shared, local, partials, Some(destination));
+                (store.replacing(replaced), None)
+            }
+            None => (Store::new(all, wanted, shared, local, partials, None), None),
         };
-        let store = store.replacing(self.job.delete.then(|| bounds(&self.job)));
         let budget = Budget::of(self.job.memory);
         let workers = budget.workers(self.job.threads, &catalogue);
         let buffers = (self.pool.clone(), budget.kept_beside(catalogue.entry_count()));
         let store = store.coming_from(origins);
-        self.disk = Some(Disk::new(store, catalogue, workers, buffers).seeing(source));
+        let disk = Disk::new(store, catalogue, workers, buffers).seeing(source);
+        self.disk = Some(disk.comparing(comparison));
     }
 
     /// Ends the disk work; a job that was refused, or never began, leaves no trace.

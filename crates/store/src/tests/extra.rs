@@ -35,7 +35,7 @@ fn what_the_catalogue_lacks_is_listed_then_removed_and_directories_keep_their_ti
     let (job, store) = finished();
     let names = litter(&job.target());
     let bounds = Bounds::default();
-    let listed = store.list_extra(&bounds);
+    let listed = job.comparison().list_extra(&bounds);
     assert_eq!(listed.extra.count, 5);
     assert_eq!(listed.extra.names, names);
     assert!(job.target().join("dir/old/deeper/a").exists(), "a list changes nothing");
@@ -80,7 +80,7 @@ fn what_is_shared_and_the_stores_own_files_are_left_alone_wherever_they_lie() {
     assert!(job.target().join("dir/old/deeper/a").exists());
     assert!(job.target().join("other/.shoal/part").exists());
     let spared = vec![job.target()];
-    let none = store.list_extra(&Bounds { spared, only_below_entries: false });
+    let none = job.comparison().list_extra(&Bounds { spared, only_below_entries: false });
     assert_eq!(none.extra.count, 0, "a destination that is shared itself");
 }
 

@@ -145,12 +145,8 @@ fn a_directory_with_content_in_the_place_of_a_link_is_not_removed() {
 fn a_look_sees_whether_names_are_of_one_file() {
     let job = linked();
     job.run(&job.receiver());
-    let found = |name: &str| {
-        let look = Look::open(&job.target(), "here", swarm::Purpose::Check).unwrap();
-        let all = Bitfield::full(job.catalogue.entry_count());
-        let store = Store::looking(job.catalogue.clone(), &all, vec![], vec![], Some(look));
-        store.inspect(number(&job.catalogue, name)).differences.words()
-    };
+    let found =
+        |name: &str| job.comparison().inspect(number(&job.catalogue, name)).differences.words();
     assert_eq!(["a", "b", "d/c", "plain"].map(found), [""; 4]);
     fs::remove_file(job.target().join("b")).unwrap();
     fs::copy(job.target().join("a"), job.target().join("b")).unwrap();

@@ -6,10 +6,8 @@ use std::os::unix::fs::symlink;
 use swarm::peer::Inspected;
 use swarm::{Differences, Lock, Purpose};
 
-fn look(job: &Job) -> Store {
-    let look = Look::open(&job.target(), "here", Purpose::Check).unwrap();
-    let all = Bitfield::full(job.catalogue.entry_count());
-    Store::looking(job.catalogue.clone(), &all, vec![], vec![], Some(look)).hashing_with(2)
+fn look(job: &Job) -> Comparison {
+    job.comparison().hashing_with(2)
 }
 
 fn found(job: &Job) -> BTreeMap<String, String> {
@@ -154,7 +152,7 @@ fn a_dry_run_sees_parts_of_an_earlier_run_its_lock_and_what_stands_in_the_way() 
     let all = Bitfield::full(job.catalogue.entry_count());
     let partials = look.partials(&|_| true, 2);
     assert_eq!(partials.len(), 1);
-    let dry = Store::looking(job.catalogue.clone(), &all, vec![], partials, Some(look));
+    let dry = Comparison::new(job.catalogue.clone(), &all, &[], &partials, look);
     assert_eq!(dry.inspect(long).bytes_in_place, PIECE as u64);
     let blocked = dry.inspect(number(&job.catalogue, "short")).obstacle.unwrap();
     assert!(blocked.contains("is a directory with content where a file must go"), "{blocked}");

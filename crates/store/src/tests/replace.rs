@@ -95,7 +95,7 @@ fn with_delete_a_directory_with_content_gives_way_once_the_file_is_whole() {
     let store = deleting(&job, vec![]);
     assert_eq!(store.survey(number(&job.catalogue, "file")).unwrap(), Survey::Nothing);
     let bounds = Bounds::default();
-    let listed = store.list_extra(&bounds).extra;
+    let listed = job.comparison().list_extra(&bounds).extra;
     assert_eq!(listed.names, ["file/deep/er", "file/deep", "link/old"]);
     for entry in job.files().collect::<Vec<_>>() {
         job.fetch(&store, entry);
