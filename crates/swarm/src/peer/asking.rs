@@ -31,7 +31,7 @@ impl Session {
     }
 
     fn ask_hashes(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
-        let (catalogue, holders, picker) = (&self.catalogue, &self.holders, &self.picker);
+        let (catalogue, holders, picker) = (&self.catalogue, &self.holders, self.pieces.picker());
         let knowing = |(entry, range), before| {
             holders.knowing(pieces_of_range(catalogue, entry, range), before, picker)
         };
@@ -42,7 +42,7 @@ impl Session {
     }
 
     fn ask_pieces(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
-        if !std::mem::take(&mut self.picker.changed) && !self.pace.is_limited() {
+        if !self.pieces.picker_mut().take_changed() && !self.pace.is_limited() {
             return;
         }
         // Where the link is slow messages wait behind pieces.
@@ -54,8 +54,8 @@ impl Session {
             if room == 0 && !nothing_used {
                 return;
             }
-            let Some((holder, useful)) = self.holders.next(&self.picker, ahead) else {
-                return self.picker.settle();
+            let Some((holder, useful)) = self.holders.next(self.pieces.picker(), ahead) else {
+                return self.pieces.picker_mut().settle();
             };
             let known = self.holders.get(holder).expect("just chosen");
             let quota = self.quota(useful, self.holders.backlog_at(known.place()));
@@ -68,7 +68,7 @@ impl Session {
                     && (alone.is_empty()
                         || !alone.contains(&PieceId(piece)) && !alone.contains(&PieceId(piece - 1)))
             };
-            let (picked, cut) = self.picker.choose(at, quota, joined, |bundle| {
+            let (picked, cut) = self.pieces.picker().choose(at, quota, joined, |bundle| {
                 let bytes = catalogue.bundle_size(bundle);
                 // A window smaller than a piece still takes one.
                 let fits = bytes <= paid && (bytes <= room || (nothing_used && first));
@@ -81,7 +81,7 @@ impl Session {
                 // Part of a batch would make many small requests: wait for more room.
                 return;
             }
-            self.picker.take(&picked);
+            self.pieces.ask(&picked);
             self.request(now, holder, picked, actions);
         }
     }
@@ -89,8 +89,8 @@ impl Session {
     /// Fetches more for others, where there is nothing else to do.
     pub(super) fn widen(&mut self, now: Instant) {
         let idle = self.download.requests.values().all(|request| request.cancelled);
-        if idle && self.picker.is_any_known() && self.reach.widen(now) {
-            self.picker.limit(&self.reach);
+        if idle && self.pieces.picker().is_any_known() && self.reach.widen(now) {
+            self.pieces.picker_mut().limit(&self.reach);
         }
     }
 
@@ -115,7 +115,7 @@ impl Session {
                 continue;
             }
             let request = self.download.requests.get_mut(&number).expect("what waits is open");
-            if !request.asked.iter().all(|piece| known.has(piece.0, &self.picker)) {
+            if !request.asked.iter().all(|piece| known.has(piece.0, self.pieces.picker())) {
                 continue;
             }
             request.retracted = true;
@@ -142,7 +142,6 @@ impl Session {
         let bytes = self.bytes_of(&asked);
         self.pace.spend(bytes);
         self.download.used_bytes += bytes;
-        self.download.fetching.extend(&asked);
         let request = Request {
             holder: to,
             asked,
@@ -164,7 +163,7 @@ impl Session {
     /// Asks the tracker where pieces are missing that no known holder can be asked for.
     fn ask_tracker(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
         let used_bytes = self.download.used_bytes;
-        let starving = !self.picker.is_empty() || self.hashes.any_needed();
+        let starving = !self.pieces.picker().is_empty() || self.hashes.any_needed();
         if !starving
             || self.entries.is_halted()
             || !self.questions.may_ask(now, used_bytes == 0)
@@ -172,9 +171,9 @@ impl Session {
         {
             return;
         }
-        let Some(missing) = self.entries.missing() else { return };
+        let Some(lacking) = self.pieces.lacking() else { return };
         let question = self.questions.next(now);
-        let (first, count) = (EntryIndex(missing.start), missing.end - missing.start);
+        let (first, count) = (EntryIndex(lacking.start), lacking.end - lacking.start);
         self.say(ToTracker::Ask { question, first, count }, actions);
     }
 }

@@ -1,6 +1,7 @@
 //! The download role: asks holders for batches of pieces within a window, and copes with what does
 //! not come.
 
+use super::pieces::LateClaim;
 use super::session::Session;
 use super::{Fault, PeerAction, Stored, TransferId};
 use crate::message::{Ack, Nearness, RequestNumber, ToTracker};
@@ -18,8 +19,6 @@ pub(super) struct Download {
     /// Requests that may be taken back where another holder is less busy, with the places of their
     /// holders: the others need not be looked through with every message.
     pub(super) waiting: Vec<(RequestNumber, usize)>,
-    /// Pieces that a live request or transfer is about.
-    pub(super) fetching: BTreeSet<PieceId>,
     /// Pieces of bundles that were withdrawn: one of them cannot be had there, and who asks for
     /// each on its own finds out which.
     pub(super) alone: BTreeSet<PieceId>,
@@ -86,9 +85,22 @@ impl Download {
         self.requests.is_empty() && self.transfers.is_empty()
     }
 
-    /// Pieces that are asked for, on their way or being written.
-    pub(super) fn fetching(&self) -> &BTreeSet<PieceId> {
-        &self.fetching
+    /// Takes a piece of so many bytes from the request or the transfer with which it is in flight.
+    fn supersede(&mut self, piece: PieceId, bytes: u64) {
+        for other in self.transfers.values_mut() {
+            if let Ok(at) = other.claimed.binary_search(&piece) {
+                other.claimed.remove(at);
+                return;
+            }
+        }
+        for request in self.requests.values_mut().filter(|request| !request.cancelled) {
+            if let Some(at) = request.asked.iter().position(|&asked| asked == piece) {
+                request.superseded.push(request.asked.remove(at));
+                self.used_bytes -= bytes;
+                return;
+            }
+        }
+        unreachable!("what is in flight has a request or a transfer")
     }
 }
 
@@ -120,9 +132,11 @@ impl Session {
         let asked = std::mem::take(&mut request.asked);
         let superseded = std::mem::take(&mut request.superseded);
         self.download.waits_no_more(ack.request);
-        self.picker.changed |= self.holders.acknowledged(from, now, ack.backlog);
+        if self.holders.acknowledged(from, now, ack.backlog) {
+            self.pieces.picker_mut().wake();
+        }
         for piece in Span::all_checked(&ack.sent, limit).flatten() {
-            self.picker.promise(piece);
+            self.pieces.picker_mut().promise(piece);
         }
         let mut open: BTreeSet<PieceId> = asked.iter().chain(&superseded).copied().collect();
         let catalogue = Arc::clone(&self.catalogue);
@@ -145,15 +159,15 @@ impl Session {
         if !cancelled {
             let refused = ack.refused.iter().filter_map(|span| span.checked(limit)).flatten();
             for piece in refused.filter(|&piece| open.contains(&PieceId(piece))) {
-                self.holders.unlearn(from, piece, &mut self.picker);
+                self.holders.unlearn(from, piece, self.pieces.picker_mut());
             }
             // What neither follows nor is refused is given back: its holder could not send it soon.
             for piece in asked.into_iter().filter(|piece| open.contains(piece)) {
                 self.download.used_bytes -= u64::from(self.catalogue.piece_size(piece));
-                self.release(piece);
+                self.pieces.release(piece);
                 // What went to one other rack comes from there.
                 if is_far && ack.sent.iter().any(|sent| sent.contains(piece.0)) {
-                    self.holders.unlearn(from, piece.0, &mut self.picker);
+                    self.holders.unlearn(from, piece.0, self.pieces.picker_mut());
                 }
             }
         }
@@ -180,15 +194,6 @@ impl Session {
         actions.push(PeerAction::Receive { from, transfer, pieces });
     }
 
-    /// A piece may be fetched again, from whomever.
-    pub(super) fn release(&mut self, piece: PieceId) {
-        self.download.fetching.remove(&piece);
-        let (entry, _) = self.catalogue.locate(piece);
-        if self.entries.wants(entry) && !self.entries.is_written(piece) {
-            self.picker.add(piece.0);
-        }
-    }
-
     /// A request whose every piece has ended is over: so is the batch.
     fn close_when_answered(&mut self, number: RequestNumber) {
         let Some(request) = self.download.requests.get(&number) else { return };
@@ -197,7 +202,7 @@ impl Session {
         }
         let holder = request.holder;
         self.download.requests.remove(&number);
-        self.picker.changed = true;
+        self.pieces.picker_mut().wake();
         self.holders.answered(holder);
     }
 
@@ -205,7 +210,7 @@ impl Session {
     pub(super) fn end_transfer(&mut self, transfer: TransferId) {
         let Some(record) = self.download.transfers.remove(&transfer) else { return };
         self.download.used_bytes -= record.bytes;
-        self.picker.changed = true;
+        self.pieces.picker_mut().wake();
         if let Some(request) = self.download.requests.get_mut(&record.request) {
             request.open -= 1;
         }
@@ -235,7 +240,7 @@ impl Session {
         let mut expected: Vec<(PieceId, Hash)> = Vec::new();
         for piece in numbers.filter(|_| whole) {
             let awaited = claimed.binary_search(&piece).is_ok();
-            if self.still_wanted(piece) && (awaited || self.take_over(piece)) {
+            if self.pieces.lacks(piece) && (awaited || self.take_over(piece)) {
                 let hash = self.hashes.expected(&self.catalogue, piece);
                 expected.push((piece, hash.expect("asked for with its hash known")));
             }
@@ -249,7 +254,7 @@ impl Session {
             self.punish(holder, actions);
         }
         for piece in claimed.into_iter().filter(|piece| useful.binary_search(piece).is_err()) {
-            self.release(piece);
+            self.pieces.release(piece);
         }
         if useful.is_empty() {
             actions.push(PeerAction::Discard { transfer });
@@ -257,6 +262,7 @@ impl Session {
         }
         let record = self.download.transfers.get_mut(&transfer).expect("looked up above");
         record.state = TransferState::Storing;
+        useful.iter().for_each(|&piece| self.pieces.begin_writing(piece));
         record.claimed = useful;
         actions.push(PeerAction::Store { transfer, pieces, expected });
     }
@@ -268,7 +274,7 @@ impl Session {
             return;
         }
         match pieces {
-            [piece] => self.holders.unlearn(holder, piece.0, &mut self.picker),
+            [piece] => self.holders.unlearn(holder, piece.0, self.pieces.picker_mut()),
             pieces => self.download.alone.extend(pieces),
         }
     }
@@ -277,31 +283,15 @@ impl Session {
     /// will be late. Else a slow network, on which requests outlast the stall time, would be asked
     /// for the same pieces for ever. Says whether the piece is of use.
     fn take_over(&mut self, piece: PieceId) -> bool {
-        if self.picker.remove(piece.0) {
-            self.download.fetching.insert(piece);
-            return true;
-        }
-        for other in self.download.transfers.values_mut() {
-            let Ok(at) = other.claimed.binary_search(&piece) else { continue };
-            let coming = other.state == TransferState::Coming;
-            if coming {
-                other.claimed.remove(at);
-            }
-            return coming;
-        }
-        let requests = self.download.requests.values_mut().filter(|request| !request.cancelled);
-        for request in requests {
-            if let Some(at) = request.asked.iter().position(|&asked| asked == piece) {
-                request.superseded.push(request.asked.remove(at));
-                self.download.used_bytes -= u64::from(self.catalogue.piece_size(piece));
-                return true;
+        match self.pieces.claim_late(piece) {
+            LateClaim::Taken => true,
+            LateClaim::Useless => false,
+            LateClaim::InFlight => {
+                let bytes = u64::from(self.catalogue.piece_size(piece));
+                self.download.supersede(piece, bytes);
+                true
             }
         }
-        false
-    }
-
-    fn still_wanted(&self, piece: PieceId) -> bool {
-        self.entries.wants(self.catalogue.locate(piece).0) && !self.entries.is_written(piece)
     }
 
     /// Each piece that was to be stored was verified and written, or not.
@@ -320,18 +310,17 @@ impl Session {
             let bytes = u64::from(self.catalogue.piece_size(piece));
             match result {
                 Ok(Stored::Written) => {
-                    self.download.fetching.remove(&piece);
                     self.counters.bytes_delivered += bytes;
                     self.wrote(now, piece, actions);
                 }
                 Ok(Stored::Corrupt) => {
                     self.counters.pieces_corrupt += 1;
                     self.counters.bytes_wasted += bytes;
-                    self.release(piece);
+                    self.pieces.release(piece);
                     corrupt = true;
                 }
                 Err(fault) => {
-                    self.download.fetching.remove(&piece);
+                    self.pieces.fail(piece);
                     self.counters.bytes_wasted += bytes;
                     self.on_fault(self.catalogue.locate(piece).0, fault, actions);
                 }
@@ -344,7 +333,7 @@ impl Session {
     }
 
     pub(super) fn punish(&mut self, holder: Rank, actions: &mut Vec<PeerAction>) {
-        if self.holders.strike(holder, &mut self.picker) {
+        if self.holders.strike(holder, self.pieces.picker_mut()) {
             let own = self.config.rank;
             let text =
                 format!("rank {holder} sent pieces that do not verify; rank {own} asks it no more");
@@ -360,12 +349,31 @@ impl Session {
         ranges: impl Iterator<Item = Range<u32>> + Clone,
     ) -> bool {
         let nearness = self.reach.nearness(rank);
-        let news = self.holders.learn(rank, nearness, ranges.clone(), &mut self.picker);
+        let news = self.holders.learn(rank, nearness, ranges.clone(), self.pieces.picker_mut());
         if news {
             self.hashes.wake();
             self.revive(ranges);
         }
         news
+    }
+
+    /// A peer tells of its gains.
+    pub(super) fn on_gained(
+        &mut self,
+        from: Rank,
+        pieces: &[Span],
+        backlog: Option<u32>,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        let pieces = Span::all_checked(pieces, self.serving.len());
+        if pieces.clone().next().is_none() {
+            return;
+        }
+        self.learn(from, pieces);
+        if let Some(backlog) = backlog {
+            self.holders.note_backlog(from, backlog);
+        }
+        self.retract(from, actions);
     }
 
     /// Hashes came, or the word that a holder does not know them.

@@ -4,12 +4,12 @@
 mod search;
 mod twins;
 
+use super::pieces::Outlook;
 use super::session::Session;
 use super::{Fault, PeerAction};
 use crate::Instant;
 use content::{Bitfield, Catalogue, EntryIndex, PieceId, Tie, Twins};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Range;
 
 /// Surveys under way at once: enough for every worker, few enough that other work is not stuck
 /// behind them.
@@ -27,7 +27,10 @@ enum Progress {
     /// What stands at the destination is looked at, or will be.
     Surveying,
     /// Pieces are missing.
-    Fetching { missing: u32, gone: u32, candidate: bool },
+    Fetching {
+        /// Whether some may be found at the destination, or in a local copy of the source.
+        candidate: bool,
+    },
     /// All pieces are there; it gets its name.
     Finishing,
     /// It is complete, or failed, or cannot be completed.
@@ -61,20 +64,9 @@ pub(super) struct Entries {
     surveying: usize,
     /// Entries of which an earlier run left pieces: what is not known to be there may be anything.
     resumed: BTreeSet<EntryIndex>,
-    /// Pieces of zeros that are there once writing may begin.
-    to_make: Vec<PieceId>,
     /// Entries that need nothing but their name, once writing may begin.
     to_finish: Vec<EntryIndex>,
-    to_salvage: VecDeque<PieceId>,
-    salvaging: BTreeSet<PieceId>,
-    /// Pieces that are to be read from the source that all ranks see, for nobody has them any more.
-    from_source: BTreeSet<PieceId>,
     finishing: usize,
-    /// Pieces of wanted entries that are written at the destination.
-    written: Bitfield,
-    /// Pieces that nobody has whom this peer asks.
-    gone: Bitfield,
-    have_bytes: u64,
     failures: Vec<String>,
     more_failures: usize,
     halted: Option<String>,
@@ -104,15 +96,8 @@ impl Entries {
             over: Vec::new(),
             surveying: 0,
             resumed: BTreeSet::new(),
-            to_make: Vec::new(),
             to_finish: Vec::new(),
-            to_salvage: VecDeque::new(),
-            salvaging: BTreeSet::new(),
-            from_source: BTreeSet::new(),
             finishing: 0,
-            written: Bitfield::new(catalogue.piece_count()),
-            gone: Bitfield::new(catalogue.piece_count()),
-            have_bytes: 0,
             failures: Vec::new(),
             more_failures: 0,
             halted: None,
@@ -134,26 +119,9 @@ impl Entries {
         self.told_need = Some(bytes);
     }
 
-    /// Bytes of wanted entries were found in place.
-    pub(super) fn found(&mut self, bytes: u64) {
-        self.have_bytes += bytes;
-    }
-
     /// All entries that are to be written, by number.
     pub(super) fn wanted(&self) -> &Bitfield {
         &self.wanted
-    }
-
-    /// Whether no entry has anything left to do, and the disk has nothing to say of any.
-    pub(super) fn all_closed(&self) -> bool {
-        let under_way = self.surveying + self.salvaging.len() + self.finishing;
-        (self.open == 0 || self.halted.is_some()) && under_way == 0
-    }
-
-    /// Whether all that may be found here without asking anybody has been found.
-    pub(super) fn is_searched(&self) -> bool {
-        let waiting = self.to_survey.len() + self.to_make.len() + self.to_salvage.len();
-        self.surveying + self.salvaging.len() + waiting == 0
     }
 
     /// Whether nothing more is written here.
@@ -166,44 +134,11 @@ impl Entries {
         self.told_need
     }
 
-    /// Bytes of wanted entries that are there and verified.
-    pub(super) fn have_bytes(&self) -> u64 {
-        self.have_bytes
-    }
-
-    /// Pieces of wanted entries that are written at the destination.
-    pub(super) fn written(&self) -> &Bitfield {
-        &self.written
-    }
-
-    /// Whether a piece is written at the destination.
-    pub(super) fn is_written(&self, piece: PieceId) -> bool {
-        self.written.get(piece.0)
-    }
-
-    /// Whether a piece belongs to an entry that still gathers pieces.
-    pub(super) fn wants(&self, entry: EntryIndex) -> bool {
-        matches!(self.progress.get(&entry), Some(Progress::Fetching { .. }))
-            && self.halted.is_none()
-    }
-
     /// Whether an entry gathers pieces, or may once it is surveyed.
     fn may_lack(&self, entry: EntryIndex) -> bool {
         let progress = self.progress.get(&entry);
         matches!(progress, Some(Progress::Surveying | Progress::Fetching { .. }))
             && self.halted.is_none()
-    }
-
-    /// The entries from the first to the last that miss pieces; none where none does.
-    pub(super) fn missing(&self) -> Option<Range<u32>> {
-        let open = |progress: &&Progress| match progress {
-            Progress::Fetching { missing, gone, .. } => missing > gone,
-            _ => false,
-        };
-        let mut open = self.progress.iter().filter(|(_, progress)| open(progress));
-        let first = open.next()?.0.0;
-        let last = open.next_back().map_or(first, |(entry, _)| entry.0);
-        Some(first..last + 1)
     }
 
     /// Why something could not be received here, for people.
@@ -249,61 +184,18 @@ impl Entries {
         matches!(progress, Some(Progress::Fetching { candidate: true, .. }))
     }
 
+    /// Whether an entry gathers pieces, or is halted while it does.
+    pub(super) fn is_fetching(&self, entry: EntryIndex) -> bool {
+        matches!(self.progress.get(&entry), Some(Progress::Fetching { .. }))
+    }
+
     /// Whether an entry waits for what it is made from.
     pub(super) fn is_held_back(&self, entry: EntryIndex) -> bool {
         self.held_back.contains(&entry)
     }
 
-    /// Whether a piece counts as one that cannot be had.
-    pub(super) fn is_gone(&self, piece: PieceId) -> bool {
-        self.gone.get(piece.0)
-    }
-
-    /// Whether any piece counts as one that cannot be had.
-    pub(super) fn any_gone(&self) -> bool {
-        !self.gone.is_empty()
-    }
-
-    /// Pieces that are looked for or made here, or will be.
-    pub(super) fn to_be_salvaged(&self) -> BTreeSet<PieceId> {
-        let waiting = self.to_make.iter().chain(&self.to_salvage);
-        let waiting = waiting.filter(|&&piece| !self.written.get(piece.0));
-        waiting.chain(&self.salvaging).copied().collect()
-    }
-
-    /// Panics where the counts of an entry that gathers pieces are not these.
-    pub(super) fn check_counts(&self, entry: EntryIndex, missing_pieces: u32, gone_pieces: u32) {
-        if let Some(&Progress::Fetching { missing, gone, .. }) = self.progress.get(&entry)
-            && self.halted.is_none()
-        {
-            assert_eq!((missing, gone), (missing_pieces, gone_pieces), "of entry {}", entry.0);
-            assert!(missing > gone, "entry {} is closed when nothing more can be had", entry.0);
-        }
-    }
-
-    /// A piece cannot be had. Says whether nothing more of its entry can be.
-    pub(super) fn set_gone(&mut self, entry: EntryIndex, piece: PieceId) -> bool {
-        let Some(Progress::Fetching { missing, gone, .. }) = self.progress.get_mut(&entry) else {
-            return false;
-        };
-        *gone += u32::from(self.gone.insert(piece.0));
-        let over = missing == gone;
-        if over {
-            self.close(entry);
-        }
-        over
-    }
-
-    /// A piece can be had after all.
-    fn unset_gone(&mut self, entry: EntryIndex, piece: PieceId) {
-        if let Some(Progress::Fetching { gone, .. }) = self.progress.get_mut(&entry)
-            && self.gone.remove(piece.0)
-        {
-            *gone -= 1;
-        }
-    }
-
-    fn close(&mut self, entry: EntryIndex) {
+    /// Nothing more is done for an entry.
+    pub(super) fn close(&mut self, entry: EntryIndex) {
         let progress = self.progress.get_mut(&entry).expect("only wanted files are closed");
         if *progress != Progress::Closed {
             *progress = Progress::Closed;
@@ -313,16 +205,23 @@ impl Entries {
             }
         }
     }
-
-    fn write(&mut self, catalogue: &Catalogue, piece: PieceId) -> u64 {
-        let bytes = u64::from(catalogue.piece_size(piece));
-        assert!(self.written.insert(piece.0), "piece {} is written once", piece.0);
-        self.have_bytes += bytes;
-        bytes
-    }
 }
 
 impl Session {
+    /// Whether no entry has anything left to do, and the disk has nothing to say of any.
+    pub(super) fn is_all_closed(&self) -> bool {
+        let Entries { surveying, finishing, open, .. } = self.entries;
+        let under_way = surveying + self.pieces.searching() + finishing;
+        (open == 0 || self.entries.is_halted()) && under_way == 0
+    }
+
+    /// Whether all that may be found here without asking anybody has been found.
+    pub(super) fn is_searched(&self) -> bool {
+        let Entries { surveying, to_survey, .. } = &self.entries;
+        let is_surveyed = *surveying == 0 && to_survey.is_empty();
+        is_surveyed && self.pieces.searching() == 0 && !self.pieces.is_any_local()
+    }
+
     /// A piece is written: it is served from now on, and perhaps it was its entry's last. Gives its
     /// bytes.
     pub(super) fn wrote(
@@ -331,21 +230,15 @@ impl Session {
         piece: PieceId,
         actions: &mut Vec<PeerAction>,
     ) -> u64 {
-        let bytes = self.entries.write(&self.catalogue, piece);
+        let outlook = self.pieces.write(piece);
         self.gain(now, piece);
         let (entry, _) = self.catalogue.locate(piece);
-        if let Some(Progress::Fetching { missing, gone, .. }) =
-            self.entries.progress.get_mut(&entry)
-        {
-            *missing -= 1;
-            let (missing, gone) = (*missing, *gone);
-            if missing == 0 {
-                self.finish(entry, actions);
-            } else if missing == gone {
-                self.entries.close(entry);
-            }
+        match outlook {
+            Outlook::Open => {}
+            Outlook::Complete => self.finish(entry, actions),
+            Outlook::Exhausted => self.entries.close(entry),
         }
-        bytes
+        u64::from(self.catalogue.piece_size(piece))
     }
 
     fn finish(&mut self, entry: EntryIndex, actions: &mut Vec<PeerAction>) {
@@ -399,9 +292,7 @@ impl Session {
     fn give_up(&mut self, entry: EntryIndex) {
         self.entries.close(entry);
         self.hashes.forget(entry);
-        for piece in self.catalogue.pieces_of(entry) {
-            self.picker.remove(piece);
-        }
+        self.pieces.give_up(entry);
     }
 
     /// This rank writes nothing any more; it goes on serving what it has. The user hears of it from
@@ -409,15 +300,9 @@ impl Session {
     pub(super) fn halt(&mut self, why: &str, actions: &mut Vec<PeerAction>) {
         self.entries.halted.get_or_insert_with(|| why.to_owned());
         self.entries.to_survey.clear();
-        self.entries.to_make.clear();
         self.entries.to_finish.clear();
-        self.entries.to_salvage.clear();
-        self.entries.from_source.clear();
         self.hashes.forget_all();
-        let pickable: Vec<u32> = self.picker.pickable().collect();
-        for piece in pickable {
-            self.picker.remove(piece);
-        }
+        self.pieces.halt();
         self.cancel_all(actions);
     }
 }

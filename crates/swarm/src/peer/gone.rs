@@ -3,6 +3,7 @@
 
 use super::PeerAction;
 use super::download::pieces_of_range;
+use super::pieces::Outlook;
 use super::session::Session;
 use crate::message::{PieceSet, RequestNumber, ToTracker};
 use content::{EntryIndex, HashRange, PieceId};
@@ -26,27 +27,22 @@ impl Session {
         let mut unknown: BTreeSet<(EntryIndex, u32)> = BTreeSet::new();
         for piece in gone.iter().flat_map(|set| set.ranges(limit)).flatten().map(PieceId) {
             let (entry, index) = self.catalogue.locate(piece);
-            if !self.entries.wants(entry)
-                || self.entries.is_written(piece)
-                || self.entries.is_held_back(entry)
-            {
+            if !self.pieces.lacks(piece) || self.entries.is_held_back(entry) {
                 continue;
             }
             let range = (entry, HashRange::covering(index));
             let awaits_hash = self.hashes.expected(&self.catalogue, piece).is_none();
-            if !self.picker.remove(piece.0) && !awaits_hash {
-                continue;
-            }
             if awaits_hash {
                 unknown.insert(range);
             }
-            if self.entries.set_gone(entry, piece) {
+            if self.pieces.set_unavailable(piece) == Outlook::Exhausted {
+                self.entries.close(entry);
                 self.hashes.forget(entry);
             }
         }
         for (entry, index) in unknown {
             let mut pieces = pieces_of_range(&self.catalogue, entry, index).map(PieceId);
-            if pieces.all(|p| self.entries.is_gone(p) || self.entries.is_written(p)) {
+            if pieces.all(|piece| self.pieces.is_unavailable(piece) || self.pieces.has(piece)) {
                 self.hashes.give_up((entry, index));
             }
         }
@@ -75,7 +71,7 @@ impl Session {
         let Some(Settling { number, before, question }) = self.settling else { return };
         let oldest = self.download.requests.keys().next();
         if oldest.is_some_and(|&oldest| oldest < before)
-            || !self.entries.is_searched()
+            || !self.is_searched()
             || self.may_yet_search(question)
         {
             return;
@@ -93,7 +89,7 @@ impl Session {
         let Some(first) = unknown.next() else { return false };
         let is_known = |(entry, index)| {
             let pieces = pieces_of_range(&self.catalogue, entry, index);
-            self.holders.knowing(pieces, None, &self.picker).is_some()
+            self.holders.knowing(pieces, None, self.pieces.picker()).is_some()
         };
         self.questions.last_answered() <= question || is_known(first) || unknown.any(is_known)
     }

@@ -1,7 +1,7 @@
 //! The other peers as this one's download role knows them: what each has, and how it behaves.
 
 use super::lag::Lag;
-use super::picker::{PLACES, Picker};
+use super::pieces::{PLACES, Picker};
 use super::rates;
 use super::reach::Reach;
 use crate::message::{Nearness, Rate};

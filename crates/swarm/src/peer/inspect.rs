@@ -105,7 +105,6 @@ impl Session {
         inspection.under_way -= 1;
         let bytes = inspected.bytes_in_place.min(self.catalogue.entry(entry).len());
         self.counters.bytes_reused += bytes;
-        self.entries.found(bytes);
         if inspected.differences.is_empty() {
             self.news.entry(now, entry.0);
         } else {
@@ -149,7 +148,6 @@ impl Session {
         }
         let bytes = std::mem::take(&mut inspection.need_bytes);
         self.counters.bytes_delivered += bytes;
-        self.entries.found(bytes);
         for entry in std::mem::take(&mut inspection.to_write) {
             self.news.entry(now, entry);
         }
@@ -171,7 +169,7 @@ impl Session {
             entries.iter().map(move |entry| (entry, differences))
         });
         self.news.differ_again(all.collect());
-        let updates = self.news.take(self.entries.have_bytes());
+        let updates = self.news.take(self.have_bytes());
         let is_news = |it: &ToTracker| !matches!(it, ToTracker::Update(g) if Gains::is_empty(g));
         updates.into_iter().filter(is_news).collect()
     }

@@ -2,20 +2,22 @@
 
 use super::download::TransferState;
 use super::session::Session;
-use content::{EntryIndex, HashRange, PieceId};
+use content::{HashRange, PieceId};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Session {
     /// Panics where something does not hold.
     pub(super) fn check_invariants(&self) {
-        self.picker.check_invariants();
+        self.pieces.check_invariants();
         self.holders.check_invariants();
         self.upload.check_invariants();
         self.check_window();
         self.check_requests();
-        self.check_places();
-        let counted = self.counters.bytes_delivered + self.counters.bytes_reused;
-        assert_eq!(self.entries.have_bytes(), counted, "each byte is delivered or reused, once");
+        self.check_pieces();
+        if self.inspection.is_none() {
+            let counted = self.have_bytes();
+            assert_eq!(self.pieces.have_bytes(), counted, "each byte is delivered or reused, once");
+        }
     }
 
     fn check_window(&self) {
@@ -56,7 +58,6 @@ impl Session {
         assert!(waiting.eq(self.download.waiting.iter().copied()), "what may be taken back");
         let each: BTreeSet<PieceId> = fetched.iter().copied().collect();
         assert_eq!(each.len(), fetched.len(), "each piece is fetched once at a time");
-        assert_eq!(each, *self.download.fetching());
         for (rank, holder) in self.holders.iter() {
             assert_eq!(holder.requests(), requests.remove(&rank).unwrap_or(0), "at {rank}");
             assert_eq!(holder.unacknowledged(), unacknowledged.remove(&rank).unwrap_or(0));
@@ -64,38 +65,29 @@ impl Session {
         assert!(requests.keys().all(|&rank| self.holders.is_lost(rank)), "no holder is forgotten");
     }
 
-    /// Every piece that is wanted and not written is in exactly one place; no other is in any.
-    fn check_places(&self) {
-        let salvages = self.entries.to_be_salvaged();
-        for (index, entry) in self.catalogue.iter().filter(|(_, entry)| entry.file().is_some()) {
-            let wanted = self.entries.wants(index);
-            let (mut missing, mut gone) = (0, 0);
-            for piece in self.catalogue.pieces_of(index).map(PieceId) {
-                let written = self.entries.is_written(piece);
-                let places = [
-                    self.picker.is_pickable(piece.0),
-                    self.download.fetching().contains(&piece),
-                    salvages.contains(&piece),
-                    wanted && !written && self.entries.is_gone(piece),
-                    wanted && !written && self.awaits_hash(index, piece),
-                    wanted && !written && self.entries.is_held_back(index),
-                ];
-                let count = places.iter().filter(|&&place| place).count();
-                let name = &entry.name;
-                if wanted {
-                    missing += u32::from(!written);
-                    gone += u32::from(places[3]);
-                    assert_eq!(count, usize::from(!written), "{places:?}: {piece:?} of {name}");
-                } else {
-                    assert!(!places[0], "{piece:?} of {name} is pickable, and not wanted");
-                }
-            }
-            self.entries.check_counts(index, missing, gone);
+    /// Each piece's state agrees with what the roles have under way.
+    fn check_pieces(&self) {
+        let (mut in_flight, mut writing) = (BTreeSet::new(), BTreeSet::new());
+        for request in self.download.requests.values().filter(|request| !request.cancelled) {
+            in_flight.extend(&request.asked);
         }
-    }
-
-    fn awaits_hash(&self, entry: EntryIndex, piece: PieceId) -> bool {
-        let (_, index) = self.catalogue.locate(piece);
-        self.hashes.is_needed((entry, HashRange::covering(index))) && !self.entries.is_gone(piece)
+        for transfer in self.download.transfers.values() {
+            match transfer.state {
+                TransferState::Coming => in_flight.extend(&transfer.claimed),
+                TransferState::Storing => writing.extend(&transfer.claimed),
+            }
+        }
+        let needs_hash = |piece| {
+            let (entry, index) = self.catalogue.locate(piece);
+            self.hashes.is_needed((entry, HashRange::covering(index)))
+        };
+        let is_held_back = |piece| self.entries.is_held_back(self.catalogue.locate(piece).0);
+        self.pieces.check_roles(&in_flight, &writing, needs_hash, is_held_back);
+        for (entry, _) in self.catalogue.iter().filter(|(_, entry)| entry.file().is_some()) {
+            if !self.entries.is_halted() {
+                let gathers = self.entries.is_fetching(entry);
+                assert_eq!(self.pieces.gathers(entry), gathers, "entry {}", entry.0);
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! the slow one, late, or from that holder once more. So who falls behind takes what is common, and
 //! from those who got it, too; the others have the holders of all for themselves.
 
-use super::picker::PLACES;
+use super::pieces::PLACES;
 
 /// A rank falls behind where it got less than this part of what others got, ...
 const PART: u32 = 2;

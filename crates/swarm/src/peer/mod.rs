@@ -28,7 +28,7 @@ mod news;
 mod opening;
 mod outgoing;
 mod pace;
-mod picker;
+mod pieces;
 mod queue;
 mod rates;
 mod reach;

@@ -87,8 +87,8 @@ impl Session {
         let others = |&rank: &Rank| rank != own && rank.0 < ranks && !self.holders.is_lost(rank);
         let neighbours: Vec<Rank> = neighbours.iter().copied().filter(others).collect();
         self.reach.move_to(place, now);
-        self.holders.seat_anew(&self.reach, &mut self.picker);
-        self.picker.limit(&self.reach);
+        self.holders.seat_anew(&self.reach, self.pieces.picker_mut());
+        self.pieces.picker_mut().limit(&self.reach);
         let owns = |piece| self.reach.owns(piece);
         let place = Arc::clone(&self.reach.place);
         self.upload.gossip.move_to(place, &neighbours, &self.serving, owns, actions);

@@ -10,7 +10,7 @@ use super::holders::Holders;
 use super::inspect::Inspection;
 use super::news::{News, Questions};
 use super::pace::Pace;
-use super::picker::Picker;
+use super::pieces::{Order, Pieces};
 use super::rates::Rates;
 use super::reach::Reach;
 use super::upload::{MAX_BATCH, Upload};
@@ -18,7 +18,7 @@ use super::window::Window;
 use super::{Fault, Offered, PeerAction, PeerConfig, PeerEvent};
 use crate::message::{Between, FromTracker, Gains, Message, Place, Stop, ToTracker, cut};
 use crate::{Counters, Held, Instant, Purpose, Rank};
-use content::{Bitfield, Catalogue, EntryIndex, HashRange, PieceId, Span};
+use content::{Bitfield, Catalogue, EntryIndex, HashRange, PieceId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +42,8 @@ pub(super) struct Session {
     pub(super) serving: Bitfield,
     pub(super) hashes: Hashes,
     pub(super) entries: Entries,
-    pub(super) picker: Picker,
+    /// The pieces, as far as this rank's own destination is concerned.
+    pub(super) pieces: Pieces,
     pub(super) holders: Holders,
     /// What was compared, where nothing is fetched.
     pub(super) inspection: Option<Inspection>,
@@ -143,7 +144,7 @@ impl Session {
             holders: Holders::new(config.rank),
             reach: Reach::default(),
             rates: Rates::default(),
-            picker: Picker::new(pieces, cursor as u32, u64::from(config.rank.0)),
+            pieces: Pieces::new(Arc::clone(&catalogue), cursor as u32, u64::from(config.rank.0)),
             entries: match config.purpose {
                 Purpose::Transfer => Entries::new(&catalogue, wanted, &held_whole),
                 Purpose::Check | Purpose::DryRun => Entries::untouched(&catalogue, wanted),
@@ -176,7 +177,7 @@ impl Session {
     ) {
         self.reach = Reach::new(place, now);
         self.rates.is_wanted = self.reach.place.rack.is_none();
-        self.picker.limit(&self.reach);
+        self.pieces.picker_mut().limit(&self.reach);
         let sendable = self.sendable();
         self.upload.gossip = Gossip::new(&sendable, neighbours, Arc::clone(&self.reach.place));
         self.upload.gossip.begin(&self.serving, actions);
@@ -290,25 +291,6 @@ impl Session {
         }
     }
 
-    /// A peer tells of its gains.
-    fn on_gained(
-        &mut self,
-        from: Rank,
-        pieces: &[Span],
-        backlog: Option<u32>,
-        actions: &mut Vec<PeerAction>,
-    ) {
-        let pieces = Span::all_checked(pieces, self.serving.len());
-        if pieces.clone().next().is_none() {
-            return;
-        }
-        self.learn(from, pieces);
-        if let Some(backlog) = backlog {
-            self.holders.note_backlog(from, backlog);
-        }
-        self.retract(from, actions);
-    }
-
     /// A rank is gone, for this peer's both roles.
     pub(super) fn on_lost(&mut self, rank: Rank, actions: &mut Vec<PeerAction>) {
         self.upload.lost(rank, &self.serving, actions);
@@ -321,8 +303,8 @@ impl Session {
     pub(super) fn gain(&mut self, now: Instant, piece: PieceId) {
         let known = self.hashes.expected(&self.catalogue, piece).is_some();
         if known && self.serving.insert(piece.0) {
-            let rare = self.picker.availability(piece.0) <= RARE;
-            let brought = !self.picker.is_on_host(piece.0);
+            let rare = self.pieces.picker().availability(piece.0) <= RARE;
+            let brought = !self.pieces.picker().is_on_host(piece.0);
             // Nobody fetches zeros from afar, nor lets out what a mate on its host can.
             let owned = brought && self.reach.owns(piece.0) && !self.is_zeros(piece);
             self.upload.gossip.gained(piece.0, rare, brought, owned);
@@ -339,9 +321,11 @@ impl Session {
     fn unserve(&mut self, now: Instant, piece: PieceId, actions: &mut Vec<PeerAction>) {
         let (entry, _) = self.catalogue.locate(piece);
         let mut pieces = Bitfield::new(self.serving.len());
-        pieces.insert_range(self.catalogue.pieces_of(entry));
-        if !self.entries.is_written(piece) {
-            pieces.subtract(self.entries.written());
+        let is_written = self.pieces.has(piece);
+        for other in self.catalogue.pieces_of(entry) {
+            if is_written || !self.pieces.has(PieceId(other)) {
+                pieces.insert(other);
+            }
         }
         if !self.stop_serving(now, pieces, actions) {
             return;
@@ -377,12 +361,16 @@ impl Session {
     /// What belongs to a time of its own: timeouts, updates that waited long enough.
     pub(super) fn on_tick(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
         self.hashes.wake();
-        self.picker.changed = true;
+        self.pieces.picker_mut().wake();
         self.upload.gossip.urgent = true;
         self.expire(now, actions);
         self.widen(now);
         self.tell_rates(now, actions);
-        self.picker.common_first = self.holders.look(self.reach.gains());
+        let order = match self.holders.look(self.reach.gains()) {
+            true => Order::CommonFirst,
+            false => Order::RarestFirst,
+        };
+        self.pieces.picker_mut().set_order(order);
     }
 
     /// Does all that can be done now, and says STOP when there is nothing left to do.
@@ -391,10 +379,10 @@ impl Session {
             self.pump(now, actions);
             self.seal_when_done(now, actions);
         }
-        let Self { upload, holders, picker, .. } = self;
-        let has = |rank, piece| holders.get(rank).is_some_and(|it| it.has(piece, picker));
+        let Self { upload, holders, pieces, .. } = self;
+        let has = |rank, piece| holders.get(rank).is_some_and(|it| it.has(piece, pieces.picker()));
         upload.push_gains(has, actions);
-        for update in self.news.take_due(now, self.entries.have_bytes()) {
+        for update in self.news.take_due(now, self.have_bytes()) {
             self.say(update, actions);
         }
         self.settle_when_quiet(actions);
@@ -410,7 +398,7 @@ impl Session {
             }
             return;
         }
-        let done = self.entries.all_closed() && self.download.is_idle();
+        let done = self.is_all_closed() && self.download.is_idle();
         if done
             && self.entries.sealing == Sealing::Open
             && !self.admitted
@@ -462,7 +450,7 @@ impl Session {
 
     /// Tells all that is new.
     pub(super) fn tell_news(&mut self, actions: &mut Vec<PeerAction>) {
-        for update in self.news.take(self.entries.have_bytes()) {
+        for update in self.news.take(self.have_bytes()) {
             self.say(update, actions);
         }
     }
@@ -475,8 +463,13 @@ impl Session {
 
     /// Gives the tracker a sign of life, and asks for one.
     pub(super) fn sign_of_life(&mut self, actions: &mut Vec<PeerAction>) {
-        let gains = Gains { have_bytes: self.entries.have_bytes(), ..Gains::default() };
+        let gains = Gains { have_bytes: self.have_bytes(), ..Gains::default() };
         self.say(ToTracker::Update(gains), actions);
+    }
+
+    /// Bytes of wanted entries that are here and verified.
+    pub(super) fn have_bytes(&self) -> u64 {
+        self.counters.bytes_delivered + self.counters.bytes_reused
     }
 
     /// Whether nothing is on its way in or out.

@@ -55,7 +55,7 @@ impl Session {
             self.holders.iter().any(|(rank, holder)| {
                 rank != request.holder
                     && holder.standing() == Standing::Good
-                    && holder.has(piece.0, &self.picker)
+                    && holder.has(piece.0, self.pieces.picker())
             })
         })
     }
@@ -76,7 +76,7 @@ impl Session {
                 freed.append(&mut transfer.claimed);
             }
         }
-        freed.into_iter().for_each(|piece| self.release(piece));
+        freed.into_iter().for_each(|piece| self.pieces.release(piece));
     }
 
     /// Nothing more is to be received.
@@ -90,13 +90,13 @@ impl Session {
 
     /// A holder is gone: nothing that it owes will come.
     pub(super) fn drop_holder(&mut self, rank: Rank) {
-        self.holders.lose(rank, &mut self.picker);
+        self.holders.lose(rank, self.pieces.picker_mut());
         let transfers = self.download.transfers.iter_mut();
         let owed = transfers.filter(|(_, t)| t.holder == rank && t.state == TransferState::Coming);
         let owed: Vec<(TransferId, Vec<PieceId>)> =
             owed.map(|(&id, t)| (id, std::mem::take(&mut t.claimed))).collect();
         for (transfer, claimed) in owed {
-            claimed.into_iter().for_each(|piece| self.release(piece));
+            claimed.into_iter().for_each(|piece| self.pieces.release(piece));
             self.end_transfer(transfer);
         }
         let unanswered = self.download.requests.iter();
@@ -108,7 +108,7 @@ impl Session {
             self.download.waits_no_more(number);
             if !request.cancelled {
                 self.download.used_bytes -= self.bytes_of(&request.asked);
-                request.asked.into_iter().for_each(|piece| self.release(piece));
+                request.asked.into_iter().for_each(|piece| self.pieces.release(piece));
             }
         }
     }

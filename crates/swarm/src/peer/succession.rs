@@ -400,7 +400,7 @@ impl Session {
             given_up: false,
             finished,
             catalogue: Some(Rejoined::digest(&self.catalogue)),
-            have_bytes: self.entries.have_bytes(),
+            have_bytes: self.have_bytes(),
             need_bytes: self.entries.need_told().filter(|_| !halted),
             awaits_admission,
             stop,

@@ -5,6 +5,7 @@ use super::{MAX_SALVAGES, Progress};
 use crate::Instant;
 use crate::message::{ReadAgain, ToTracker};
 use crate::peer::download::pieces_of_range;
+use crate::peer::pieces::{Outlook, Route, SearchPlace};
 use crate::peer::session::Session;
 use crate::peer::{Fault, PeerAction, Salvaged, Surveyed};
 use content::{Bitfield, EntryIndex, FileContent, HashRange, PieceId, ZeroPieces};
@@ -43,29 +44,30 @@ impl Session {
             Surveyed::Candidate | Surveyed::Nothing => Vec::new(),
         };
         // A link may be looked at twice.
-        let new = present.iter().filter(|&&piece| !self.entries.written.get(piece));
-        for piece in new.copied().collect::<Vec<_>>() {
-            let bytes = self.entries.write(&self.catalogue, PieceId(piece));
+        for piece in present.into_iter().map(PieceId) {
+            if self.pieces.has(piece) {
+                continue;
+            }
+            self.pieces.find(piece);
+            let bytes = u64::from(self.catalogue.piece_size(piece));
             // What was read from the source before START was put there by this run.
-            let is_fresh = !complete && !self.fresh.is_empty() && self.fresh.get(piece);
+            let is_fresh = !complete && !self.fresh.is_empty() && self.fresh.get(piece.0);
             match linked || is_fresh {
                 true => self.counters.bytes_delivered += bytes,
                 false => self.counters.bytes_reused += bytes,
             }
-            self.gain(now, PieceId(piece));
+            self.gain(now, piece);
         }
         if complete {
             self.news.entry(now, entry.0);
             self.entries.close(entry);
             return;
         }
-        let written = self.entries.written.count_in(range.clone());
-        let missing = range.len() as u32 - written;
         if self.look_again(entry) {
             return self.entries.survey_more(actions);
         }
-        self.entries.progress.insert(entry, Progress::Fetching { missing, gone: 0, candidate });
-        if missing == 0 {
+        self.entries.progress.insert(entry, Progress::Fetching { candidate });
+        if self.pieces.gather(entry) == Outlook::Complete {
             return self.finish(entry, actions);
         }
         self.want_pieces(entry, range);
@@ -74,7 +76,7 @@ impl Session {
     /// Lets pieces of an entry be fetched, or salvaged, where their hash is known; asks for hashes
     /// elsewhere. What is zeros throughout need not be fetched: a new file is a hole.
     pub(in crate::peer) fn want_pieces(&mut self, entry: EntryIndex, range: Range<u32>) {
-        let Some(&Progress::Fetching { candidate, .. }) = self.entries.progress.get(&entry) else {
+        let Some(&Progress::Fetching { candidate }) = self.entries.progress.get(&entry) else {
             return;
         };
         if self.entries.is_halted() || self.entries.is_held_back(entry) {
@@ -83,8 +85,7 @@ impl Session {
         let geometry = self.catalogue.geometry(entry);
         let zeros = ZeroPieces::of(geometry);
         let resumed = self.entries.resumed.contains(&entry);
-        let missing: Vec<u32> = range.filter(|&piece| !self.entries.written.get(piece)).collect();
-        for piece in missing.into_iter().map(PieceId) {
+        for piece in self.pieces.unrouted(range) {
             let (_, index) = self.catalogue.locate(piece);
             let known = geometry.is_single_piece()
                 || self.hashes.need(&self.catalogue, entry, HashRange::covering(index));
@@ -95,20 +96,19 @@ impl Session {
             let is_zeros = expected.is_some_and(|hash| zeros.has(index, hash));
             // What this rank serves and lacks at its destination is its own source's.
             let here = candidate || is_zeros || self.serving.get(piece.0);
-            let here = here || self.entries.from_source.contains(&piece);
-            if self.entries.is_gone(piece) {
-                if !(known && here) {
-                    continue;
-                }
-                self.entries.unset_gone(entry, piece);
+            let here = here || self.pieces.is_from_source(piece);
+            if self.pieces.is_unavailable(piece) && !(known && here) {
+                continue;
             }
-            if is_zeros && !resumed {
-                self.entries.to_make.push(piece);
-            } else if known && here {
-                self.entries.to_salvage.push_back(piece);
-            } else if known {
-                self.picker.add(piece.0);
-            }
+            self.pieces.set_route(
+                piece,
+                match known {
+                    false => Route::Hash,
+                    true if is_zeros && !resumed => Route::Make,
+                    true if here => Route::Search,
+                    true => Route::Fetch,
+                },
+            );
         }
     }
 
@@ -116,7 +116,7 @@ impl Session {
     pub(in crate::peer) fn on_hashes_known(&mut self, now: Instant, entry: EntryIndex, index: u32) {
         let range = pieces_of_range(&self.catalogue, entry, index);
         for piece in range.clone().map(PieceId) {
-            if self.entries.is_written(piece) {
+            if self.pieces.has(piece) {
                 self.gain(now, piece);
             }
         }
@@ -125,13 +125,12 @@ impl Session {
 
     /// Ranks say that they have these pieces. Those that counted as gone do so no more.
     pub(in crate::peer) fn revive(&mut self, ranges: impl Iterator<Item = Range<u32>>) {
-        if !self.entries.any_gone() {
+        if !self.pieces.is_any_unavailable() {
             return;
         }
         for piece in ranges.flatten().map(PieceId) {
-            let (entry, _) = self.catalogue.locate(piece);
-            if self.entries.is_gone(piece) && self.entries.wants(entry) {
-                self.entries.unset_gone(entry, piece);
+            if self.pieces.revive(piece) {
+                let (entry, _) = self.catalogue.locate(piece);
                 self.want_pieces(entry, piece.0..piece.0 + 1);
             }
         }
@@ -143,26 +142,17 @@ impl Session {
             for entry in std::mem::take(&mut self.entries.to_finish) {
                 self.finish(entry, actions);
             }
-            for piece in std::mem::take(&mut self.entries.to_make) {
-                if self.entries.wants(self.catalogue.locate(piece).0) {
-                    self.counters.bytes_delivered += self.wrote(now, piece, actions);
-                }
+            for piece in self.pieces.take_to_make() {
+                self.counters.bytes_delivered += self.wrote(now, piece, actions);
             }
         }
-        while self.entries.salvaging.len() < MAX_SALVAGES
-            && self.admitted
-            && !self.entries.is_halted()
-        {
-            let Some(piece) = self.entries.to_salvage.pop_front() else { return };
-            if !self.entries.wants(self.catalogue.locate(piece).0) {
-                continue;
-            }
+        while self.pieces.searching() < MAX_SALVAGES && self.admitted && !self.entries.is_halted() {
+            let Some((piece, place)) = self.pieces.next_search() else { return };
             let expected =
                 self.hashes.expected(&self.catalogue, piece).expect("known before it was queued");
-            self.entries.salvaging.insert(piece);
-            actions.push(match self.entries.from_source.remove(&piece) {
-                true => PeerAction::Reread(piece, expected),
-                false => PeerAction::Salvage(piece, expected),
+            actions.push(match place {
+                SearchPlace::Source => PeerAction::Reread(piece, expected),
+                SearchPlace::Destination => PeerAction::Salvage(piece, expected),
             });
         }
     }
@@ -183,11 +173,7 @@ impl Session {
                 continue;
             }
             for piece in range.map(PieceId) {
-                if self.entries.is_written(piece) {
-                    continue;
-                }
-                self.entries.from_source.insert(piece);
-                if self.picker.remove(piece.0) || self.entries.is_gone(piece) {
+                if !self.pieces.has(piece) && self.pieces.mark_from_source(piece) {
                     self.want_pieces(entry, piece.0..piece.0 + 1);
                 }
             }
@@ -195,7 +181,7 @@ impl Session {
             let Some(hashes) = hashes.filter(|range| range.index == covering) else { continue };
             let is_known = self.hashes.need(&self.catalogue, entry, covering);
             if !is_known && self.hashes.learn(entry, hashes.clone()) == Some(true) {
-                if self.entries.wants(entry) {
+                if self.pieces.gathers(entry) {
                     actions.push(PeerAction::Record(entry, hashes));
                 }
                 self.on_hashes_known(now, entry, covering);
@@ -211,12 +197,11 @@ impl Session {
         result: Result<Salvaged, Fault>,
         actions: &mut Vec<PeerAction>,
     ) {
-        self.entries.salvaging.remove(&piece);
-        let (entry, _) = self.catalogue.locate(piece);
         match result {
             Ok(Salvaged::Absent) => {
                 // Its source changed: others are not to be told that the piece is here.
                 if self.serving.get(piece.0) {
+                    let (entry, _) = self.catalogue.locate(piece);
                     let range = self.catalogue.pieces_of(entry);
                     let is_first = self.serving.count_in(range.clone()) == range.len() as u32;
                     let mut pieces = Bitfield::new(self.serving.len());
@@ -225,12 +210,7 @@ impl Session {
                         actions.push(self.no_longer_offered(entry));
                     }
                 }
-                if self.entries.from_source.contains(&piece) {
-                    // It was not looked for there yet.
-                    self.entries.to_salvage.push_back(piece);
-                } else if self.entries.wants(entry) {
-                    self.picker.add(piece.0);
-                }
+                self.pieces.miss(piece);
             }
             Ok(found) => {
                 let bytes = self.wrote(now, piece, actions);
@@ -239,7 +219,10 @@ impl Session {
                     _ => self.counters.bytes_delivered += bytes,
                 }
             }
-            Err(fault) => self.on_fault(entry, fault, actions),
+            Err(fault) => {
+                self.pieces.fail(piece);
+                self.on_fault(self.catalogue.locate(piece).0, fault, actions);
+            }
         }
     }
 
@@ -254,17 +237,14 @@ impl Session {
         {
             return;
         }
-        let fetching = self.entries.progress.iter();
-        let fetching =
-            fetching.filter(|(_, progress)| matches!(progress, Progress::Fetching { .. }));
         let missing = |entry: EntryIndex| {
-            let pieces = self.catalogue.pieces_of(entry);
-            let pieces = pieces.filter(|&piece| !self.entries.written.get(piece));
-            pieces.map(|piece| u64::from(self.catalogue.piece_size(PieceId(piece)))).sum::<u64>()
+            let pieces = self.pieces.missing_of(self.catalogue.pieces_of(entry));
+            pieces.map(|piece| u64::from(self.catalogue.piece_size(piece))).sum::<u64>()
         };
         let data = |entry| self.catalogue.entry(entry).file().map_or(0, FileContent::data_bytes);
         // Which of the pieces are zeros is not known yet; how many bytes of them there are, is.
-        let need_bytes = fetching.map(|(&entry, _)| missing(entry).min(data(entry))).sum();
+        let fetching = self.pieces.gathering();
+        let need_bytes = fetching.map(|entry| missing(entry).min(data(entry))).sum();
         self.entries.told_need = Some(need_bytes);
         self.say(ToTracker::Surveyed { need_bytes }, actions);
     }

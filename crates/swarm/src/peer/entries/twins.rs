@@ -47,6 +47,7 @@ impl Session {
         {
             return false;
         }
+        self.pieces.close(entry);
         self.entries.progress.insert(entry, Progress::Surveying);
         self.entries.to_survey.push_back(entry);
         true

@@ -5,8 +5,8 @@
 //! have pulled alike do not go on in step. Pieces lie in one set for each number of known holders;
 //! a choice is an intersection of sets, 64 pieces a step.
 
-use super::reach::Reach;
 use crate::message::Nearness;
+use crate::peer::reach::Reach;
 use crate::random::Random;
 use content::{Bitfield, Span, numbers_in};
 use std::ops::Range;
@@ -15,11 +15,11 @@ use std::ops::Range;
 const COMMON: usize = 7;
 
 /// Holders are told apart by so many places, one bit each.
-pub(super) const PLACES: usize = u64::BITS as usize;
+pub(in crate::peer) const PLACES: usize = u64::BITS as usize;
 
 /// The pieces that are wanted, and that nobody is asked for at the moment.
 #[derive(Debug)]
-pub(super) struct Picker {
+pub(in crate::peer) struct Picker {
     /// Pickable pieces by their number of known holders, 64 pieces a row.
     rows: Vec<Row>,
     /// How many pieces may be chosen.
@@ -30,7 +30,7 @@ pub(super) struct Picker {
     /// Pieces that were sent to others, as their holders said; they count as one holder more.
     promised: Bitfield,
     /// Whether a choice that could not be made may be possible now.
-    pub(super) changed: bool,
+    changed: bool,
     /// The last choice found no holder to ask, and since then no piece went from any: only a holder
     /// that comes to have something to pick can change that.
     settled: bool,
@@ -49,7 +49,16 @@ pub(super) struct Picker {
     near: [u64; 2],
     random: Random,
     /// What many have is chosen before what few have.
-    pub(super) common_first: bool,
+    common_first: bool,
+}
+
+/// The order in which pieces are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::peer) enum Order {
+    /// What few have first.
+    RarestFirst,
+    /// What many have first.
+    CommonFirst,
 }
 
 /// For 64 pieces, a bit each: which may be chosen and have so many known holders, the last for all
@@ -83,7 +92,7 @@ fn place_of(piece: u32) -> (usize, u64) {
 impl Picker {
     /// A picker over `pieces` pieces without any that is wanted; the first choice begins at
     /// `cursor`, the others where `seed` says.
-    pub(super) fn new(pieces: u32, cursor: u32, seed: u64) -> Self {
+    pub(in crate::peer) fn new(pieces: u32, cursor: u32, seed: u64) -> Self {
         Self {
             rows: vec![Row::default(); pieces.div_ceil(u64::BITS) as usize],
             pickable: 0,
@@ -104,28 +113,32 @@ impl Picker {
     }
 
     /// The places of the holders that have pieces which may be chosen.
-    pub(super) fn of_use(&self) -> u64 {
+    pub(in crate::peer) fn of_use(&self) -> u64 {
         self.of_use
     }
 
     /// Whether the holder at a place has a piece.
-    pub(super) fn has(&self, place: usize, piece: u32) -> bool {
+    pub(in crate::peer) fn has(&self, place: usize, piece: u32) -> bool {
         self.held_by[piece as usize] >> place & 1 == 1
     }
 
     /// The pieces of a range that the holder at a place has.
-    pub(super) fn pieces_in(&self, place: usize, range: Range<u32>) -> impl Iterator<Item = u32> {
+    pub(in crate::peer) fn pieces_in(
+        &self,
+        place: usize,
+        range: Range<u32>,
+    ) -> impl Iterator<Item = u32> {
         numbers_in(range, move |row| self.held_at[place * self.rows.len() + row])
     }
 
     /// The holder at a place has nothing any more.
-    pub(super) fn lost_all(&mut self, place: usize) {
+    pub(in crate::peer) fn lost_all(&mut self, place: usize) {
         let pieces: Vec<u32> = self.pieces_in(place, 0..self.pieces).collect();
         pieces.into_iter().for_each(|piece| self.lost_by(place, piece));
     }
 
     /// The holder at a place has one more piece.
-    pub(super) fn gained_by(&mut self, place: usize, piece: u32) {
+    pub(in crate::peer) fn gained_by(&mut self, place: usize, piece: u32) {
         let before = self.askable(piece);
         self.held_by[piece as usize] |= 1 << place;
         let (row, bit) = place_of(piece);
@@ -138,7 +151,7 @@ impl Picker {
     }
 
     /// The holder at a place has one piece fewer.
-    pub(super) fn lost_by(&mut self, place: usize, piece: u32) {
+    pub(in crate::peer) fn lost_by(&mut self, place: usize, piece: u32) {
         let before = self.askable(piece);
         self.held_by[piece as usize] &= !(1 << place);
         self.settled = false;
@@ -190,12 +203,12 @@ impl Picker {
     }
 
     /// Whether a known holder on this rank's host has a piece.
-    pub(super) fn is_on_host(&self, piece: u32) -> bool {
+    pub(in crate::peer) fn is_on_host(&self, piece: u32) -> bool {
         self.held_by[piece as usize] & self.near[0] != 0
     }
 
     /// The holder at a place, which has none yet, is so near.
-    pub(super) fn seat(&mut self, place: usize, nearness: Nearness) {
+    pub(in crate::peer) fn seat(&mut self, place: usize, nearness: Nearness) {
         self.held_at.resize(self.held_at.len().max((place + 1) * self.rows.len()), 0);
         for (near, level) in self.near.iter_mut().zip([Nearness::Host, Nearness::Rack]) {
             *near = *near & !(1 << place) | u64::from(nearness == level) << place;
@@ -203,7 +216,7 @@ impl Picker {
     }
 
     /// Pieces are asked for only from so far.
-    pub(super) fn limit(&mut self, reach: &Reach) {
+    pub(in crate::peer) fn limit(&mut self, reach: &Reach) {
         let pieces = if reach.is_limited() { self.pieces } else { 0 };
         self.reach = (0..pieces).map(|piece| reach.of(piece)).collect();
         (self.useful, self.of_use) = ([0; PLACES], 0);
@@ -215,7 +228,7 @@ impl Picker {
     }
 
     /// Whether a piece may be chosen that a known holder has, perhaps none that may be asked.
-    pub(super) fn is_any_known(&self) -> bool {
+    pub(in crate::peer) fn is_any_known(&self) -> bool {
         if self.reach.is_empty() || self.is_empty() {
             return false;
         }
@@ -225,38 +238,50 @@ impl Picker {
     }
 
     /// How many known holders have a piece.
-    pub(super) fn availability(&self, piece: u32) -> usize {
+    pub(in crate::peer) fn availability(&self, piece: u32) -> usize {
         let holders = self.held_by[piece as usize].count_ones() as usize;
         holders + usize::from(self.promised.get(piece))
     }
 
     /// Whether no piece may be chosen.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::peer) fn is_empty(&self) -> bool {
         self.pickable == 0
     }
 
     /// Whether a piece may be chosen.
-    pub(super) fn is_pickable(&self, piece: u32) -> bool {
+    pub(in crate::peer) fn is_pickable(&self, piece: u32) -> bool {
         let (row, bit) = place_of(piece);
         self.rows[row].level(bit).is_some()
     }
 
     /// The pieces that may be chosen.
-    pub(super) fn pickable(&self) -> impl Iterator<Item = u32> {
+    pub(in crate::peer) fn pickable(&self) -> impl Iterator<Item = u32> {
         (0..self.pieces).filter(|&piece| self.is_pickable(piece))
     }
 
     /// No holder is to be asked, as things stand.
-    pub(super) fn settle(&mut self) {
+    pub(in crate::peer) fn settle(&mut self) {
         self.settled = true;
     }
 
-    /// Lets a piece be chosen.
-    pub(super) fn add(&mut self, piece: u32) {
+    /// A choice that could not be made may be possible now.
+    pub(in crate::peer) fn wake(&mut self) {
         self.changed = true;
-        if self.is_pickable(piece) {
-            return;
-        }
+    }
+
+    /// Whether a choice that could not be made may be possible since this was asked last.
+    pub(in crate::peer) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Chooses what many have before what few have, or the other way round.
+    pub(in crate::peer) fn set_order(&mut self, order: Order) {
+        self.common_first = order == Order::CommonFirst;
+    }
+
+    /// Lets a piece be chosen that could not be.
+    pub(in crate::peer) fn add(&mut self, piece: u32) {
+        self.changed = true;
         let (row, bit) = place_of(piece);
         let level = self.availability(piece).min(COMMON);
         self.rows[row].0[level] |= bit;
@@ -264,15 +289,19 @@ impl Picker {
         self.count_in(self.askable(piece));
     }
 
-    /// Lets a piece no longer be chosen; says whether it could be.
-    pub(super) fn remove(&mut self, piece: u32) -> bool {
+    /// Lets a piece that could be chosen no longer be.
+    pub(in crate::peer) fn remove(&mut self, piece: u32) {
         self.settled = false;
         let (row, bit) = place_of(piece);
-        let Some(level) = self.rows[row].level(bit) else { return false };
+        let level = self.rows[row].level(bit).expect("it could be chosen");
         self.rows[row].0[level] &= !bit;
         self.pickable -= 1;
         self.count_out(self.askable(piece));
-        true
+    }
+
+    /// A holder that could not be asked may be worth asking with the next gain.
+    pub(in crate::peer) fn unsettle(&mut self) {
+        self.settled = false;
     }
 
     /// One more known holder has a piece; says whether that piece may be chosen.
@@ -288,7 +317,7 @@ impl Picker {
     }
 
     /// A piece is on its way to another rank: it is about to have one holder more.
-    pub(super) fn promise(&mut self, piece: u32) {
+    pub(in crate::peer) fn promise(&mut self, piece: u32) {
         let before = self.askable(piece);
         if self.promised.insert(piece) && self.gained(piece) {
             // Holders in other racks may have come to be of use.
@@ -300,7 +329,7 @@ impl Picker {
     /// Chooses up to `count` pieces that a holder has, rarest first, each with those that it
     /// travels with, as long as `fits` takes them; says whether `fits` refused any. `joined` says
     /// whether a piece travels with the one before it.
-    pub(super) fn choose(
+    pub(in crate::peer) fn choose(
         &self,
         place: usize,
         count: usize,
@@ -344,16 +373,13 @@ impl Picker {
         (picked, refused)
     }
 
-    /// Takes what was chosen: it can no longer be, and the next choice begins elsewhere.
-    pub(super) fn take(&mut self, chosen: &[Span]) {
-        for piece in chosen.iter().flat_map(|bundle| bundle.numbers()) {
-            self.remove(piece);
-        }
+    /// The next choice begins elsewhere.
+    pub(in crate::peer) fn move_on(&mut self) {
         self.cursor = self.random.below(self.pieces as usize) as u32;
     }
 
     /// What must always hold; for tests and the simulator.
-    pub(super) fn check_invariants(&self) {
+    pub(in crate::peer) fn check_invariants(&self) {
         let mut useful = [0; PLACES];
         for piece in self.pickable() {
             each(self.askable(piece), |place| useful[place] += 1);

@@ -3,9 +3,15 @@
 use super::*;
 use proptest::prelude::*;
 
+/// What was chosen can no longer be, and the next choice begins elsewhere.
+fn take(picker: &mut Picker, chosen: &[Span]) {
+    chosen.iter().flat_map(|bundle| bundle.numbers()).for_each(|piece| picker.remove(piece));
+    picker.move_on();
+}
+
 fn pick(picker: &mut Picker, count: usize) -> Vec<u32> {
     let (chosen, _) = picker.choose(0, count, |_| false, |_| true);
-    picker.take(&chosen);
+    take(picker, &chosen);
     chosen.into_iter().map(|bundle| bundle.first).collect()
 }
 
@@ -91,7 +97,7 @@ fn a_piece_that_does_not_fit_ends_the_choice() {
     };
     let one = |first| Span { first, count: 1 };
     assert_eq!(picker.choose(0, 4, |_| false, fits), (vec![one(0), one(1)], true));
-    picker.take(&[one(0), one(1)]);
+    take(&mut picker, &[one(0), one(1)]);
     assert_eq!(picker.pickable().count(), 2, "what did not fit can be chosen later");
 }
 
@@ -106,8 +112,8 @@ proptest! {
             let has = picker.has(place, piece);
             prop_assert_eq!(has, holders[piece as usize] >> place & 1 == 1);
             match op {
-                0 => picker.add(piece),
-                1 => { picker.remove(piece); }
+                0 if !picker.is_pickable(piece) => picker.add(piece),
+                1 if picker.is_pickable(piece) => picker.remove(piece),
                 2 if !has => {
                     picker.gained_by(place, piece);
                     holders[piece as usize] |= 1 << place;
