@@ -6,6 +6,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+/// On a directory: what is made in it has its group.
+const SET_GROUP: u32 = 0o2000;
+
 /// What a name stands for.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Kind {
@@ -68,13 +71,15 @@ impl Fact {
         self.kind == Kind::Directory
     }
 
-    /// What differs from another, apart from the inode; nothing where they are equal.
-    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
-        let is_link = matches!((&self.kind, &other.kind), (Kind::Link(_), Kind::Link(_)));
+    /// What differs in its copy, apart from the inode; nothing where they are equal. A directory
+    /// that stood there keeps its set-group bit.
+    pub fn differences(&self, copy: &Self) -> Vec<&'static str> {
+        let is_link = matches!((&self.kind, &copy.kind), (Kind::Link(_), Kind::Link(_)));
+        let kept = if self.is_directory() { copy.mode & SET_GROUP } else { 0 };
         let all = [
-            (self.kind != other.kind, "kind or content"),
-            (self.mode != other.mode && !is_link, "mode"),
-            (self.modified != other.modified, "time"),
+            (self.kind != copy.kind, "kind or content"),
+            (self.mode | kept != copy.mode && !is_link, "mode"),
+            (self.modified != copy.modified, "time"),
         ];
         all.into_iter().filter(|(differs, _)| *differs).map(|(_, what)| what).collect()
     }
