@@ -42,7 +42,7 @@ pub(super) fn judge(purpose: Purpose, job: &Job, members: &[Member]) -> (Outcome
     };
     if let Some(why) = interruption(members, &interrupted) {
         (Outcome::Failed, vec![format!("{why}; {kept}")])
-    } else if refused && !lost && nothing_moved(job, members) {
+    } else if refused && !lost && nothing_moved(job, members, &complete) {
         (Outcome::Refused, refusals(members))
     } else if obtainable {
         (Outcome::Failed, vec![format!("some files that live ranks hold are missing; {kept}")])
@@ -101,15 +101,17 @@ fn shortfall(members: &[Member], member: &Member, lacks: &Bitfield) -> Option<Sh
     reasons.next()
 }
 
-/// Whether no rank that wants something was able to receive any of it: then the job was refused
-/// after all, only later than usual, after the destinations were surveyed.
-fn nothing_moved(job: &Job, members: &[Member]) -> bool {
+/// Whether no rank that wants something was able to receive any of it, by itself or by a rank that
+/// writes for it: then the job was refused after all, only later than usual, after the destinations
+/// were surveyed.
+fn nothing_moved(job: &Job, members: &[Member], complete: &CompleteSets) -> bool {
     let mut wanting =
         members.iter().filter(|member| member.is_live() && !member.wanted.is_empty()).peekable();
     wanting.peek().is_some()
         && wanting.all(|member| {
             let (counters, _) = last_counters(member);
-            cannot_receive(member).is_some() && !has_received(job, member, &counters)
+            let why = shortfall(members, member, &complete.lacks(member));
+            why.is_some_and(|why| why.is_refusal) && !has_received(job, member, &counters)
         })
 }
 
