@@ -5,6 +5,7 @@ use e2e::{
     Cluster, MIB, assert_same_file, assert_same_tree, have_pieces_of, no_leftovers, partials,
 };
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -165,10 +166,15 @@ fn a_file_that_became_a_directory_is_no_reason_either() {
     interrupt(&cluster, &cast("src"));
     fs::remove_file(cluster.path("rank0/src/x")).unwrap();
     let below = cluster.file("rank0/src/x/y", 2, 10);
-    cluster.launch(RANKS, cast("src")).run().complete();
+    let report = cluster.launch(RANKS, cast("src")).run().complete();
+    assert_eq!(report.left_alone, ["src/x"], "no directory is made of it");
     for into in into(&cluster) {
         assert_same_file(&below, &into.join("src/x/y"));
     }
+    let deleting = cast("src").into_iter().chain(["--delete".to_owned()]);
+    let finished = cluster.launch(RANKS, deleting).run();
+    assert_eq!(finished.complete().left_alone, Vec::<String>::new());
+    into(&cluster).iter().for_each(|into| no_leftovers(into));
 }
 
 #[test]
@@ -283,4 +289,16 @@ fn what_is_left_of_a_file_that_the_rank_itself_has_by_now_and_shares_is_cleared(
     no_leftovers(&cluster.destination(2));
     let shared = cluster.path("rank1/share/data");
     assert_has(&shared, &cluster, [3, 3]);
+}
+
+#[test]
+fn what_is_left_of_a_file_that_the_rank_itself_now_shares_as_something_else_is_cleared() {
+    let (cluster, _) = halves();
+    fs::create_dir_all(cluster.path("rank1/share")).unwrap();
+    for rank in [1, 2] {
+        symlink("elsewhere", cluster.path(format!("rank{rank}/share/data"))).unwrap();
+    }
+    let report = cluster.launch(RANKS, SHARES).run().complete();
+    assert_eq!(report.left_alone, ["data"], "rank 3 keeps its half, and shares nothing");
+    no_leftovers(&cluster.destination(2));
 }

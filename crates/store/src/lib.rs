@@ -43,6 +43,7 @@ mod tally;
 mod tenant;
 mod tree;
 mod unkept;
+mod unused;
 mod walk;
 mod whole;
 mod xattrs;
@@ -68,6 +69,7 @@ pub use share_spec::{Keeps, Links, Naming, Share};
 pub use source::{Change, OpenSource, ReadAt, ReadingOrder, Source};
 pub use source_part::{EarlyPartials, SourceError, SourcePart};
 pub use survey::Survey;
+pub use unused::Clearing;
 
 use content::{
     Bitfield, Catalogue, Entry, EntryIndex, FileContent, HashRange, Name, PieceId, Twins,
@@ -86,6 +88,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use swarm::EntryShares;
 use unkept::Unkept;
+use unused::Unused;
 
 /// Everything that a rank holds and writes in one job. Many threads may use it at once, no two of
 /// them for the same piece, and no two to survey or finish the same entry.
@@ -103,23 +106,14 @@ pub struct Store {
     destination: Option<Destination>,
     /// The names that had files in `.shoal` at the start.
     leftovers: HashSet<PartName>,
-    /// Partials that this job has no use for, and whether no later one has, for they are stale.
-    unused: Vec<(PartName, bool)>,
+    /// Partials that this job has no use for.
+    unused: Unused,
     /// From which shares the entries come.
     origins: EntryShares,
     states: States,
     files: OpenFiles,
     writer: SparseWriter,
     hasher: Hasher,
-}
-
-/// What earlier jobs left, a job has no use for, and is removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Clearing {
-    /// What nobody has gone on with for long.
-    Stale,
-    /// All of it.
-    All,
 }
 
 impl Store {
@@ -149,7 +143,7 @@ impl Store {
             twins: Twins::default(),
             unkept: Unkept::default(),
             leftovers: destination.as_ref().map(Destination::leftovers).unwrap_or_default(),
-            unused: Vec::new(),
+            unused: Unused::default(),
             origins: EntryShares::default(),
             destination,
             states: States::default(),
@@ -166,6 +160,10 @@ impl Store {
                 store.add_local(index, source);
             }
         }
+        let own: HashSet<Name> = match partials[..] {
+            [] => HashSet::new(),
+            [..] => shared.iter().map(|shared| shared.entry.name.clone()).collect(),
+        };
         for shared in shared {
             if let Some(&index) = numbers.get(&shared.entry.name) {
                 store.add_shared(index, shared);
@@ -177,9 +175,10 @@ impl Store {
         });
         store.twins = Twins::new(&catalogue, &store.wanted, &held);
         for partial in partials {
+            let is_shared = own.contains(&partial.entry.name);
             match numbers.get(&partial.entry.name) {
-                Some(&index) => store.add_partial(index, partial),
-                None => store.unused.push((PartName::of(&partial.entry.name), partial.is_stale)),
+                Some(&index) => store.add_partial(index, partial, is_shared),
+                None => store.leave(&partial.entry.name, partial.is_stale),
             }
         }
         store.expect_sealed();
@@ -226,20 +225,23 @@ impl Store {
         }
     }
 
-    fn add_partial(&mut self, index: EntryIndex, partial: Partial) {
+    /// A partial of what the rank itself shares by now, and does not want, helps nobody any more.
+    fn add_partial(&mut self, index: EntryIndex, partial: Partial, is_shared: bool) {
+        let is_wanted = self.wanted.get(index.0);
         let asked = self.catalogue.entry(index);
-        if asked.file().is_none() {
-            return;
-        }
-        let fits = partial.fits(asked);
-        if fits && self.shared.contains_key(&index.0) && !self.wanted.get(index.0) {
-            // This rank has the whole of it by now, and shares that.
-            self.unused.push((PartName::of(&partial.entry.name), true));
-        } else if fits {
+        if is_shared && !is_wanted {
+            self.leave(&partial.entry.name, true);
+        } else if partial.fits(asked) {
             self.states.begin(index, Phase::Kept(Box::new(partial)));
-        } else if !self.wanted.get(index.0) {
-            self.unused.push((PartName::of(&partial.entry.name), partial.is_stale));
+        } else if !is_wanted || asked.file().is_none() {
+            self.leave(&partial.entry.name, partial.is_stale);
         }
+    }
+
+    /// Keeps in mind what earlier jobs left of a name, and this one has no use for.
+    fn leave(&mut self, name: &Name, is_stale: bool) {
+        let shoal = self.destination.as_ref().map(|destination| &destination.shoal);
+        self.unused.add(shoal, name, is_stale);
     }
 
     /// Directories that earlier runs may have sealed, and that files must go into all the same.
@@ -322,11 +324,7 @@ impl Store {
     /// or some of it. Says so where there was any.
     pub fn clear_leftovers(&self, which: Clearing) -> Option<String> {
         let destination = self.destination.as_ref()?;
-        let cleared = |(name, is_stale): &&(PartName, bool)| {
-            (*is_stale || which == Clearing::All) && partial::remove_all(&destination.shoal, name)
-        };
-        let count = self.unused.iter().filter(cleared).count();
-        let removed = match count {
+        let removed = match self.unused.clear(&destination.shoal, which) {
             0 => return None,
             1 => "1 file was removed".to_owned(),
             count => format!("{count} files were removed"),

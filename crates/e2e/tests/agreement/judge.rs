@@ -64,6 +64,11 @@ pub fn judge(case: &Case, cluster: &Cluster) -> Result<Held, String> {
     if stores().any(|store| store.exists() && !has_part(&store)) {
         return run.breaks("status 0, and .shoal is left with no part of a file in it");
     }
+    // A part of what is shared and not wanted now serves others, and a job to come.
+    let is_told = !run.report.left_alone.is_empty() || case.want.is_some();
+    if stores().any(|store| store.exists()) && !is_told {
+        return run.breaks("status 0, and a part is left that the report does not name");
+    }
     let check = looked(case, cluster, CHECK)?;
     if check.finished.status != 0 {
         return check.breaks("status 0, and --check says something else");

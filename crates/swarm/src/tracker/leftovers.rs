@@ -156,6 +156,11 @@ pub(super) fn standing_in(members: &Members<'_>, catalogue: &Catalogue) -> Optio
     Some(format!("{what} completed from what an earlier run left, as far as that goes"))
 }
 
+/// Whether a name is a file's in this job: what was left of one helps no directory and no link.
+fn is_file(catalogue: &Catalogue, name: &Name) -> bool {
+    catalogue.find(name).is_some_and(|entry| catalogue.entry(entry).file().is_some())
+}
+
 /// What earlier jobs left, this one has no use for, and nobody clears away.
 pub(super) fn left_alone(
     purpose: Purpose,
@@ -171,7 +176,7 @@ pub(super) fn left_alone(
     for (_, member) in members {
         let parts = member.offers.iter().filter(|(_, offered)| is_kept(offered.origin));
         let unused: Vec<&Name> =
-            parts.map(|(name, _)| name).filter(|name| catalogue.find(name).is_none()).collect();
+            parts.map(|(name, _)| name).filter(|name| !is_file(catalogue, name)).collect();
         ranks += u32::from(!unused.is_empty());
         names.extend(unused);
     }
