@@ -6,7 +6,7 @@
 
 use cli::process;
 use mpi::Ending;
-use node::{Arrival, Pool, Ticket, Transport};
+use shoal::{Arrival, Pool, Ticket, Transport};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -6,7 +6,7 @@ use crate::size;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Parser, ValueEnum};
 use content::PieceLen;
-use node::TrackerPlace;
+use shoal::TrackerPlace;
 use std::path::PathBuf;
 use std::time::Duration;
 use swarm::{Pattern, PatternError};

@@ -10,7 +10,7 @@ use crate::usage::{self, NotParsed};
 use crate::{job, target};
 use anyhow::{Result, bail};
 use clap::Parser;
-use node::{Job, TrackerPlace};
+use shoal::{Job, TrackerPlace};
 use std::path::PathBuf;
 use swarm::Rank;
 

@@ -8,25 +8,16 @@ use crate::plan::{PeerEntry, Plan, PlanError};
 use anyhow::{Context, Result, anyhow, bail};
 use content::Name;
 use content::name::escape;
-use node::{Command, Interrupt, Job, Keeps, Links, Naming, Share, TrackerPlace};
+use shoal::{Command, Job, Keeps, Limits, Links, Naming, Share, TrackerPlace};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use swarm::peer::Limits;
 use swarm::{Pattern, Purpose, Rank};
 
 /// Said where something is wanted and no directory is named.
 pub const NOWHERE_TO_PUT: &str = "something is wanted, but there is nowhere to put it: \
      name a directory with --into DIR, or want nothing with --want ''";
-
-/// The least and the most workers of a rank that was not told how many: one can always wait for
-/// the disk while another hashes, and eight hash faster than any network we know delivers.
-const THREADS_DEFAULT: std::ops::RangeInclusive<usize> = 2..=8;
-
-/// The most threads that hash what is shared, where nobody said how many. A host's other ranks wait
-/// meanwhile, or hash what they share; each thread has a piece in memory.
-const HASHERS_MAX: usize = 16;
 
 /// Makes this rank's job of `shoal run`.
 ///
@@ -103,7 +94,7 @@ pub fn for_cast(
     let naming = Naming::WithOwnName;
     let share = |path| Share { path, prefix: Vec::new(), links, naming, keeps };
     let shares = sources.into_iter().map(share).collect();
-    Ok(Job { shares, wants: everything(), into: Some(into), ..job })
+    Ok(Job { shares, wants: vec![Pattern::everything()], into: Some(into), ..job })
 }
 
 fn links(common: &Common) -> Links {
@@ -140,32 +131,28 @@ fn bare_job(
     tracker: TrackerPlace,
     common: &Common,
 ) -> Job {
+    let job = Job::new(command).on_cores(env.cores, ranks_here(env, launcher));
     Job {
         began: env.began,
-        command,
         delete: common.delete,
         purpose: match (common.check, common.dry_run) {
             (true, _) => Purpose::Check,
             (false, true) => Purpose::DryRun,
             (false, false) => Purpose::Transfer,
         },
-        shares: Vec::new(),
-        wants: Vec::new(),
-        into: None,
         tracker,
         shared_fs: common.shared_fs,
         keeps: keeps(common),
         piece_len: common.piece_length,
         batch: common.batch,
         memory: common.memory,
-        threads: common.threads.unwrap_or_else(|| default_threads(env, launcher)),
-        hashers: common.threads.unwrap_or(env.cores.min(HASHERS_MAX)),
+        threads: common.threads.unwrap_or(job.threads),
+        hashers: common.threads.unwrap_or(job.hashers),
         patience: common.patience,
         limits: Limits { upload: common.limit_upload, download: common.limit_download },
         host: env.host.clone(),
         rack: rack_of_slurm(env),
-        interrupt: Interrupt::default(),
-        problem: None,
+        ..job
     }
 }
 
@@ -180,13 +167,12 @@ fn rack_of_slurm(env: &Env) -> Option<String> {
     is_tree.then(|| switches.to_owned())
 }
 
-/// The cores that this process may use, shared among the ranks on this host.
-fn default_threads(env: &Env, launcher: &Launcher) -> usize {
-    let ranks_here = launcher
+/// How many ranks of the job are on this host, as far as the launcher tells.
+fn ranks_here(env: &Env, launcher: &Launcher) -> usize {
+    launcher
         .local_size
         .or_else(|| launcher.is_present().then(|| number(&env.vars, "SLURM_NTASKS_PER_NODE"))?)
-        .map_or(1, |ranks| ranks.max(1) as usize);
-    (env.cores / ranks_here).clamp(*THREADS_DEFAULT.start(), *THREADS_DEFAULT.end())
+        .map_or(1, |ranks| ranks.max(1) as usize)
 }
 
 /// Reads the plan. The inner error is the job's problem, the outer one is wrong usage.
@@ -283,17 +269,13 @@ impl Source<'_> {
 
 fn command_line_wants(run: &RunArgs) -> Vec<Pattern> {
     if run.want.is_empty() {
-        return everything();
+        return vec![Pattern::everything()];
     }
     let pattern = |want: &Want| match want {
         Want::Nothing => None,
         Want::Matching(pattern) => Some(pattern.clone()),
     };
     run.want.iter().filter_map(pattern).collect()
-}
-
-fn everything() -> Vec<Pattern> {
-    vec![Pattern::new("**").expect("two stars are a pattern")]
 }
 
 /// Refuses a prefix that no name could follow.

@@ -3,7 +3,7 @@
 //!
 //! The world comes in as an [`Env`] (arguments, variables, directory, output), and
 //! [`front::decide`] answers with a value that says what to do, so that the whole front end is
-//! tested without MPI. Only [`run`] starts a node.
+//! tested without MPI. Only [`run`] runs a job, by the library `shoal`.
 
 pub mod args;
 pub mod compared;
@@ -25,6 +25,7 @@ pub mod run;
 pub mod signals;
 pub mod simulate;
 pub mod size;
+pub mod status;
 pub mod target;
 pub mod terminal;
 pub mod usage;

@@ -4,6 +4,7 @@
 //! the job; all that ends the process stands here, so that a program which is more than a rank of
 //! Shoal can do without. It knows nothing of what the job is.
 
+use crate::status;
 use mpi::{Ending, JoinError, Left, Library, MpiTransport};
 use std::io::Write;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -11,8 +12,6 @@ use std::time::Duration;
 
 /// How long `MPI_Finalize` may take. Where a rank dies in it, others never return.
 const FINALIZE: Duration = Duration::from_secs(30);
-/// The exit status where MPI does not return.
-const STATUS_LOST: u8 = 3;
 
 /// Joins the MPI job. From now on a panic on any thread prints its message and aborts the process:
 /// nothing unwinds through MPI.
@@ -57,7 +56,7 @@ fn watch_joining(limit: Duration, give_up: impl FnOnce() + Send + 'static) -> Se
     let _ = std::thread::Builder::new().spawn(move || {
         if joins.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
             give_up();
-            exit_now(STATUS_LOST)
+            exit_now(status::LOST)
         }
     });
     joined
@@ -68,7 +67,7 @@ fn end_in(time: Duration) {
     // Without the thread there is no deadline; that is no reason to fail.
     let _ = std::thread::Builder::new().spawn(move || {
         std::thread::sleep(time);
-        exit_now(STATUS_LOST)
+        exit_now(status::LOST)
     });
 }
 

@@ -6,7 +6,7 @@
 //! run.
 
 use crate::human;
-use node::{Phase, Progress};
+use shoal::{Phase, Progress};
 use std::time::Duration;
 
 /// The first line comes when a job is no longer short, ...

@@ -1,8 +1,8 @@
-//! The seam to the node: the only place that starts one. Here the front end ends and MPI begins.
+//! The seam to the library: the only place that runs a job. Here the front end ends and MPI begins.
 
 use crate::{Launcher, Terminal, Whose, human, process, refusal};
 use mpi::Ending;
-use node::{Job, Transport, memory};
+use shoal::{Job, Transport, memory};
 use std::io::Write;
 use std::time::Duration;
 use swarm::Rank;
@@ -30,7 +30,7 @@ fn run_alone(job: Job, mut terminal: Terminal) -> ! {
     process::abort_on_panic();
     tracing::info!("one rank, and no launcher: no MPI library is loaded");
     let mut transport = memory::network(1).pop().expect("it was asked for one");
-    let ended = node::run(job, &mut transport, &mut terminal);
+    let ended = shoal::run(job, &mut transport, &mut terminal);
     let _ = std::io::stdout().flush();
     std::process::exit(terminal.status(ended.outcome).into())
 }
@@ -68,8 +68,8 @@ fn run_in_mpi(job: Job, launcher: &Launcher, mut terminal: Terminal, pause: fn(D
         let status = refuse(&mut terminal, why.into()) as u8;
         process::leave(transport, Ending { status, lost: false, is_tracker: false })
     }
-    let ended = node::run(job, &mut transport, &mut terminal);
-    let node::Ended { outcome, lost, is_tracker, .. } = ended;
+    let ended = shoal::run(job, &mut transport, &mut terminal);
+    let shoal::Ended { outcome, lost, is_tracker, .. } = ended;
     process::leave(transport, Ending { status: terminal.status(outcome), lost, is_tracker })
 }
 

@@ -3,7 +3,8 @@
 //!
 //! A thread hears them, so that the second is heard also where the loop, or MPI, is stuck.
 
-use node::{Interrupt, Signal};
+use crate::status;
+use shoal::{Interrupt, Signal};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub fn listen(interrupt: &Interrupt) {
         for number in signals.forever() {
             let first = *first.get_or_insert_with(Instant::now);
             if first.elapsed() > SAME {
-                signal_hook::low_level::exit(Outcome::Failed.status().into());
+                signal_hook::low_level::exit(status::of(Outcome::Failed).into());
             }
             interrupt.raise(if number == SIGINT { Signal::Interrupt } else { Signal::Terminate });
         }

@@ -5,8 +5,8 @@ use crate::env::Env;
 use crate::front::Orders;
 use crate::human;
 use crate::progress::{Meter, Style};
-use crate::{json, report, target};
-use node::{Observer, Progress};
+use crate::{json, report, status, target};
+use shoal::{Observer, Progress};
 use std::io::Write;
 use std::path::PathBuf;
 use swarm::{Outcome, Rank, Report};
@@ -62,8 +62,8 @@ impl Terminal {
     /// all is well where there is none.
     pub fn status(&self, outcome: Outcome) -> u8 {
         match (outcome, self.unwritten) {
-            (Outcome::Complete, Unwritten::Report) => Outcome::Failed.status(),
-            _ => outcome.status(),
+            (Outcome::Complete, Unwritten::Report) => status::of(Outcome::Failed),
+            _ => status::of(outcome),
         }
     }
 

@@ -4,7 +4,7 @@ mod support;
 
 use cli::Action;
 use content::PieceLen;
-use node::{Command, Keeps, Links, Naming, Share, TrackerPlace};
+use shoal::{Command, Job, Keeps, Links, Naming, Share, TrackerPlace};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use support::World;
@@ -35,6 +35,7 @@ fn run_fills_each_ranks_own_values() {
     assert_eq!(job.into, Some("/s/7".into()));
     assert_eq!((job.tracker, job.host.as_str()), (TrackerPlace::Dedicated, "node07.cluster"));
     assert_eq!((job.batch, job.patience, job.piece_len), (10, Duration::from_secs(30), None));
+    assert_eq!((Job::BATCH, Job::PATIENCE), (job.batch, job.patience), "the library's own");
     assert_eq!(job.problem, None);
 }
 

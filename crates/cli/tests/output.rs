@@ -5,7 +5,7 @@ mod support;
 use cli::Terminal;
 use cli::{json, report, target};
 use content::Name;
-use node::{Observer, Phase, Progress};
+use shoal::{Observer, Phase, Progress};
 use std::fs::OpenOptions;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;

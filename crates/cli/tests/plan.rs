@@ -3,7 +3,7 @@
 mod support;
 
 use cli::plan::{Plan, PlanError};
-use node::Job;
+use shoal::Job;
 use std::path::PathBuf;
 use support::{World, golden};
 use swarm::Pattern;

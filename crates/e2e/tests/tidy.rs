@@ -15,15 +15,16 @@ const MAX_LINE_LEN: usize = 100;
 
 /// Which crates of ours each crate may use, for itself and for its tests. A new arrow needs a page
 /// in `docs/adr/`.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("sha256", &[]),
     ("content", &["sha256"]),
     ("swarm", &["content"]),
     ("sim", &["content", "swarm"]),
     ("store", &["content", "swarm"]),
     ("node", &["content", "swarm", "store"]),
+    ("shoal", &["content", "swarm", "node"]),
     ("mpi", &["content", "swarm", "node"]),
-    ("cli", &["content", "swarm", "sim", "node", "mpi"]),
+    ("cli", &["content", "swarm", "sim", "shoal", "mpi"]),
     ("e2e", &[]),
 ];
 const PURE: [&str; 4] = ["content", "sha256", "sim", "swarm"];

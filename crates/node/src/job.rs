@@ -1,9 +1,10 @@
-//! What one rank is to do: the command line, resolved for this rank.
+//! What one rank is to do, as a value. It knows no option of a command line.
 
 use crate::interrupt::Interrupt;
 use content::{Name, PieceLen};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 pub use store::{Keeps, Links, Naming, Share};
 use swarm::peer::Limits;
@@ -12,7 +13,7 @@ use swarm::{Pattern, Purpose};
 /// All that a rank is told. The placeholders are filled, the plan is applied.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// The command that was given.
+    /// Who reads what is shared, and whether a rank wants its own.
     pub command: Command,
     /// What the job is for.
     pub purpose: Purpose,
@@ -76,6 +77,67 @@ pub enum TrackerPlace {
 }
 
 impl Job {
+    /// Pieces asked from one holder before the tracker is updated, unless told otherwise.
+    pub const BATCH: u32 = 10;
+    /// How long a rank may be silent, unless told otherwise.
+    pub const PATIENCE: Duration = Duration::from_secs(30);
+    /// The least and the most workers of a rank that was not told how many: one can always wait for
+    /// the disk while another hashes, and eight hash faster than any network we know delivers.
+    const THREADS: std::ops::RangeInclusive<usize> = 2..=8;
+    /// The most threads that hash what is shared, where nobody said how many. A host's other ranks
+    /// wait meanwhile, or hash what they share; each thread has a piece in memory.
+    const HASHERS_MAX: usize = 16;
+
+    /// A job in which every rank makes a copy of the same sources in a directory of its own, under
+    /// their own names. The lowest rank that has a source reads it; rank 0 is a peer, too.
+    pub fn cast(sources: impl IntoIterator<Item = PathBuf>, into: impl Into<PathBuf>) -> Self {
+        let naming = Naming::WithOwnName;
+        let shares = sources.into_iter().map(|path| Share { naming, ..Share::new(path) });
+        let (shares, into) = (shares.collect(), Some(into.into()));
+        Self { shares, wants: vec![Pattern::everything()], into, ..Self::new(Command::Cast) }
+    }
+
+    /// A job in which this rank shares nothing and wants nothing yet, with defaults for the rest.
+    /// In a [`Command::Run`] rank 0 only tracks.
+    pub fn new(command: Command) -> Self {
+        Self {
+            command,
+            purpose: Purpose::Transfer,
+            delete: false,
+            shares: Vec::new(),
+            wants: Vec::new(),
+            into: None,
+            tracker: match command {
+                Command::Run => TrackerPlace::Dedicated,
+                Command::Cast => TrackerPlace::Colocated,
+            },
+            shared_fs: false,
+            keeps: Keeps::default(),
+            piece_len: None,
+            batch: Self::BATCH,
+            memory: None,
+            threads: 0,
+            hashers: 0,
+            patience: Self::PATIENCE,
+            limits: Limits::default(),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            rack: None,
+            interrupt: Interrupt::default(),
+            began: Instant::now(),
+            problem: None,
+        }
+        .on_cores(available_parallelism().map_or(1, usize::from), 1)
+    }
+
+    /// The same with as many workers as suit a rank that has so many cores, and shares them with
+    /// the other ranks of its host.
+    #[must_use]
+    pub fn on_cores(self, cores: usize, ranks_here: usize) -> Self {
+        let threads = cores / ranks_here.max(1);
+        let threads = threads.clamp(*Self::THREADS.start(), *Self::THREADS.end());
+        Self { threads, hashers: cores.min(Self::HASHERS_MAX), ..self }
+    }
+
     /// Whether a name may be one of the job's, as far as this rank's own orders tell: all ranks of
     /// a cast are told the same sources, and all its names begin with those of the sources.
     pub(crate) fn may_share(&self, name: &Name) -> bool {

@@ -49,6 +49,12 @@ pub enum Naming {
 }
 
 impl Share {
+    /// A path whose content is shared under the names that it has there; links stay links.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let (links, naming, keeps) = (Links::Kept, Naming::Inside, Keeps::default());
+        Self { path: path.into(), prefix: Vec::new(), links, naming, keeps }
+    }
+
     /// What tells it apart from other shares, of this job and of later ones: where it is, and how
     /// what is in it is named.
     pub fn id(&self) -> ShareId {

@@ -20,15 +20,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The process's exit status.
-    pub const fn status(self) -> u8 {
-        match self {
-            Self::Complete => 0,
-            Self::Refused => 2,
-            Self::Degraded | Self::Failed => 3,
-        }
-    }
-
     /// The word for it in the report.
     pub const fn word(self) -> &'static str {
         match self {

@@ -38,6 +38,15 @@ impl Pattern {
     /// The longest pattern in bytes: as long as the longest name.
     pub const MAX_LEN: usize = Name::MAX_LEN;
 
+    /// The pattern that takes every entry.
+    ///
+    /// # Panics
+    ///
+    /// Never: two stars are a glob.
+    pub fn everything() -> Self {
+        Self::new("**").expect("two stars are a glob")
+    }
+
     /// Compiles a glob.
     ///
     /// # Errors
