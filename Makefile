@@ -14,7 +14,7 @@ IN_MPI := --workspace --test conformance --test ending
 # The black-box tests in which ranks die, hang, or find their disks and shares in trouble.
 FAILURES := --test deaths --test trackers --test hangs --test disks --test shares --test waiting --test destination
 
-.PHONY: help build man demo bench test test-openmpi test-mpich test-ulfm test-more-mpis plans agreement \
+.PHONY: help build man dist demo bench test test-openmpi test-mpich test-ulfm test-more-mpis plans agreement \
         test-fuzz fuzz lint clean \
         failures-openmpi failures-mpich failures-ulfm
 
@@ -28,6 +28,9 @@ build:  ## install what is missing, then build target/release/shoal, for all MPI
 man:  ## man pages and shell completions into target/share, from the same definition as --help
 	@scripts/install-deps build
 	cargo run --release --quiet --package shoal-cli --example man -- target/share
+
+dist:  ## wheels for x86-64 and aarch64 into target/dist, with their SHA-256; nothing is uploaded
+	@scripts/dist
 
 demo:  ## one tracker and four peers under mpirun, with real files, checked with sha256sum
 	@scripts/install-deps demo
