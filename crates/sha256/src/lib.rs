@@ -79,6 +79,7 @@ fn side_by_side(_: &[&[u8]], _: &[usize], _: &mut [Hash]) -> usize {
 }
 
 /// Bytes in a block.
+#[cfg(any(test, target_arch = "x86_64"))]
 const BLOCK_LEN: usize = 64;
 
 /// What follows a chunk of whole blocks: a bit, zeros, and the length in bits.
