@@ -29,7 +29,7 @@ man:  ## man pages and shell completions into target/share, from the same defini
 	@scripts/install-deps build
 	cargo run --release --quiet --package shoal-cli --example man -- target/share
 
-dist:  ## wheels for x86-64 and aarch64 into target/dist, with their SHA-256; nothing is uploaded
+dist:  ## wheels and Debian packages for x86-64 and aarch64 into target/dist; nothing is uploaded
 	@scripts/dist
 
 demo:  ## one tracker and four peers under mpirun, with real files, checked with sha256sum
