@@ -9,12 +9,13 @@ use std::rc::Rc;
 use swarm::System;
 use swarm::message::{Ack, Between, Differing, Epoch, FromTracker, Gains, Hello, HelloPart};
 use swarm::message::{
-    HolderPieces, Origins, PieceSet, Place, Rate, Recall, Rejoined, RequestNumber, Share,
-    SharedPath, Start, Stop, ToTracker,
+    HolderPieces, Origins, PieceSet, Rate, Recall, Rejoined, RequestNumber, SharedPath, Start,
+    Stop, ToTracker,
 };
 use swarm::message::{
     Keep, PiecesRead, Proven, ReadAgain, ReadFault, ReadOrder, SharedFs, Unread, WireOffer,
 };
+use swarm::schedule::{Portion, Topology};
 use swarm::{
     Counters, Destination, Differences, Extra, LeftOut, Location, Lock, Origin, Outcome, Rank,
     ShareId,
@@ -191,7 +192,7 @@ pub fn from_tracker(input: &mut Input<'_>) -> FromTracker {
             0 => FromTracker::TellRates,
             1 => FromTracker::Moved {
                 neighbours: input.several(3, rank),
-                place: Box::new(place(input)),
+                topology: Box::new(topology(input)),
             },
             _ => FromTracker::Lost(rank(input)),
         },
@@ -203,7 +204,7 @@ pub fn from_tracker(input: &mut Input<'_>) -> FromTracker {
         14 => FromTracker::Recite,
         15 if input.byte() > 200 => FromTracker::GivenUp,
         16 => FromTracker::Neighbours(input.several(4, rank)),
-        17 => FromTracker::Place(Box::new(place(input))),
+        17 => FromTracker::Topology(Box::new(topology(input))),
         18 => FromTracker::Walk { positions: spans(input, 4), last: input.flag() },
         19 => FromTracker::ReadOrders(input.several(3, read_order)),
         20 => FromTracker::Proven(input.several(3, proven)),
@@ -241,13 +242,13 @@ fn part(input: &mut Input<'_>) -> (Hash, Vec<Entry>) {
     (hash_of_part(&parts[at]), entries)
 }
 
-/// Where a rank stands, or somebody says it does.
-fn place(input: &mut Input<'_>) -> Place {
-    Place {
+/// The hosts and racks around a rank, as somebody says.
+fn topology(input: &mut Input<'_>) -> Topology {
+    Topology {
         host: spans(input, 4),
         rack: input.flag().then(|| spans(input, 4)),
-        of_host: Share { index: input.number(4), count: input.number(4) },
-        of_rack: Share { index: input.number(4), count: input.number(4) },
+        of_host: Portion { index: input.number(4), count: input.number(4) },
+        of_rack: Portion { index: input.number(4), count: input.number(4) },
     }
 }
 

@@ -157,6 +157,15 @@ fn the_pure_crates_do_not_touch_the_world() {
 }
 
 #[test]
+fn the_schedule_knows_no_message_and_no_peer() {
+    let known = ["message::", "peer::", "tracker::", "super::super"];
+    let policy = |s: &Source| s.in_crate == "swarm" && s.is_in("schedule");
+    let policies: Vec<Source> = sources().into_iter().filter(policy).collect();
+    assert!(policies.len() > 5, "the schedule is elsewhere");
+    none_of(policies.iter().flat_map(|s| s.places_of(&known)).collect(), "in a policy");
+}
+
+#[test]
 fn unsafe_code_is_in_two_crates() {
     let is_elsewhere = |s: &Source| !["mpi", "sha256"].contains(&&*s.in_crate) && !s.is_tidy();
     let elsewhere = sources().into_iter().filter(is_elsewhere);

@@ -16,6 +16,7 @@ pub mod purpose;
 mod random;
 pub mod rank;
 pub mod report;
+pub mod schedule;
 mod shelf;
 pub mod time;
 pub mod tracker;

@@ -1,6 +1,7 @@
 //! What the tracker says to a peer.
 
-use super::{PieceSet, Place, Proven, ReadAgain, ReadOrder};
+use super::{PieceSet, Proven, ReadAgain, ReadOrder};
+use crate::schedule::Topology;
 use crate::{Channel, Outcome, Rank, ShareId};
 use content::{Entry, Hash, Span};
 use serde::{Deserialize, Serialize};
@@ -40,8 +41,8 @@ pub enum FromTracker {
     Origins(Vec<Origins>),
     /// START, the peers that this one is to tell of its gains unasked, as they tell it of theirs.
     Neighbours(Vec<Rank>),
-    /// START, where this peer stands among the others.
-    Place(Box<Place>),
+    /// START: the hosts and racks, seen from this peer.
+    Topology(Box<Topology>),
     /// START, the end: the job begins.
     Start(Start),
     /// Whether what a peer surveyed fits its destination, and if not why.
@@ -69,8 +70,8 @@ pub enum FromTracker {
     Moved {
         /// The peers that this one is to tell of its gains unasked, as they tell it of theirs.
         neighbours: Vec<Rank>,
-        /// Where it stands.
-        place: Box<Place>,
+        /// The hosts and racks, seen from it.
+        topology: Box<Topology>,
     },
     /// A rank was lost: nothing is to be had from it.
     Lost(Rank),
@@ -144,7 +145,7 @@ impl FromTracker {
             | Self::Wanted(_)
             | Self::Origins(_)
             | Self::Neighbours(_)
-            | Self::Place(_)
+            | Self::Topology(_)
             | Self::Parts(_)
             | Self::Sources(_)
             | Self::Start(_) => Channel::Init,

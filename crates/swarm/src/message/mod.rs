@@ -10,7 +10,6 @@ mod from_tracker;
 mod hello;
 mod parts;
 mod pieces;
-mod place;
 mod reading;
 mod show;
 mod to_tracker;
@@ -21,7 +20,6 @@ pub use hello::{Hello, HelloPart, SharedPath};
 pub use parts::{PART_BYTES, parts};
 pub(crate) use parts::{cut, parts_within};
 pub use pieces::PieceSet;
-pub use place::{Nearness, Place, Share};
 pub use reading::{Keep, PiecesRead, Proven, ReadAgain, ReadFault, ReadOrder, SharedFs, Unread};
 pub use to_tracker::{Differing, Gains, Rate, Recall, Rejoined, Stop, ToTracker, WireOffer};
 

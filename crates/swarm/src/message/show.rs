@@ -1,6 +1,7 @@
 //! Messages as a line of a log: short, in the protocol's own words.
 
-use super::{Between, FromTracker, Message, PieceSet, Share, ToTracker};
+use super::{Between, FromTracker, Message, PieceSet, ToTracker};
+use crate::schedule::Portion;
 use content::Span;
 use std::fmt;
 
@@ -136,9 +137,9 @@ impl fmt::Display for FromTracker {
             Self::Entries(entries) => write!(f, "START: {} files", entries.len()),
             Self::Wanted(spans) => write!(f, "START: yours are files {}", Runs(spans)),
             Self::Neighbours(all) => write!(f, "START: {} neighbours", all.len()),
-            Self::Place(place) => {
-                let share = |of: Share| (u64::from(of.index) + 1, of.count);
-                let (host, rack) = (share(place.of_host), share(place.of_rack));
+            Self::Topology(topology) => {
+                let part = |of: Portion| (u64::from(of.index) + 1, of.count);
+                let (host, rack) = (part(topology.of_host), part(topology.of_rack));
                 write!(f, "START: fetches {}/{} of its host's", host.0, host.1)?;
                 write!(f, " {}/{} of what its rack needs", rack.0, rack.1)
             }
@@ -154,10 +155,10 @@ impl fmt::Display for FromTracker {
             Self::Alive => f.write_str("alive"),
             Self::Settle(number) => write!(f, "settle {number}"),
             Self::TellRates => f.write_str("tell your rates"),
-            Self::Moved { neighbours, place } => {
-                let share = place.of_rack;
+            Self::Moved { neighbours, topology } => {
+                let part = topology.of_rack;
                 write!(f, "racks were learned: {} neighbours, fetches ", neighbours.len())?;
-                write!(f, "{}/{} of what its rack needs", u64::from(share.index) + 1, share.count)
+                write!(f, "{}/{} of what its rack needs", u64::from(part.index) + 1, part.count)
             }
             Self::Lost(rank) => write!(f, "rank {rank} is lost"),
             Self::Finish { outcome, .. } => write!(f, "FINISH: {}", outcome.word()),

@@ -3,9 +3,11 @@
 
 use super::PeerAction;
 use super::download::{Request, pieces_of_range};
-use super::holders::{Ahead, Standing};
+use super::holders::Standing;
 use super::session::Session;
 use crate::message::{Between, Message, RequestNumber, ToTracker};
+use crate::schedule::Ahead;
+use crate::schedule::request_size::request_size;
 use crate::{Instant, Rank};
 use content::{EntryIndex, PieceId, Span};
 
@@ -42,33 +44,35 @@ impl Session {
     }
 
     fn ask_pieces(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
-        if !self.pieces.picker_mut().take_changed() && !self.pace.is_limited() {
+        if !self.pieces.picker_mut().take_changed() && !self.limiter.is_limited() {
             return;
         }
         // Where the link is slow messages wait behind pieces.
         let ahead = if self.window.is_short() { Ahead::Yes } else { Ahead::No };
         loop {
             let mut room = self.window.bytes().saturating_sub(self.download.used_bytes);
-            let mut paid = self.pace.available();
+            let mut paid = self.limiter.available();
             let nothing_used = self.download.used_bytes == 0;
             if room == 0 && !nothing_used {
                 return;
             }
-            let Some((holder, useful)) = self.holders.next(self.pieces.picker(), ahead) else {
+            let Some((holder, sharing)) = self.holders.next(self.pieces.picker(), ahead) else {
                 return self.pieces.picker_mut().settle();
             };
             let known = self.holders.get(holder).expect("just chosen");
-            let quota = self.quota(useful, self.holders.backlog_at(known.place()));
+            let window = (self.window.bytes() / self.longest_piece) as usize;
+            let backlog = self.holders.backlog_at(known.slot());
+            let count = request_size(window, sharing, backlog, self.batch);
             let mut first = true;
             let catalogue = &self.catalogue;
-            let at = known.place();
+            let at = known.slot();
             let alone = &self.download.alone;
             let joined = |piece: u32| {
                 catalogue.travels_with_last(PieceId(piece))
                     && (alone.is_empty()
                         || !alone.contains(&PieceId(piece)) && !alone.contains(&PieceId(piece - 1)))
             };
-            let (picked, cut) = self.pieces.picker().choose(at, quota, joined, |bundle| {
+            let (picked, cut) = self.pieces.picker().choose(at, count, joined, |bundle| {
                 let bytes = catalogue.bundle_size(bundle);
                 // A window smaller than a piece still takes one.
                 let fits = bytes <= paid && (bytes <= room || (nothing_used && first));
@@ -89,16 +93,9 @@ impl Session {
     /// Fetches more for others, where there is nothing else to do.
     pub(super) fn widen(&mut self, now: Instant) {
         let idle = self.download.requests.values().all(|request| request.cancelled);
-        if idle && self.pieces.picker().is_any_known() && self.reach.widen(now) {
-            self.pieces.picker_mut().limit(&self.reach);
+        if idle && self.pieces.picker().is_any_known() && self.ownership.admit_backup(now) {
+            self.pieces.picker_mut().limit(&self.ownership);
         }
-    }
-
-    /// How many pieces and bundles to ask of a holder.
-    fn quota(&self, useful: usize, backlog: u32) -> usize {
-        let window = (self.window.bytes() / self.longest_piece) as usize;
-        let spare = (window / 4).saturating_sub(backlog as usize) / useful.max(1);
-        spare.min(window / 16).clamp(1, self.batch)
     }
 
     /// Takes back what waits at busy holders and can be had of one that is less busy.
@@ -109,9 +106,9 @@ impl Session {
         }
         // What is taken back costs messages, and what others gained comes to be known in rows.
         let less_busy = self.upload.gossip.lag() as u32 * 2 / 3;
-        let backlog = self.holders.backlog_at(known.place()).saturating_add(less_busy);
-        for &(number, place) in &self.download.waiting {
-            if self.holders.backlog_at(place) < backlog {
+        let backlog = self.holders.backlog_at(known.slot()).saturating_add(less_busy);
+        for &(number, slot) in &self.download.waiting {
+            if self.holders.backlog_at(slot) < backlog {
                 continue;
             }
             let request = self.download.requests.get_mut(&number).expect("what waits is open");
@@ -140,7 +137,7 @@ impl Session {
         let asked: Vec<PieceId> = asked.map(PieceId).collect();
         let spans = self.catalogue.join_bundles(bundles);
         let bytes = self.bytes_of(&asked);
-        self.pace.spend(bytes);
+        self.limiter.spend(bytes);
         self.download.used_bytes += bytes;
         let request = Request {
             holder: to,
@@ -153,8 +150,8 @@ impl Session {
             progress: now,
         };
         self.download.requests.insert(number, request);
-        let place = self.holders.asked(to);
-        self.download.waiting.push((number, place));
+        let slot = self.holders.asked(to);
+        self.download.waiting.push((number, slot));
         let gained = self.upload.gossip.news_for(to);
         let message = Message::Between(Between::Request { number, pieces: spans, gained });
         actions.push(PeerAction::Send { to, message });

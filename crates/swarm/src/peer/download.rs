@@ -4,7 +4,8 @@
 use super::pieces::LateClaim;
 use super::session::Session;
 use super::{Fault, PeerAction, Stored, TransferId};
-use crate::message::{Ack, Nearness, RequestNumber, ToTracker};
+use crate::message::{Ack, RequestNumber, ToTracker};
+use crate::schedule::Locality;
 use crate::{Instant, Rank};
 use content::{Catalogue, EntryIndex, Hash, HashRange, PieceId, Span};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 pub(super) struct Download {
     pub(super) requests: BTreeMap<RequestNumber, Request>,
     pub(super) transfers: BTreeMap<TransferId, Transfer>,
-    /// Requests that may be taken back where another holder is less busy, with the places of their
+    /// Requests that may be taken back where another holder is less busy, with the slots of their
     /// holders: the others need not be looked through with every message.
     pub(super) waiting: Vec<(RequestNumber, usize)>,
     /// Pieces of bundles that were withdrawn: one of them cannot be had there, and who asks for
@@ -121,7 +122,7 @@ impl Session {
         if self.holders.get(from).is_some() {
             self.learn(from, Span::all_checked(&ack.gained, limit));
         }
-        let is_far = self.reach.nearness(from) == Nearness::Far;
+        let is_far = self.ownership.topology().locality(from) == Locality::Remote;
         let Some(request) = self.download.requests.get_mut(&ack.request) else { return };
         if request.holder != from || request.acknowledged {
             return;
@@ -348,8 +349,8 @@ impl Session {
         rank: Rank,
         ranges: impl Iterator<Item = Range<u32>> + Clone,
     ) -> bool {
-        let nearness = self.reach.nearness(rank);
-        let news = self.holders.learn(rank, nearness, ranges.clone(), self.pieces.picker_mut());
+        let locality = self.ownership.topology().locality(rank);
+        let news = self.holders.learn(rank, locality, ranges.clone(), self.pieces.picker_mut());
         if news {
             self.hashes.wake();
             self.revive(ranges);

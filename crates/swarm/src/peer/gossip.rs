@@ -7,8 +7,9 @@
 
 use super::PeerAction;
 use crate::Rank;
-use crate::message::{Between, Message, Nearness, Place};
+use crate::message::{Between, Message};
 use crate::rank::find;
+use crate::schedule::{Locality, SentOnce, Topology};
 use content::{Bitfield, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,19 +26,6 @@ const MOST_LAG: usize = 12;
 
 /// A neighbour that says nothing is told no more after so many times: it may hang.
 const MAX_UNHEARD: u32 = 8;
-
-/// A piece that a rank of another rack has sooner elsewhere is given back to it so often: the first
-/// time it may have been told of it twice, by the tracker, too.
-const MAX_RETURNS: u8 = 2;
-
-/// Pieces remembered as given back, a rank and a piece each; beyond that whoever asks is served.
-const MAX_RETURNED: usize = 1 << 16;
-
-/// A piece held at START that was not sent yet.
-const UNSENT: u32 = u32::MAX;
-
-/// A piece that was not held at START.
-const GAINED: u32 = u32::MAX - 1;
 
 /// What a rank was told: so many of the gains, so many of the pieces sent.
 #[derive(Debug, Default, Clone, Copy)]
@@ -62,9 +50,7 @@ pub(super) struct Gossip {
     neighbours: Vec<Rank>,
     /// What is kept of each, in the same order.
     beside: Vec<Beside>,
-    place: Arc<Place>,
-    /// Whether all others are in this rank's rack, none on its host.
-    is_alone: bool,
+    topology: Arc<Topology>,
     /// Every piece that this rank came to hold after START, in that order: what the ranks of this
     /// host are told.
     gains: Vec<u32>,
@@ -73,44 +59,24 @@ pub(super) struct Gossip {
     brought: Vec<u32>,
     /// The gains of this rank's own share: what other racks are told, for the same reason.
     owned: Vec<u32>,
-    /// What was held at START.
-    held: Bitfield,
-    /// Of that, the pieces that did not go out yet.
-    unsent_held: u32,
     /// How many gains there were when the neighbours were last told.
     pushed: usize,
     /// What others than the neighbours were told.
     told: BTreeMap<Rank, Told>,
-    /// Pieces held at START that went out, in that order.
-    sent: Vec<u32>,
-    /// For each piece, its place among those; empty once each piece held at START went out.
-    sent_at: Vec<u32>,
-    /// Pieces held at START that did not go out yet.
-    unsent: u32,
-    /// How often a piece was given back to a rank of another rack.
-    returned: BTreeMap<(Rank, u32), u8>,
+    ledger: SentOnce,
     /// The neighbours are to be told at once, of however little.
     pub(super) urgent: bool,
 }
 
 impl Gossip {
     /// A peer that holds these pieces at START, and these neighbours.
-    pub(super) fn new(serving: &Bitfield, neighbours: &[Rank], place: Arc<Place>) -> Self {
-        let unsent = serving.count();
-        let kept = unsent > 0 || place.rack.is_some();
-        let own = if kept { serving.len() as usize } else { 0 };
+    pub(super) fn new(serving: &Bitfield, neighbours: &[Rank], topology: Arc<Topology>) -> Self {
         let neighbours: BTreeSet<Rank> = neighbours.iter().copied().collect();
         Self {
             beside: vec![Beside::default(); neighbours.len()],
             neighbours: neighbours.into_iter().collect(),
-            is_alone: place.is_alone(),
-            place,
-            sent_at: (0..own as u32)
-                .map(|p| if serving.get(p) { UNSENT } else { GAINED })
-                .collect(),
-            unsent,
-            unsent_held: unsent,
-            held: if kept { serving.clone() } else { Bitfield::default() },
+            ledger: SentOnce::new(serving, topology.rack.is_some()),
+            topology,
             ..Self::default()
         }
     }
@@ -129,7 +95,7 @@ impl Gossip {
     /// each piece that it has may leave for another rack once.
     pub(super) fn move_to(
         &mut self,
-        place: Arc<Place>,
+        topology: Arc<Topology>,
         neighbours: &[Rank],
         serving: &Bitfield,
         owns: impl Fn(u32) -> bool,
@@ -140,26 +106,18 @@ impl Gossip {
         let known: BTreeSet<Rank> = former.iter().copied().collect();
         let told = std::mem::take(&mut self.beside).into_iter().map(|it| it.told);
         self.told.extend(former.into_iter().zip(told));
-        self.is_alone = place.is_alone();
-        let before = std::mem::replace(&mut self.place, place);
-        if self.held.len() != serving.len() {
-            self.held = Bitfield::new(serving.len());
-        }
-        self.sent_at.resize(serving.len() as usize, GAINED);
+        let before = std::mem::replace(&mut self.topology, topology);
+        self.ledger.begin_racks(serving.len());
         self.owned.clear();
-        for piece in self.brought.iter().copied().filter(|&piece| serving.get(piece) && owns(piece))
-        {
+        for &piece in self.brought.iter().filter(|&&piece| serving.get(piece) && owns(piece)) {
             self.owned.push(piece);
-            if self.sent_at[piece as usize] == GAINED {
-                self.sent_at[piece as usize] = UNSENT;
-                self.unsent += 1;
-            }
+            self.ledger.own(piece);
         }
-        let place = Arc::clone(&self.place);
+        let topology = &self.topology;
         for (&rank, told) in &mut self.told {
             // Another list is told from its beginning.
-            let nearness = place.nearness(rank);
-            if nearness == Nearness::Far || nearness != before.nearness(rank) {
+            let locality = topology.locality(rank);
+            if locality == Locality::Remote || locality != before.locality(rank) {
                 told.gains = 0;
             }
         }
@@ -168,7 +126,7 @@ impl Gossip {
             self.neighbours.push(rank);
             self.beside.push(Beside { unheard: 0, told });
         }
-        let spans: Vec<Span> = self.held.spans().collect();
+        let spans: Vec<Span> = self.ledger.held().spans().collect();
         for &to in new.difference(&known) {
             spans.chunks(MAX_TOLD).for_each(|part| say(to, part.to_vec(), 0, actions));
         }
@@ -188,41 +146,20 @@ impl Gossip {
         if brought {
             self.brought.push(piece);
         }
-        if owned && self.place.rack.is_some() {
+        if owned && self.topology.rack.is_some() {
             self.owned.push(piece);
-            if let Some(at) = self.sent_at.get_mut(piece as usize)
-                && *at == GAINED
-            {
-                *at = UNSENT;
-                self.unsent += 1;
-            }
+            self.ledger.own(piece);
         }
     }
 
     /// Whether a piece held at START did not go out yet.
     pub(super) fn spreads_first(&self) -> bool {
-        self.unsent_held > 0
+        self.ledger.spreads_first()
     }
 
-    /// Whether a rank is in another rack: each piece goes to one such rank, others hear from
-    /// whom they may have it.
-    fn is_far(&self, rank: Rank) -> bool {
-        self.nearness(rank) == Nearness::Far
-    }
-
-    /// Whether it counts that a piece goes to a rank, or went to others: within a host it costs
-    /// nothing, and within a rack only what was held at START is kept to be sent once.
-    fn counts(&self, rank: Rank, piece: u32) -> bool {
-        match self.nearness(rank) {
-            Nearness::Host => false,
-            Nearness::Rack => self.held.get(piece),
-            Nearness::Far => true,
-        }
-    }
-
-    /// How near a rank is.
-    pub(super) fn nearness(&self, rank: Rank) -> Nearness {
-        if self.is_alone { Nearness::Rack } else { self.place.nearness(rank) }
+    /// The distance to a rank.
+    pub(super) fn locality(&self, rank: Rank) -> Locality {
+        self.topology.locality(rank)
     }
 
     /// Where a rank is among the neighbours, if it is one.
@@ -256,7 +193,7 @@ impl Gossip {
     /// A rank is gone.
     pub(super) fn lost(&mut self, rank: Rank) {
         self.told.remove(&rank);
-        self.returned.retain(|(to, _), _| *to != rank);
+        self.ledger.forget(rank);
         if let Some(at) = self.position(rank) {
             self.neighbours.remove(at);
             self.beside.remove(at);
@@ -265,10 +202,10 @@ impl Gossip {
 
     /// What a rank was not told yet of the gains; now it is.
     pub(super) fn news_for(&mut self, rank: Rank) -> Vec<Span> {
-        let nearness = self.nearness(rank);
+        let locality = self.locality(rank);
         let mut told = self.told(rank);
         let lists = [&*self.gains, &*self.brought, &*self.owned];
-        let news = untold(lists, nearness, &mut told);
+        let news = untold(lists, locality, &mut told);
         if news.is_empty() {
             return Vec::new();
         }
@@ -281,55 +218,27 @@ impl Gossip {
     /// What a rank was not told yet of what was sent; now it is. What is given back to a rank of
     /// another rack is told anew: it is to be had elsewhere.
     pub(super) fn sent_news_for(&mut self, rank: Rank, given_back: &[u32]) -> Vec<Span> {
-        let is_far = self.is_far(rank);
-        if self.unsent == 0 && !is_far {
+        let is_remote = self.locality(rank) == Locality::Remote;
+        if self.ledger.is_over() && !is_remote {
             return Vec::new();
         }
-        let given_back = if is_far { given_back } else { &[] };
-        for &piece in given_back {
-            *self.returned.entry((rank, piece)).or_default() += 1;
-        }
+        let given_back = if is_remote { given_back } else { &[] };
+        given_back.iter().for_each(|&piece| self.ledger.give_back(rank, piece));
         let mut told = self.told(rank);
-        let news = untold_of(&self.sent, &mut told.sent);
+        let news = untold_of(self.ledger.sent(), &mut told.sent);
         let news: BTreeSet<u32> = news.iter().chain(given_back).copied().collect();
         self.set_told(rank, told);
         Span::join(news)
     }
 
-    /// Whether a rank asks too early for a piece: it was sent to another, the asker does not know
-    /// that yet, and others were not sent to anybody.
+    /// Whether a rank asks too early for a piece, which it will find elsewhere.
     pub(super) fn is_early(&self, asker: Rank, piece: u32) -> bool {
-        if self.is_far(asker) {
-            return self.leaves_elsewhere(asker, piece);
-        }
-        if self.unsent == 0 || self.sent_at.is_empty() || !self.counts(asker, piece) {
-            return false;
-        }
-        let at = self.sent_at[piece as usize];
-        (at as usize) < self.sent.len() && at >= self.told(asker).sent
-    }
-
-    /// Whether a piece leaves this rack, or has left it, otherwise than from here to a rank that
-    /// asks: it went to another rank, which hands it on, or it is of the share of another one. Who
-    /// asks again nevertheless has nobody else to ask.
-    fn leaves_elsewhere(&self, asker: Rank, piece: u32) -> bool {
-        let returned = self.returned.get(&(asker, piece)).copied();
-        let again = match returned {
-            Some(times) => times < MAX_RETURNS,
-            None => self.returned.len() < MAX_RETURNED,
-        };
-        again && self.sent_at.get(piece as usize).is_some_and(|&at| at != UNSENT)
+        self.ledger.is_early(asker, self.locality(asker), self.told(asker).sent, piece)
     }
 
     /// A piece goes out to a rank.
     pub(super) fn goes(&mut self, rank: Rank, piece: u32) {
-        self.returned.remove(&(rank, piece));
-        if self.unsent > 0 && self.sent_at[piece as usize] == UNSENT && self.counts(rank, piece) {
-            self.unsent_held -= u32::from(self.held.get(piece));
-            self.sent_at[piece as usize] = self.sent.len() as u32;
-            self.sent.push(piece);
-            self.unsent -= 1;
-        }
+        self.ledger.send(rank, self.topology.locality(rank), piece);
     }
 
     /// Whether neighbours are to be told of gains now.
@@ -355,9 +264,9 @@ impl Gossip {
             if self.beside[at].unheard >= MAX_UNHEARD {
                 continue;
             }
-            let nearness = self.nearness(to);
+            let locality = self.locality(to);
             let lists = [&*self.gains, &*self.brought, &*self.owned];
-            let untold = untold(lists, nearness, &mut self.beside[at].told);
+            let untold = untold(lists, locality, &mut self.beside[at].told);
             news.clear();
             news.extend(untold.iter().copied().filter(|&piece| !has(to, piece)));
             if news.is_empty() {
@@ -374,13 +283,13 @@ impl Gossip {
 /// is.
 fn untold<'a>(
     [gains, brought, owned]: [&'a [u32]; 3],
-    nearness: Nearness,
+    locality: Locality,
     told: &mut Told,
 ) -> &'a [u32] {
-    let gains = match nearness {
-        Nearness::Host => gains,
-        Nearness::Rack => brought,
-        Nearness::Far => owned,
+    let gains = match locality {
+        Locality::Host => gains,
+        Locality::Rack => brought,
+        Locality::Remote => owned,
     };
     untold_of(gains, &mut told.gains)
 }

@@ -1,44 +1,24 @@
 //! The other peers as this one's download role knows them: what each has, and how it behaves.
 
-use super::lag::Lag;
-use super::pieces::{PLACES, Picker};
 use super::rates;
-use super::reach::Reach;
-use crate::message::{Nearness, Rate};
+use crate::message::Rate;
 use crate::rank::find;
+use crate::schedule::holder_choice::{self, Candidate};
+use crate::schedule::{Ahead, Locality, Ownership, Picker, SLOTS, Straggler};
 use crate::{Instant, Rank};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
 /// Peers known at once. The tables and the choice cost the same however many peers the job has.
-pub(super) const MAX_HOLDERS: usize = PLACES;
+pub(super) const MAX_HOLDERS: usize = SLOTS;
 
 /// Pieces of one holder that may fail to verify before it is not asked again.
 const MAX_STRIKES: u8 = 3;
 
-/// Requests under way at a holder that is the only one of use: the next are there when the first
-/// ends.
-const MAX_REQUESTS_AT_ONE: u16 = 4;
-
-/// How many requests may be under way at each of several holders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ahead {
-    /// One: a window full of requests at the seeder would leave no room for those who got its
-    /// pieces.
-    No,
-    /// Two: the next waits there while the first is answered, which hides the time that both
-    /// messages take on links that are full.
-    Yes,
-}
-
 /// Nothing waits at a holder from which a piece takes so many times longer than usual: what it has
 /// is sooner had elsewhere.
 const SLOW_FACTOR: u32 = 4;
-
-/// What makes a holder worse to ask than another: it is to be left to others, how many requests are
-/// under way, how far it is, what it has to send to others, its turn.
-type Key = (bool, u16, Nearness, u32, bool);
 
 /// How a holder stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,10 +35,10 @@ pub(super) enum Standing {
 #[derive(Debug)]
 pub(super) struct Holder {
     /// Whether it runs on this rank's host, or in its rack.
-    nearness: Nearness,
+    locality: Locality,
     standing: Standing,
-    /// Its place in the picker's counts.
-    place: u8,
+    /// Its slot in the picker's counts.
+    slot: u8,
     /// Requests that it has not answered in full.
     requests: u16,
     /// Of those, the ones it has not acknowledged.
@@ -81,8 +61,8 @@ impl Speed {
 }
 
 impl Holder {
-    fn new(place: u8, nearness: Nearness) -> Self {
-        Self { place, nearness, standing: Standing::Good, requests: 0, unacknowledged: 0 }
+    fn new(slot: u8, locality: Locality) -> Self {
+        Self { slot, locality, standing: Standing::Good, requests: 0, unacknowledged: 0 }
     }
 
     /// Requests that it has not answered in full.
@@ -102,17 +82,17 @@ impl Holder {
 
     /// Whether it has something to pick.
     fn is_useful(&self, picker: &Picker) -> bool {
-        picker.of_use() >> self.place & 1 == 1
+        picker.of_use() >> self.slot & 1 == 1
     }
 
     /// Whether it has a piece.
     pub(super) fn has(&self, piece: u32, picker: &Picker) -> bool {
-        picker.has(self.place(), piece)
+        picker.has(self.slot(), piece)
     }
 
-    /// Its place in the tables that are kept by place, as long as it is known.
-    pub(super) fn place(&self) -> usize {
-        usize::from(self.place)
+    /// Its slot in the tables that are kept by slot, as long as it is known.
+    pub(super) fn slot(&self) -> usize {
+        usize::from(self.slot)
     }
 }
 
@@ -124,24 +104,24 @@ pub(super) struct Holders {
     ranks: Vec<Rank>,
     /// What is known of each, in the same order.
     holders: Vec<Holder>,
-    /// How fast each is, by place.
+    /// How fast each is, by slot.
     speeds: Vec<Speed>,
-    /// Pieces that each has to send to others, as it last said, by place.
-    backlogs: [u32; PLACES],
+    /// Pieces that each has to send to others, as it last said, by slot.
+    backlogs: [u32; SLOTS],
     /// Places that no holder has.
     free: u64,
     /// How many have requests under way.
     busy: usize,
-    /// The places of those in good standing, ...
+    /// The slots of those in good standing, ...
     good: u64,
     /// ... and of those, the ones without a request under way.
     idle: u64,
     /// How long a piece takes from any of them.
     usual: Duration,
-    lag: Lag,
+    straggler: Straggler,
     /// Ranks that are gone for good: what they and others still say of them is old.
     lost: BTreeSet<Rank>,
-    /// What did not verify, by rank; kept where a holder loses its place.
+    /// What did not verify, by rank; kept where a holder loses its slot.
     strikes: BTreeMap<Rank, u8>,
     /// Where the choice among equals begins; moves on with every choice.
     turn: Rank,
@@ -153,13 +133,13 @@ impl Holders {
             ranks: Vec::new(),
             holders: Vec::new(),
             speeds: Vec::new(),
-            backlogs: [0; PLACES],
+            backlogs: [0; SLOTS],
             free: u64::MAX,
             busy: 0,
             good: 0,
             idle: 0,
             usual: Duration::ZERO,
-            lag: Lag::new(),
+            straggler: Straggler::new(),
             lost: BTreeSet::new(),
             strikes: BTreeMap::new(),
             turn: own,
@@ -180,16 +160,16 @@ impl Holders {
 
     /// How a holder stands, or what is under way at it, is different now.
     fn note(&mut self, at: usize) {
-        let Holder { place, standing, requests, .. } = self.holders[at];
+        let Holder { slot, standing, requests, .. } = self.holders[at];
         let is_good = standing == Standing::Good;
-        let put = |places: u64, is_in: bool| places & !(1 << place) | u64::from(is_in) << place;
+        let put = |slots: u64, is_in: bool| slots & !(1 << slot) | u64::from(is_in) << slot;
         self.good = put(self.good, is_good);
         self.idle = put(self.idle, is_good && requests == 0);
     }
 
     /// When a holder last acknowledged or sent anything.
     pub(super) fn progress(&self, rank: Rank) -> Option<Instant> {
-        self.get(rank).map(|holder| self.speeds[holder.place()].progress)
+        self.get(rank).map(|holder| self.speeds[holder.slot()].progress)
     }
 
     /// A holder let a request time out.
@@ -205,50 +185,50 @@ impl Holders {
         self.ranks.iter().copied().zip(&self.holders)
     }
 
-    /// Pieces that the holder at a place has to send to others, as it last said.
-    pub(super) fn backlog_at(&self, place: usize) -> u32 {
-        self.backlogs[place]
+    /// Pieces that the holder at a slot has to send to others, as it last said.
+    pub(super) fn backlog_at(&self, slot: usize) -> u32 {
+        self.backlogs[slot]
     }
 
     /// A rank says how many pieces it has to send to others.
     pub(super) fn note_backlog(&mut self, rank: Rank, backlog: u32) {
-        if let Some(place) = self.get(rank).map(Holder::place) {
-            self.backlogs[place] = backlog;
+        if let Some(slot) = self.get(rank).map(Holder::slot) {
+            self.backlogs[slot] = backlog;
         }
     }
 
-    /// A holder is asked for pieces; gives its place.
+    /// A holder is asked for pieces; gives its slot.
     pub(super) fn asked(&mut self, rank: Rank) -> usize {
         let at = self.position(rank).expect("only holders are asked");
         let holder = &mut self.holders[at];
         self.busy += usize::from(holder.requests == 0);
         holder.requests += 1;
         holder.unacknowledged += 1;
-        let place = holder.place();
+        let slot = holder.slot();
         self.note(at);
-        place
+        slot
     }
 
     /// A holder acknowledged a request.
     pub(super) fn acknowledged(&mut self, rank: Rank, now: Instant, backlog: u32) -> bool {
         let Some(holder) = self.get_mut(rank) else { return false };
         holder.unacknowledged -= 1;
-        let place = holder.place();
-        self.speeds[place].progress = now;
-        self.backlogs[place] = backlog;
+        let slot = holder.slot();
+        self.speeds[slot].progress = now;
+        self.backlogs[slot] = backlog;
         true
     }
 
     /// Looks who falls behind; `own`: pieces that this rank got. Says whether it is this one.
     pub(super) fn look(&mut self, own: u32) -> bool {
-        self.lag.look(own);
-        self.lag.falls_behind()
+        self.straggler.compare(own);
+        self.straggler.is_straggler()
     }
 
     /// A holder sent a piece.
     pub(super) fn sent(&mut self, rank: Rank, now: Instant) {
-        let Some(place) = self.get(rank).map(Holder::place) else { return };
-        let speed = &mut self.speeds[place];
+        let Some(slot) = self.get(rank).map(Holder::slot) else { return };
+        let speed = &mut self.speeds[slot];
         let took = now.since(speed.progress);
         speed.progress = now;
         speed.sent += 1;
@@ -258,8 +238,8 @@ impl Holders {
 
     /// How long a piece takes from each holder of another host that is known well enough.
     pub(super) fn rates(&self) -> Vec<Rate> {
-        let elsewhere = self.iter().filter(|(_, holder)| holder.nearness != Nearness::Host);
-        let speeds = elsewhere.map(|(rank, holder)| (rank, self.speeds[holder.place()]));
+        let elsewhere = self.iter().filter(|(_, holder)| holder.locality != Locality::Host);
+        let speeds = elsewhere.map(|(rank, holder)| (rank, self.speeds[holder.slot()]));
         let known = speeds.filter(|(_, speed)| speed.sent >= rates::ENOUGH);
         let micros = |took: Duration| u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
         let rates = known.filter_map(|(rank, it)| Some(Rate { rank, micros: micros(it.took?) }));
@@ -267,10 +247,10 @@ impl Holders {
     }
 
     /// This rank stands elsewhere: so do all others, seen from it.
-    pub(super) fn seat_anew(&mut self, reach: &Reach, picker: &mut Picker) {
+    pub(super) fn seat_anew(&mut self, ownership: &Ownership, picker: &mut Picker) {
         for (&rank, holder) in self.ranks.iter().zip(&mut self.holders) {
-            holder.nearness = reach.nearness(rank);
-            picker.seat(holder.place(), holder.nearness);
+            holder.locality = ownership.topology().locality(rank);
+            picker.seat(holder.slot(), holder.locality);
         }
     }
 
@@ -303,11 +283,11 @@ impl Holders {
     }
 
     /// A peer has these pieces; says whether any is news. A new peer beyond the bound takes the
-    /// place of one that has nothing to pick, or is left out.
+    /// slot of one that has nothing to pick, or is left out.
     pub(super) fn learn(
         &mut self,
         rank: Rank,
-        nearness: Nearness,
+        locality: Locality,
         ranges: impl Iterator<Item = Range<u32>>,
         picker: &mut Picker,
     ) -> bool {
@@ -320,36 +300,36 @@ impl Holders {
             Err(_) if self.holders.len() >= MAX_HOLDERS && !self.evict(picker) => return false,
             Err(_) => {
                 let at = self.ranks.partition_point(|&other| other < rank);
-                let place = self.free.trailing_zeros() as u8;
+                let slot = self.free.trailing_zeros() as u8;
                 self.free &= self.free - 1;
-                self.backlogs[usize::from(place)] = 0;
-                self.begin_speed(place.into());
-                picker.seat(place.into(), nearness);
+                self.backlogs[usize::from(slot)] = 0;
+                self.begin_speed(slot.into());
+                picker.seat(slot.into(), locality);
                 self.ranks.insert(at, rank);
-                self.holders.insert(at, Holder::new(place, nearness));
+                self.holders.insert(at, Holder::new(slot, locality));
                 self.note(at);
                 is_new = true;
                 at
             }
         };
-        let place = self.holders[at].place();
+        let slot = self.holders[at].slot();
         let mut news = false;
         for piece in ranges.flatten() {
-            if !picker.has(place, piece) {
-                picker.gained_by(place, piece);
-                self.lag.gained(place);
+            if !picker.has(slot, piece) {
+                picker.gained_by(slot, piece);
+                self.straggler.gained(slot);
                 news = true;
             }
         }
         if is_new {
-            self.lag.seat(place);
+            self.straggler.seat(slot);
         }
         news
     }
 
-    /// A holder takes a place, the lowest that is free.
-    fn begin_speed(&mut self, place: usize) {
-        match self.speeds.get_mut(place) {
+    /// A holder takes a slot, the lowest that is free.
+    fn begin_speed(&mut self, slot: usize) {
+        match self.speeds.get_mut(slot) {
             Some(speed) => *speed = Speed::UNKNOWN,
             None => self.speeds.push(Speed::UNKNOWN),
         }
@@ -363,10 +343,10 @@ impl Holders {
 
     /// A peer no longer has a piece.
     pub(super) fn unlearn(&mut self, rank: Rank, piece: u32, picker: &mut Picker) {
-        if let Some(place) = self.get(rank).map(Holder::place)
-            && picker.has(place, piece)
+        if let Some(slot) = self.get(rank).map(Holder::slot)
+            && picker.has(slot, piece)
         {
-            picker.lost_by(place, piece);
+            picker.lost_by(slot, piece);
         }
     }
 
@@ -376,16 +356,16 @@ impl Holders {
         self.forget(rank, picker);
     }
 
-    /// A peer is not worth its place.
+    /// A peer is not worth its slot.
     fn forget(&mut self, rank: Rank, picker: &mut Picker) {
         if let Some(at) = self.position(rank) {
             self.ranks.remove(at);
             let holder = self.holders.remove(at);
             self.busy -= usize::from(holder.requests > 0);
-            self.free |= 1 << holder.place;
-            self.good &= !(1 << holder.place);
-            self.idle &= !(1 << holder.place);
-            picker.lost_all(holder.place());
+            self.free |= 1 << holder.slot;
+            self.good &= !(1 << holder.slot);
+            self.idle &= !(1 << holder.slot);
+            picker.lost_all(holder.slot());
         }
     }
 
@@ -401,7 +381,7 @@ impl Holders {
         if let Some(at) = self.position(rank) {
             self.holders[at].standing = Standing::Banned;
             self.note(at);
-            picker.lost_all(self.holders[at].place());
+            picker.lost_all(self.holders[at].slot());
         }
         true
     }
@@ -411,47 +391,29 @@ impl Holders {
         self.busy
     }
 
-    /// The holder to ask next, and among how many the window is to be shared: one that has
-    /// something to pick, those with the fewest requests under way first, near ones, those with the
-    /// least to send to others, in turn.
+    /// The holder to ask next, and the number of holders among which the window is to be shared.
     pub(super) fn next(&mut self, picker: &Picker, ahead: Ahead) -> Option<(Rank, usize)> {
-        let of_use = picker.of_use() & self.good;
-        let is_only_one = of_use.is_power_of_two();
-        // Nearly always whoever is of use is asked already, and then nobody need be looked at.
-        if of_use == 0 || (ahead == Ahead::No && of_use & self.idle == 0 && !is_only_one) {
-            return None;
+        let rivals = holder_choice::rivals(picker.of_use() & self.good, self.idle, ahead)?;
+        let good = self.iter().filter(|(_, holder)| holder.standing == Standing::Good);
+        let candidates = good.map(|(rank, holder)| self.candidate(rank, holder, picker));
+        let chosen = holder_choice::choose(candidates, rivals, ahead, self.turn)?;
+        self.turn = chosen.0;
+        Some(chosen)
+    }
+
+    /// A holder, as the choice sees it.
+    fn candidate(&self, rank: Rank, holder: &Holder, picker: &Picker) -> Candidate {
+        let slot = holder.slot();
+        Candidate {
+            rank,
+            locality: holder.locality,
+            requests: holder.requests,
+            unacknowledged: holder.unacknowledged,
+            backlog: self.backlogs[slot],
+            is_useful: holder.is_useful(picker),
+            is_slow: self.speeds[slot].took.is_none_or(|took| took > self.usual * SLOW_FACTOR),
+            is_for_others: self.straggler.leaves(slot),
         }
-        let most = if ahead == Ahead::Yes { 2 } else { 1 };
-        let turn = self.turn;
-        let mut sharing = 0;
-        let mut best: Option<(Key, Rank)> = None;
-        let good = |holder: &Holder| holder.standing == Standing::Good;
-        let all = self.ranks.iter().zip(&self.holders);
-        for (&rank, holder) in all.filter(|(_, holder)| good(holder)) {
-            let backlog = self.backlogs[holder.place()];
-            let took = || self.speeds[holder.place()].took;
-            let is_slow = || took().is_none_or(|took| took > self.usual * SLOW_FACTOR);
-            // One that is slow, or may be, has enough to do with one.
-            let has_enough = ahead == Ahead::Yes && holder.requests > 0 && is_slow();
-            let requests = if has_enough { holder.requests.max(most) } else { holder.requests };
-            let leave = self.lag.leaves(holder.place());
-            let key = (leave, requests, holder.nearness, backlog, rank <= turn);
-            let open = holder.unacknowledged == 0 && holder.requests < MAX_REQUESTS_AT_ONE;
-            let better = best.is_none_or(|(least, _)| key < least);
-            // Looking at pieces is what costs: of those that are no better it is not asked.
-            if !(open && better) {
-                sharing += 1;
-            } else if holder.is_useful(picker) {
-                sharing += 1;
-                best = Some((key, rank));
-            }
-        }
-        let ((_, requests, ..), rank) = best?;
-        if requests >= most && !is_only_one {
-            return None;
-        }
-        self.turn = rank;
-        Some((rank, sharing))
     }
 
     /// A holder that surely knows the hashes of these pieces, for it serves one of them; another
@@ -463,12 +425,12 @@ impl Holders {
         picker: &Picker,
     ) -> Option<Rank> {
         let knows = |holder: &Holder| {
-            let any = || picker.pieces_in(holder.place(), pieces.clone()).next().is_some();
+            let any = || picker.pieces_in(holder.slot(), pieces.clone()).next().is_some();
             holder.standing != Standing::Banned && any()
         };
         let knowing = self.iter().filter(|(_, holder)| knows(holder));
         let best = match before {
-            None => knowing.min_by_key(|(rank, holder)| (holder.nearness, holder.requests, *rank)),
+            None => knowing.min_by_key(|(rank, holder)| (holder.locality, holder.requests, *rank)),
             // All get their turn, in order of the ranks.
             Some(before) => knowing.min_by_key(|(rank, _)| (*rank <= before, *rank)),
         };
@@ -478,14 +440,14 @@ impl Holders {
     /// What must always hold; for tests and the simulator.
     pub(super) fn check_invariants(&self) {
         assert!(self.ranks.is_sorted() && self.ranks.len() == self.holders.len());
-        assert_eq!(self.free.count_zeros() as usize, self.holders.len(), "each has its place");
+        assert_eq!(self.free.count_zeros() as usize, self.holders.len(), "each has its slot");
         assert_eq!(self.busy, self.holders.iter().filter(|holder| holder.requests > 0).count());
-        let places = |which: &dyn Fn(&&Holder) -> bool| {
-            self.holders.iter().filter(which).fold(0, |all, holder| all | 1 << holder.place)
+        let slots = |which: &dyn Fn(&&Holder) -> bool| {
+            self.holders.iter().filter(which).fold(0, |all, holder| all | 1 << holder.slot)
         };
         let is_good = |holder: &&Holder| holder.standing == Standing::Good;
-        assert_eq!(self.good, places(&is_good));
-        assert_eq!(self.idle, places(&|holder| is_good(holder) && holder.requests == 0));
+        assert_eq!(self.good, slots(&is_good));
+        assert_eq!(self.idle, slots(&|holder| is_good(holder) && holder.requests == 0));
     }
 }
 

@@ -53,8 +53,8 @@ impl Session {
         assert!(open.is_empty(), "a transfer without its request");
         let waiting = self.download.requests.iter();
         let waiting = waiting.filter(|(_, r)| !r.acknowledged && !r.retracted && !r.cancelled);
-        let place = |rank| self.holders.get(rank).expect("it has requests").place();
-        let waiting = waiting.map(|(&number, request)| (number, place(request.holder)));
+        let slot = |rank| self.holders.get(rank).expect("it has requests").slot();
+        let waiting = waiting.map(|(&number, request)| (number, slot(request.holder)));
         assert!(waiting.eq(self.download.waiting.iter().copied()), "what may be taken back");
         let each: BTreeSet<PieceId> = fetched.iter().copied().collect();
         assert_eq!(each.len(), fetched.len(), "each piece is fetched once at a time");

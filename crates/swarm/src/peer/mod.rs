@@ -22,28 +22,24 @@ mod holders;
 mod inspect;
 mod interrupt;
 mod invariants;
-mod lag;
 mod lane;
 mod news;
 mod opening;
 mod outgoing;
-mod pace;
 mod pieces;
 mod queue;
 mod rates;
-mod reach;
 mod reading;
 mod session;
 mod stall;
 mod succession;
 mod upload;
-mod window;
 mod zeros;
 
+pub use crate::schedule::Limits;
 pub use config::PeerConfig;
 pub use event::{Fault, Offered, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
 pub use inspect::Inspected;
-pub use pace::Limits;
 pub(crate) use reading::forget_root;
 
 use crate::message::{
@@ -340,7 +336,7 @@ impl Peer {
         let mut neighbours = std::mem::take(&mut opening.neighbours);
         let (own, ranks) = (self.config.rank, self.config.ranks);
         neighbours.retain(|&rank| rank != own && rank.0 < ranks);
-        let place = *std::mem::take(&mut opening.place);
+        let topology = *std::mem::take(&mut opening.topology);
         let early = std::mem::take(&mut opening.early);
         let early_updates = opening.updates;
         let liars = std::mem::take(&mut opening.fetch.liars);
@@ -357,7 +353,7 @@ impl Peer {
             Session::new(self.config.clone(), now, catalogue, wanted, offered, admitted);
         session.updates = early_updates;
         session.fresh = fresh;
-        session.begin(now, &neighbours, place, actions);
+        session.begin(now, &neighbours, topology, actions);
         liars.into_iter().for_each(|rank| session.punish(rank, actions));
         for rank in early.lost {
             session.on_lost(rank, actions);

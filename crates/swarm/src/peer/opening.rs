@@ -4,8 +4,9 @@ use super::Offered;
 use super::catalogue::Fetch;
 use super::reading::Reading;
 use crate::message::{
-    Between, FromTracker, PieceSet, Place, ReadAgain, Start, ToTracker, WireOffer, parts,
+    Between, FromTracker, PieceSet, ReadAgain, Start, ToTracker, WireOffer, parts,
 };
+use crate::schedule::Topology;
 use crate::shelf::Shelf;
 use crate::{EntryShares, Held, Instant, LeftOut, Offer, Rank};
 use content::{Bitfield, Catalogue, Entry, Span};
@@ -37,7 +38,7 @@ pub(super) struct Opening {
     wanted: Vec<Span>,
     pub(super) origins: EntryShares,
     pub(super) neighbours: Vec<Rank>,
-    pub(super) place: Box<Place>,
+    pub(super) topology: Box<Topology>,
     pub(super) start: Option<Start>,
     /// The catalogue, where START says only whom to ask for it.
     pub(super) fetch: Fetch,
@@ -142,7 +143,7 @@ impl Opening {
             }
             FromTracker::Parts(parts) => self.fetch.add_parts(parts),
             FromTracker::Sources(sources) => self.fetch.add_sources(sources),
-            FromTracker::Place(place) => self.place = place,
+            FromTracker::Topology(topology) => self.topology = topology,
             FromTracker::Proven(proven) => self.reading.on_proven(proven),
             FromTracker::Start(start) => return Some(*self.start.insert(start)),
             FromTracker::ReadAgain(orders) if self.early.again.len() <= MAX_EARLY => {

@@ -8,7 +8,8 @@
 
 use super::PeerAction;
 use super::session::Session;
-use crate::message::{Place, Rate, ToTracker};
+use crate::message::{Rate, ToTracker};
+use crate::schedule::Topology;
 use crate::{Instant, Rank};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +78,7 @@ impl Session {
         &mut self,
         now: Instant,
         neighbours: &[Rank],
-        place: Place,
+        topology: Topology,
         actions: &mut Vec<PeerAction>,
     ) {
         if !self.rates.is_wanted {
@@ -86,12 +87,12 @@ impl Session {
         let (own, ranks) = (self.config.rank, self.config.ranks);
         let others = |&rank: &Rank| rank != own && rank.0 < ranks && !self.holders.is_lost(rank);
         let neighbours: Vec<Rank> = neighbours.iter().copied().filter(others).collect();
-        self.reach.move_to(place, now);
-        self.holders.seat_anew(&self.reach, self.pieces.picker_mut());
-        self.pieces.picker_mut().limit(&self.reach);
-        let owns = |piece| self.reach.owns(piece);
-        let place = Arc::clone(&self.reach.place);
-        self.upload.gossip.move_to(place, &neighbours, &self.serving, owns, actions);
+        self.ownership.move_to(topology, now);
+        self.holders.seat_anew(&self.ownership, self.pieces.picker_mut());
+        self.pieces.picker_mut().limit(&self.ownership);
+        let owns = |piece| self.ownership.owns(piece);
+        let topology = Arc::clone(self.ownership.topology());
+        self.upload.gossip.move_to(topology, &neighbours, &self.serving, owns, actions);
     }
 }
 

@@ -9,14 +9,12 @@ use super::hashes::Hashes;
 use super::holders::Holders;
 use super::inspect::Inspection;
 use super::news::{News, Questions};
-use super::pace::Pace;
-use super::pieces::{Order, Pieces};
+use super::pieces::Pieces;
 use super::rates::Rates;
-use super::reach::Reach;
 use super::upload::{MAX_BATCH, Upload};
-use super::window::Window;
 use super::{Fault, Offered, PeerAction, PeerConfig, PeerEvent};
-use crate::message::{Between, FromTracker, Gains, Message, Place, Stop, ToTracker, cut};
+use crate::message::{Between, FromTracker, Gains, Message, Stop, ToTracker, cut};
+use crate::schedule::{Order, Ownership, RateLimiter, Topology, Window};
 use crate::{Counters, Held, Instant, Purpose, Rank};
 use content::{Bitfield, Catalogue, EntryIndex, HashRange, PieceId};
 use std::sync::Arc;
@@ -48,7 +46,7 @@ pub(super) struct Session {
     /// What was compared, where nothing is fetched.
     pub(super) inspection: Option<Inspection>,
     /// From how far away pieces may be fetched.
-    pub(super) reach: Reach,
+    pub(super) ownership: Ownership,
     /// When it is told how near others seem.
     pub(super) rates: Rates,
     pub(super) download: Download,
@@ -60,7 +58,7 @@ pub(super) struct Session {
     /// the window.
     pub(super) batch: usize,
     /// What this rank's cap lets it ask for.
-    pub(super) pace: Pace,
+    pub(super) limiter: RateLimiter,
     /// Bytes asked for, on their way, or not yet written, at most.
     pub(super) window: Window,
     /// The bytes of the longest piece or bundle.
@@ -125,14 +123,15 @@ impl Session {
         let most = (MAX_BATCH as u64) / u64::from(catalogue.most_in_bundle());
         let batch = u64::from(config.batch).min(fitting).clamp(1, most) as usize;
         let limits = config.limits;
-        let batch = Pace::batch(limits.download, batch, longest_piece);
+        let batch = RateLimiter::batch(limits.download, batch, longest_piece);
         let request_bytes = longest_piece * batch as u64;
-        config.window_bytes = Pace::window(limits.download, config.window_bytes, request_bytes);
+        config.window_bytes =
+            RateLimiter::window(limits.download, config.window_bytes, request_bytes);
         let least = [longest_piece * WINDOW_PIECES, WINDOW_BYTES];
-        let upload_pace = Pace::new(limits.upload, longest_piece, now);
+        let upload_pace = RateLimiter::new(limits.upload, longest_piece, now);
         Self {
             batch,
-            pace: Pace::new(limits.download, request_bytes, now),
+            limiter: RateLimiter::new(limits.download, request_bytes, now),
             window: Window::new(WINDOW, least, config.window_bytes, now),
             upload: Upload::new(
                 Arc::clone(&catalogue),
@@ -142,7 +141,7 @@ impl Session {
                 now,
             ),
             holders: Holders::new(config.rank),
-            reach: Reach::default(),
+            ownership: Ownership::default(),
             rates: Rates::default(),
             pieces: Pieces::new(Arc::clone(&catalogue), cursor as u32, u64::from(config.rank.0)),
             entries: match config.purpose {
@@ -172,14 +171,15 @@ impl Session {
         &mut self,
         now: Instant,
         neighbours: &[Rank],
-        place: Place,
+        topology: Topology,
         actions: &mut Vec<PeerAction>,
     ) {
-        self.reach = Reach::new(place, now);
-        self.rates.is_wanted = self.reach.place.rack.is_none();
-        self.pieces.picker_mut().limit(&self.reach);
+        self.ownership = Ownership::new(topology, now);
+        self.rates.is_wanted = self.ownership.topology().rack.is_none();
+        self.pieces.picker_mut().limit(&self.ownership);
         let sendable = self.sendable();
-        self.upload.gossip = Gossip::new(&sendable, neighbours, Arc::clone(&self.reach.place));
+        self.upload.gossip =
+            Gossip::new(&sendable, neighbours, Arc::clone(self.ownership.topology()));
         self.upload.gossip.begin(&self.serving, actions);
         self.entries.survey_more(actions);
         self.inspect(actions);
@@ -187,7 +187,7 @@ impl Session {
 
     /// Time has passed: what waits for a cap may go on.
     pub(super) fn keep_time(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
-        self.pace.keep_time(now);
+        self.limiter.keep_time(now);
         self.window.keep_time(now);
         self.upload.keep_time(now, &self.serving, actions);
     }
@@ -242,8 +242,8 @@ impl Session {
             }
             FromTracker::Settle(number) => self.on_settle(number, actions),
             FromTracker::TellRates => self.say(ToTracker::Rates(self.holders.rates()), actions),
-            FromTracker::Moved { neighbours, place } => {
-                self.on_moved(now, &neighbours, *place, actions);
+            FromTracker::Moved { neighbours, topology } => {
+                self.on_moved(now, &neighbours, *topology, actions);
             }
             FromTracker::ReadAgain(orders) => self.on_read_again(now, orders, actions),
             // Alive asks for nothing; the rest belongs to other phases, or to every one.
@@ -306,9 +306,9 @@ impl Session {
             let rare = self.pieces.picker().availability(piece.0) <= RARE;
             let brought = !self.pieces.picker().is_on_host(piece.0);
             // Nobody fetches zeros from afar, nor lets out what a mate on its host can.
-            let owned = brought && self.reach.owns(piece.0) && !self.is_zeros(piece);
+            let owned = brought && self.ownership.owns(piece.0) && !self.is_zeros(piece);
             self.upload.gossip.gained(piece.0, rare, brought, owned);
-            self.reach.gained(now);
+            self.ownership.gained(now);
             let opens = piece.0 == 0
                 || !self.catalogue.travels_with_last(piece)
                 || !self.serving.get(piece.0 - 1);
@@ -366,7 +366,7 @@ impl Session {
         self.expire(now, actions);
         self.widen(now);
         self.tell_rates(now, actions);
-        let order = match self.holders.look(self.reach.gains()) {
+        let order = match self.holders.look(self.ownership.gains()) {
             true => Order::CommonFirst,
             false => Order::RarestFirst,
         };

@@ -8,11 +8,10 @@
 use super::gossip::Gossip;
 use super::lane::{Lane, Slot, SlotState};
 use super::outgoing::Outgoing;
-use super::pace::Pace;
 use super::queue::{Queue, Waiting};
-use super::window::Window;
 use super::{PeerAction, TransferId};
-use crate::message::{Ack, Between, Message, Nearness, RequestNumber};
+use crate::message::{Ack, Between, Message, RequestNumber};
+use crate::schedule::{Locality, RateLimiter, Window};
 use crate::{Instant, Rank};
 use content::{Bitfield, Catalogue, Span};
 use std::collections::{BTreeMap, VecDeque};
@@ -50,7 +49,7 @@ pub(super) struct Upload {
     /// Bytes that may be acknowledged and not have left.
     most_ahead_bytes: u64,
     /// What this rank's cap lets it send.
-    pace: Pace,
+    limiter: RateLimiter,
     waiting: Queue,
     lanes: BTreeMap<Rank, Lane>,
     /// The lanes in the order in which they are served next.
@@ -68,7 +67,7 @@ impl Upload {
         catalogue: Arc<Catalogue>,
         longest_piece: u64,
         window_bytes: u64,
-        pace: Pace,
+        limiter: RateLimiter,
         now: Instant,
     ) -> Self {
         let least = [longest_piece * WINDOW_PIECES, WINDOW_BYTES];
@@ -76,7 +75,7 @@ impl Upload {
             catalogue,
             window: Window::new(WINDOW, least, window_bytes, now),
             most_ahead_bytes: window_bytes / AHEAD_SHARE,
-            pace,
+            limiter,
             waiting: Queue::default(),
             lanes: BTreeMap::new(),
             turns: VecDeque::new(),
@@ -106,10 +105,10 @@ impl Upload {
         serving: &Bitfield,
         actions: &mut Vec<PeerAction>,
     ) {
-        self.pace.keep_time(now);
+        self.limiter.keep_time(now);
         self.window.keep_time(now);
         let held_up = self.outgoing.keep_time(now) && !self.waiting.is_empty();
-        if held_up || (self.pace.is_limited() && !self.lanes.is_empty()) {
+        if held_up || (self.limiter.is_limited() && !self.lanes.is_empty()) {
             self.advance(serving, actions);
         }
     }
@@ -275,7 +274,7 @@ impl Upload {
         // What no other rank has yet goes to this rack before it goes to others, which get it from
         // there: so it is sent once.
         let put_off = self.gossip.spreads_first() && self.is_busy_in_rack();
-        let is_far = |waiting: &Waiting| self.gossip.nearness(waiting.from) == Nearness::Far;
+        let is_far = |waiting: &Waiting| self.gossip.locality(waiting.from) == Locality::Remote;
         let now = |waiting: &Waiting| may(waiting) && !(put_off && is_far(waiting));
         let Some(waiting) = self.waiting.take(now) else { return false };
         self.acknowledge(&waiting, |piece| serving.get(piece), actions);
@@ -287,7 +286,7 @@ impl Upload {
         let sending = self.lanes.keys().copied().chain(self.outgoing.ranks());
         let mut all =
             sending.chain(self.waiting.ranks()).filter(|&rank| !self.outgoing.is_late(rank));
-        all.any(|rank| self.gossip.nearness(rank) == Nearness::Rack)
+        all.any(|rank| self.gossip.locality(rank) == Locality::Rack)
     }
 
     /// Bytes that are acknowledged and did not leave, but for what waits for a late rank.
@@ -383,12 +382,12 @@ impl Upload {
     /// How many of these follow soon enough under this rank's cap; one always. The others
     /// are given back: whoever asked may have them sooner elsewhere.
     fn promised_soon(&self, bundles: &[Span]) -> usize {
-        if !self.pace.is_limited() {
+        if !self.limiter.is_limited() {
             return bundles.len();
         }
         let size = |pieces: Span| self.catalogue.bundle_size(pieces);
         let idle = self.lanes.values().flat_map(Lane::idle).map(size);
-        let mut room = self.pace.promises(idle.sum());
+        let mut room = self.limiter.promises(idle.sum());
         let fits = |pieces: &&Span| match room.checked_sub(size(**pieces)) {
             Some(rest) => {
                 room = rest;
@@ -418,12 +417,12 @@ impl Upload {
             if lane_full || full || self.outgoing.is_late(rank) {
                 continue;
             }
-            if bytes > self.pace.available() {
+            if bytes > self.limiter.available() {
                 // It stays this lane's turn.
                 self.turns.rotate_right(1);
                 return false;
             }
-            self.pace.spend(bytes);
+            self.limiter.spend(bytes);
             slot.state = SlotState::Loading;
             self.outgoing.load(slot.transfer, rank, bytes);
             actions.push(PeerAction::Load { transfer: slot.transfer, pieces: slot.pieces });

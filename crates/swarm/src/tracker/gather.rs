@@ -190,9 +190,9 @@ impl Tracker {
             if !self.members[to.index()].assigned.is_empty() {
                 origins.iter().for_each(|part| say(FromTracker::Origins(part.clone())));
             }
-            if let Some((neighbours, place)) = places.place(to, &self.members[to.index()]) {
+            if let Some((neighbours, topology)) = places.topology(to, &self.members[to.index()]) {
                 say(FromTracker::Neighbours(neighbours));
-                say(FromTracker::Place(Box::new(place)));
+                say(FromTracker::Topology(Box::new(topology)));
             }
             let admitted = !job.pending.contains_key(&to);
             say(FromTracker::Start(Start { entry_count: job.catalogue.entry_count(), admitted }));

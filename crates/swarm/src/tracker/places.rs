@@ -10,7 +10,7 @@
 
 use super::member::Member;
 use crate::Rank;
-use crate::message::{Place, Share};
+use crate::schedule::{Portion, Topology};
 use content::{Bitfield, Catalogue, EntryIndex, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -108,8 +108,8 @@ impl<'a> Places<'a> {
         self.stands.binary_search_by_key(&key, |at| (at.rack, at.host, at.rank)).ok()
     }
 
-    /// A rank's neighbours and its place, where it takes part.
-    pub(super) fn place(&self, rank: Rank, member: &Member) -> Option<(Vec<Rank>, Place)> {
+    /// The neighbours of a rank that takes part, and the hosts and racks as it sees them.
+    pub(super) fn topology(&self, rank: Rank, member: &Member) -> Option<(Vec<Rank>, Topology)> {
         let at = self.position(rank, member.rack, member.host)?;
         let host = self.hosts.partition_point(|host| host.end <= at);
         let rack = self.racks.partition_point(|rack| rack.end <= host);
@@ -117,20 +117,20 @@ impl<'a> Places<'a> {
         let on_host = &self.stands[self.hosts[host].clone()];
         let equals = || on_host.iter().filter(|other| other.assigned == stand.assigned);
         let alike = self.alike.get(&(stand.rack, stand.assigned)).map_or(&[][..], Vec::as_slice);
-        let place = Place {
+        let topology = Topology {
             host: spans(on_host),
             rack: (self.racks.len() > 1).then(|| spans(&self.stands[self.stands_of(rack)])),
-            of_host: Share {
+            of_host: Portion {
                 index: equals().position(|other| other.rank == rank).unwrap_or(0) as u32,
                 count: equals().count() as u32,
             },
             of_rack: match alike.binary_search(&stand.host) {
-                Ok(index) => Share { index: index as u32, count: alike.len() as u32 },
-                Err(_) => Share { index: 0, count: 1 },
+                Ok(index) => Portion { index: index as u32, count: alike.len() as u32 },
+                Err(_) => Portion { index: 0, count: 1 },
             },
         };
         let neighbours = self.neighbours(at, host, rack);
-        Some((neighbours.into_iter().map(|at| self.stands[at].rank).collect(), place))
+        Some((neighbours.into_iter().map(|at| self.stands[at].rank).collect(), topology))
     }
 
     /// Where the ranks of a rack stand.
@@ -215,7 +215,7 @@ fn spans(stands: &[Stand<'_>]) -> Vec<Span> {
     let mut ranks: Vec<u32> = stands.iter().map(|stand| stand.rank.0).collect();
     ranks.sort_unstable();
     let mut spans = Span::join(ranks);
-    spans.truncate(Place::MAX_SPANS);
+    spans.truncate(Topology::MAX_SPANS);
     spans
 }
 
@@ -224,12 +224,12 @@ mod tests {
     use super::*;
 
     /// The places of ranks from 0 that all want the same, by the racks and hosts of each.
-    fn check(ranks: &[(u32, u32)]) -> Vec<(Vec<Rank>, Place)> {
+    fn check(ranks: &[(u32, u32)]) -> Vec<(Vec<Rank>, Topology)> {
         check_with_holder(ranks, None)
     }
 
     /// The same, where one of them has it all.
-    fn check_with_holder(ranks: &[(u32, u32)], holder: Option<Rank>) -> Vec<(Vec<Rank>, Place)> {
+    fn check_with_holder(ranks: &[(u32, u32)], holder: Option<Rank>) -> Vec<(Vec<Rank>, Topology)> {
         let catalogue = Catalogue::new(vec![crate::tracker::tests::file()]).unwrap();
         let wanted = Bitfield::full(1);
         let mut members: Vec<Member> = ranks
@@ -248,7 +248,9 @@ mod tests {
         }
         let places = Places::of(&members, &catalogue);
         let members = members.iter().zip((0..).map(Rank));
-        members.map(|(member, rank)| places.place(rank, member).expect("it takes part")).collect()
+        members
+            .map(|(member, rank)| places.topology(rank, member).expect("it takes part"))
+            .collect()
     }
 
     #[test]
@@ -276,8 +278,8 @@ mod tests {
     #[test]
     fn those_who_want_the_same_share_what_enters_their_host_and_their_rack() {
         let of = check(&[(0, 0), (0, 1), (0, 0), (1, 2), (1, 2), (1, 3)]);
-        let shares = |place: &Place| {
-            let share = |share: Share| (share.index, share.count);
+        let shares = |place: &Topology| {
+            let share = |share: Portion| (share.index, share.count);
             (share(place.of_host), share(place.of_rack))
         };
         let all: Vec<_> = of.iter().map(|(_, place)| shares(place)).collect();

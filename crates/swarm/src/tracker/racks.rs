@@ -120,8 +120,8 @@ impl Tracker {
         let Phase::Serving(job) = &self.phase else { return };
         let places = Places::of(&self.members, &job.catalogue);
         for to in (0..self.config.ranks).map(Rank) {
-            if let Some((neighbours, place)) = places.place(to, &self.members[to.index()]) {
-                let message = FromTracker::Moved { neighbours, place: Box::new(place) };
+            if let Some((neighbours, topology)) = places.topology(to, &self.members[to.index()]) {
+                let message = FromTracker::Moved { neighbours, topology: Box::new(topology) };
                 actions.push(TrackerAction::Send { to, message });
             }
         }

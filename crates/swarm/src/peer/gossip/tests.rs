@@ -1,6 +1,7 @@
 //! Who is told what, and when.
 
 use super::*;
+use crate::schedule::sent_once::MAX_RETURNS;
 
 fn told(gossip: &mut Gossip, has: impl Fn(Rank, u32) -> bool) -> Vec<(u32, Vec<Span>)> {
     let mut actions = Vec::new();
@@ -81,7 +82,7 @@ fn a_piece_leaves_a_rack_once_unless_a_rank_of_another_asks_a_third_time() {
     let rack = Some(span(1, 4));
     let mut serving = Bitfield::new(20);
     serving.insert_range(0..2);
-    let place = Arc::new(Place { rack, ..Place::default() });
+    let place = Arc::new(Topology { rack, ..Topology::default() });
     let mut gossip = Gossip::new(&serving, &[], place);
     let (mate, far, other) = (Rank(2), Rank(5), Rank(6));
     gossip.gained(7, false, true, true);
@@ -109,7 +110,7 @@ fn once_racks_are_learned_other_racks_hear_of_the_own_share_and_get_each_of_it_o
         gossip.gained(piece, false, true, true);
     }
     assert_eq!(told(&mut gossip, |_, _| false).len(), 2, "there is one rack so far");
-    let place = Arc::new(Place { rack: Some(span(0, 3)), ..Place::default() });
+    let place = Arc::new(Topology { rack: Some(span(0, 3)), ..Topology::default() });
     let mut actions = Vec::new();
     let neighbours = [Rank(2), Rank(9)];
     gossip.move_to(place, &neighbours, &serving, |piece| piece < 6, &mut actions);

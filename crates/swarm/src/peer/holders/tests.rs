@@ -3,7 +3,7 @@
 use super::*;
 
 fn learn(holders: &mut Holders, picker: &mut Picker, rank: u32, pieces: Range<u32>) -> bool {
-    holders.learn(Rank(rank), Nearness::Rack, std::iter::once(pieces), picker)
+    holders.learn(Rank(rank), Locality::Rack, std::iter::once(pieces), picker)
 }
 
 #[test]

@@ -6,12 +6,11 @@
 //! rank; the transitions alone feed them. The ledger asks nobody and writes nothing.
 
 mod invariants;
-mod picker;
 mod state;
 
-pub(super) use picker::{Order, PLACES, Picker};
 pub(super) use state::{LateClaim, Outlook, Route, SearchPlace};
 
+use crate::schedule::Picker;
 use content::{Catalogue, EntryIndex, PieceId, Span};
 use state::{State, Tally};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -1,7 +1,8 @@
 //! Racks that nobody told of are learned from the rates.
 
 use super::*;
-use crate::message::{Place, Rate};
+use crate::message::Rate;
+use crate::schedule::Topology;
 
 /// What a rank of eight sees, the first four of which stand in one rack.
 fn seen(by: u32) -> ToTracker {
@@ -14,9 +15,9 @@ fn is_asked(bench: &mut Bench, rank: u32) -> bool {
     bench.sent(rank).contains(&FromTracker::TellRates)
 }
 
-fn places(bench: &mut Bench) -> Vec<Option<Place>> {
+fn places(bench: &mut Bench) -> Vec<Option<Topology>> {
     let place = |message| match message {
-        FromTracker::Moved { place, .. } => Some(*place),
+        FromTracker::Moved { topology, .. } => Some(*topology),
         _ => None,
     };
     (1..9).map(|rank| bench.sent(rank).into_iter().find_map(place)).collect()

@@ -18,7 +18,7 @@ fn pick(picker: &mut Picker, count: usize) -> Vec<u32> {
 /// A picker with ten holders that have nothing yet.
 fn seated(pieces: u32, cursor: u32) -> Picker {
     let mut picker = Picker::new(pieces, cursor, 1);
-    (0..10).for_each(|place| picker.seat(place, Nearness::Rack));
+    (0..10).for_each(|slot| picker.seat(slot, Locality::Rack));
     picker
 }
 
@@ -28,9 +28,9 @@ fn picker(pieces: u32, cursor: u32) -> Picker {
     picker
 }
 
-/// The holders at these places have a piece.
-fn held(picker: &mut Picker, piece: u32, places: std::ops::Range<usize>) {
-    places.for_each(|place| picker.gained_by(place, piece));
+/// The holders at these slots have a piece.
+fn held(picker: &mut Picker, piece: u32, slots: std::ops::Range<usize>) {
+    slots.for_each(|slot| picker.gained_by(slot, piece));
 }
 
 #[test]
@@ -73,16 +73,16 @@ fn a_piece_that_is_on_its_way_to_another_counts_as_less_rare() {
 #[test]
 fn what_the_only_holder_in_the_rack_has_sent_may_come_back_from_another_rack() {
     let mut picker = picker(2, 0);
-    (0..2).for_each(|place| picker.seat(place, Nearness::Rack));
-    picker.seat(2, Nearness::Far);
-    picker.reach = vec![Nearness::Far, Nearness::Rack];
+    (0..2).for_each(|slot| picker.seat(slot, Locality::Rack));
+    picker.seat(2, Locality::Remote);
+    picker.max_distance = vec![Locality::Remote, Locality::Rack];
     let all = [(0, 0), (2, 0), (0, 1), (2, 1)];
-    all.into_iter().for_each(|(place, piece)| picker.gained_by(place, piece));
+    all.into_iter().for_each(|(slot, piece)| picker.gained_by(slot, piece));
     assert_eq!(picker.useful[2], 0, "the rack has both");
     (0..2).for_each(|piece| picker.promise(piece));
-    assert_eq!([0, 2].map(|place| picker.useful[place]), [2, 1], "one of them is its own");
+    assert_eq!([0, 2].map(|slot| picker.useful[slot]), [2, 1], "one of them is its own");
     picker.gained_by(1, 0);
-    assert_eq!([0, 1, 2].map(|place| picker.useful[place]), [2, 1, 0], "a mate has it");
+    assert_eq!([0, 1, 2].map(|slot| picker.useful[slot]), [2, 1, 0], "a mate has it");
     picker.check_invariants();
 }
 
@@ -108,19 +108,19 @@ proptest! {
     ) {
         let mut picker = seated(40, 7);
         let mut holders = [0u64; 40];
-        for (op, piece, place) in ops {
-            let has = picker.has(place, piece);
-            prop_assert_eq!(has, holders[piece as usize] >> place & 1 == 1);
+        for (op, piece, slot) in ops {
+            let has = picker.has(slot, piece);
+            prop_assert_eq!(has, holders[piece as usize] >> slot & 1 == 1);
             match op {
                 0 if !picker.is_pickable(piece) => picker.add(piece),
                 1 if picker.is_pickable(piece) => picker.remove(piece),
                 2 if !has => {
-                    picker.gained_by(place, piece);
-                    holders[piece as usize] |= 1 << place;
+                    picker.gained_by(slot, piece);
+                    holders[piece as usize] |= 1 << slot;
                 }
                 3 if has => {
-                    picker.lost_by(place, piece);
-                    holders[piece as usize] &= !(1 << place);
+                    picker.lost_by(slot, piece);
+                    holders[piece as usize] &= !(1 << slot);
                 }
                 _ => {
                     let common = COMMON as u32;

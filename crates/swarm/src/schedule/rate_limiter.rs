@@ -1,4 +1,5 @@
-//! The caps of a rank, as token buckets: so many bytes a second, however late or early it is asked.
+//! Rate limits, as token buckets: so many bytes a second, however late or early it is asked. They
+//! count bytes, and know no piece and no rank.
 //!
 //! A piece is paid for before it moves, as if it took its time on a slow link: nothing goes ahead
 //! at the beginning, and over any time no more than the cap allows for it moves, and one request
@@ -16,24 +17,25 @@ pub struct Limits {
     pub download: Option<u64>,
 }
 
-/// Whoever looks sooner than this has had every chance to use what there was: more than this is not
-/// kept for it. Several ticks.
+/// The time for which unused bytes are kept: a rank that looks so often has had every chance to use
+/// them. Several ticks.
 const SLACK: Duration = Duration::from_millis(50);
-/// What came together while nobody could look is kept, up to this: a machine that is busy with
-/// something else now and then does not lower the rate.
+/// The longest time for which bytes are kept that came together while nobody could look: a machine
+/// that is busy with something else now and then does not lower the rate.
 const STALL: Duration = Duration::from_secs(1);
-/// A rank with a cap asks a holder for what fits this time, ...
+/// A request of a rank with a cap is for as much as the cap lets through in this time.
 const REQUEST: Duration = Duration::from_millis(100);
-/// ... has no more than this under way, ...
+/// A rank with a cap has no more under way than the cap lets through in this time.
 const WINDOW: Duration = Duration::from_secs(1);
-/// ... and promises others no more than this: whoever asks for more has it sooner from others.
+/// A rank with a cap promises others no more than the cap lets through in this time: an asker that
+/// wants more has it sooner from others.
 const PROMISED: Duration = Duration::from_millis(100);
 
 const MICROS: u128 = 1_000_000;
 
 /// A bucket that fills with time. Without a cap, as most are, it is always full, and small.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct RateLimiter {
     bucket: Option<Box<Bucket>>,
 }
 
@@ -46,9 +48,9 @@ struct Bucket {
     seen: Instant,
 }
 
-impl Pace {
+impl RateLimiter {
     /// A bucket for requests of at most this many bytes, that is empty now.
-    pub(super) fn new(limit: Option<u64>, request_bytes: u64, now: Instant) -> Self {
+    pub(crate) fn new(limit: Option<u64>, request_bytes: u64, now: Instant) -> Self {
         let bucket = limit.map(|bytes_a_second| Bucket {
             bytes_a_second,
             level: 0,
@@ -59,12 +61,12 @@ impl Pace {
     }
 
     /// Whether there is a cap.
-    pub(super) fn is_limited(&self) -> bool {
+    pub(crate) fn is_limited(&self) -> bool {
         self.bucket.is_some()
     }
 
-    /// Time has passed.
-    pub(super) fn keep_time(&mut self, now: Instant) {
+    /// Takes the time, which fills the bucket.
+    pub(crate) fn keep_time(&mut self, now: Instant) {
         let Some(bucket) = &mut self.bucket else { return };
         let unseen = now.since(bucket.seen);
         let late = if unseen > SLACK { STALL } else { Duration::ZERO };
@@ -75,32 +77,32 @@ impl Pace {
     }
 
     /// Bytes that may move now.
-    pub(super) fn available(&self) -> u64 {
+    pub(crate) fn available(&self) -> u64 {
         let level = |bucket: &Bucket| u64::try_from(bucket.level / MICROS).unwrap_or(u64::MAX);
         self.bucket.as_deref().map_or(u64::MAX, level)
     }
 
     /// Moves bytes, of those that were available.
-    pub(super) fn spend(&mut self, bytes: u64) {
+    pub(crate) fn spend(&mut self, bytes: u64) {
         let Some(bucket) = &mut self.bucket else { return };
         let cost = u128::from(bytes) * MICROS;
         bucket.level = bucket.level.checked_sub(cost).expect("only what is available is spent");
     }
 
-    /// How many pieces of this length a request asks for, of those that it would.
-    pub(super) fn batch(limit: Option<u64>, batch: usize, piece_bytes: u64) -> usize {
+    /// The number of pieces of this length that a request asks for, of those that it would.
+    pub(crate) fn batch(limit: Option<u64>, batch: usize, piece_bytes: u64) -> usize {
         let most = limit.map_or(u64::MAX, |limit| bytes_in(limit, REQUEST) / piece_bytes.max(1));
         batch.min(usize::try_from(most).unwrap_or(usize::MAX)).max(1)
     }
 
-    /// How many bytes may be under way, of those that might; at least two requests.
-    pub(super) fn window(limit: Option<u64>, window_bytes: u64, request_bytes: u64) -> u64 {
+    /// The number of bytes that may be under way, of those that might; at least two requests.
+    pub(crate) fn window(limit: Option<u64>, window_bytes: u64, request_bytes: u64) -> u64 {
         let most = limit.map_or(u64::MAX, |limit| bytes_in(limit, WINDOW));
         window_bytes.min(most.max(request_bytes.saturating_mul(2)))
     }
 
     /// Bytes that may be promised to others, beside those that were.
-    pub(super) fn promises(&self, promised_bytes: u64) -> u64 {
+    pub(crate) fn promises(&self, promised_bytes: u64) -> u64 {
         let most = |bucket: &Bucket| bytes_in(bucket.bytes_a_second, PROMISED);
         self.bucket.as_deref().map_or(u64::MAX, most).saturating_sub(promised_bytes)
     }
@@ -127,12 +129,12 @@ mod tests {
 
     /// Moves as many pieces as it may, looking at these times; says when each went.
     fn moves(limit: u64, looks: impl IntoIterator<Item = u64>) -> Vec<u64> {
-        let mut pace = Pace::new(Some(limit), PIECE, Instant::ZERO);
+        let mut limiter = RateLimiter::new(Some(limit), PIECE, Instant::ZERO);
         let mut moved = Vec::new();
         for micros in looks {
-            pace.keep_time(at(micros));
-            while pace.available() >= PIECE {
-                pace.spend(PIECE);
+            limiter.keep_time(at(micros));
+            while limiter.available() >= PIECE {
+                limiter.spend(PIECE);
                 moved.push(micros);
             }
         }
@@ -165,24 +167,24 @@ mod tests {
 
     #[test]
     fn what_is_left_though_it_was_looked_at_is_not_kept() {
-        let mut pace = Pace::new(Some(5_000_000), PIECE, Instant::ZERO);
-        (0..100).for_each(|n| pace.keep_time(at(n * 10_000)));
-        assert_eq!(pace.available(), PIECE + 250_000);
+        let mut limiter = RateLimiter::new(Some(5_000_000), PIECE, Instant::ZERO);
+        (0..100).for_each(|n| limiter.keep_time(at(n * 10_000)));
+        assert_eq!(limiter.available(), PIECE + 250_000);
     }
 
     #[test]
     fn without_a_cap_all_may_move() {
-        let mut pace = Pace::new(None, PIECE, Instant::ZERO);
-        pace.spend(u64::MAX);
-        assert_eq!((pace.available(), pace.promises(7)), (u64::MAX, u64::MAX - 7));
-        assert_eq!(Pace::batch(None, 10, PIECE), 10);
-        assert_eq!(Pace::window(None, 100, PIECE), 100);
+        let mut limiter = RateLimiter::new(None, PIECE, Instant::ZERO);
+        limiter.spend(u64::MAX);
+        assert_eq!((limiter.available(), limiter.promises(7)), (u64::MAX, u64::MAX - 7));
+        assert_eq!(RateLimiter::batch(None, 10, PIECE), 10);
+        assert_eq!(RateLimiter::window(None, 100, PIECE), 100);
     }
 
     #[test]
     fn a_cap_below_a_piece_a_second_still_asks_for_one_and_the_next() {
-        assert_eq!(Pace::batch(Some(1), 10, PIECE), 1);
-        assert_eq!(Pace::window(Some(1), 80 << 20, PIECE), 2 * PIECE);
+        assert_eq!(RateLimiter::batch(Some(1), 10, PIECE), 1);
+        assert_eq!(RateLimiter::window(Some(1), 80 << 20, PIECE), 2 * PIECE);
         assert_eq!(moves(1000, (0..600).map(|n| n * 1_000_000)).len(), 2);
     }
 

@@ -1,4 +1,5 @@
-//! How many bytes may be under way: so much as moves in a given time, within bounds.
+//! The window: the bytes that may be under way, which are as many as move in a given time, within
+//! bounds. It counts bytes, and knows no piece and no rank.
 //!
 //! A window that is too short for a link leaves it idle while messages travel; one that is too long
 //! makes rows of pieces that all come late, and are asked of the only holder again meanwhile. What
@@ -7,19 +8,19 @@
 use crate::Instant;
 use std::time::Duration;
 
-/// How often it is looked how much has moved.
+/// The time between two looks at how much has moved.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A window of bytes.
 #[derive(Debug)]
-pub(super) struct Window {
-    /// It holds what moves in this time, ...
+pub(crate) struct Window {
+    /// The time whose movement the window holds.
     time: Duration,
-    /// ... but never less than this, ...
+    /// The fewest bytes of the window.
     least: u64,
-    /// ... nor more than this.
+    /// The most bytes of the window.
     most: u64,
-    /// Bytes that have moved since it was looked last.
+    /// Bytes that have moved since the last look.
     moved: u64,
     looked: Instant,
     bytes: u64,
@@ -27,28 +28,28 @@ pub(super) struct Window {
 
 impl Window {
     /// A window that begins with its least: the greater of two, where `most` lets it.
-    pub(super) fn new(time: Duration, least: [u64; 2], most: u64, now: Instant) -> Self {
+    pub(crate) fn new(time: Duration, least: [u64; 2], most: u64, now: Instant) -> Self {
         let least = least[0].max(least[1]).min(most);
         Self { time, least, most, moved: 0, looked: now, bytes: least }
     }
 
     /// Bytes that may be under way.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Whether it could hold more, were the link faster.
-    pub(super) fn is_short(&self) -> bool {
+    /// Whether the window would hold more on a faster link.
+    pub(crate) fn is_short(&self) -> bool {
         self.bytes < self.most
     }
 
-    /// Bytes have moved.
-    pub(super) fn moved(&mut self, bytes: u64) {
+    /// Counts bytes that have moved.
+    pub(crate) fn moved(&mut self, bytes: u64) {
         self.moved += bytes;
     }
 
-    /// Time has passed.
-    pub(super) fn keep_time(&mut self, now: Instant) {
+    /// Takes the time, and looks again where it is time to.
+    pub(crate) fn keep_time(&mut self, now: Instant) {
         let passed = now.since(self.looked);
         if passed < LOOK {
             return;
