@@ -4,7 +4,7 @@
 //! These tests start every launcher at hand, Debian's and those of PyPI's packages below `target/`,
 //! whatever `SHOAL_MPIRUN` says.
 
-use e2e::{Cluster, Finished, assert_same_tree, is_root, shoal, skip};
+use e2e::{Cluster, Finished, Report, assert_same_tree, is_root, shoal, skip};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -72,22 +72,36 @@ fn mpis_here() -> Vec<Mpi> {
 }
 
 impl Mpi {
+    /// What starts two ranks.
+    fn words(&self) -> Vec<String> {
+        let flags = self.flags.iter().map(|flag| (*flag).to_owned());
+        let ranks = ["-n", "2"].map(str::to_owned);
+        [self.launcher.display().to_string()].into_iter().chain(flags).chain(ranks).collect()
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        let own = self.vars.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let as_root = ["OMPI", "PRTE"].into_iter().flat_map(|of| {
+            ["", "_CONFIRM"].map(|end| (format!("{of}_ALLOW_RUN_AS_ROOT{end}"), "1".to_owned()))
+        });
+        own.chain(as_root).collect()
+    }
+
     /// Starts a command with two ranks, beside variables.
     fn run(&self, cluster: &Cluster, command: &[&str], vars: &[(&str, &str)]) -> Finished {
-        let launcher = self.launcher.display().to_string();
-        let mut words = vec![&*launcher];
-        words.extend(self.flags);
-        words.extend(["-n", "2"]);
-        words.extend(command);
-        let mut environment: Vec<_> =
-            self.vars.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        for name in ["OMPI", "PRTE"] {
-            environment.push((format!("{name}_ALLOW_RUN_AS_ROOT"), "1".to_owned()));
-            environment.push((format!("{name}_ALLOW_RUN_AS_ROOT_CONFIRM"), "1".to_owned()));
-        }
+        let launcher = self.words();
+        let words: Vec<&str> =
+            launcher.iter().map(String::as_str).chain(command.to_vec()).collect();
         let more = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        environment.extend(more);
+        let environment = self.environment().into_iter().chain(more).collect();
         cluster.script(&words, environment).without_json().run()
+    }
+
+    /// Starts Shoal with two ranks, and compares its report with its table and status.
+    fn report(&self, cluster: &Cluster, args: &[&str]) -> Report {
+        let launcher = self.words();
+        let words: Vec<&str> = launcher.iter().map(String::as_str).collect();
+        cluster.launch(2, args).by(&words, self.environment()).run().complete()
     }
 }
 
@@ -112,14 +126,30 @@ fn arrived(cluster: &Cluster, source: &Path, finished: &Finished, library: &str)
     }
 }
 
+/// The digest by which two runs are seen to be of one file.
+fn sha256(path: &Path) -> String {
+    let output = Command::new("sha256sum").arg(path).output().expect("coreutils have sha256sum");
+    let line = String::from_utf8(output.stdout).unwrap();
+    line.split(' ').next().unwrap().to_owned()
+}
+
 #[test]
-fn one_file_runs_under_every_launcher_at_hand_with_that_launchers_library() {
+fn one_file_casts_and_runs_under_every_launcher_at_hand_with_that_launchers_library() {
     let cluster = Cluster::new();
     let (source, words) = cast(&cluster);
+    let part = cluster.file("of0/part.bin", 2, 300_000);
+    let file = sha256(shoal());
     for mpi in mpis_here() {
         let finished = mpi.run(&cluster, &words, &[]);
         arrived(&cluster, &source, &finished, mpi.name);
-        println!("{}: {}", shoal().display(), mpi.name);
+        let share =
+            ["run", "--tracker", "colocated", "--share", "of{rank}", "--into", "copy{rank}"];
+        let report = mpi.report(&cluster, &share);
+        assert_eq!(report.peer(1).bytes_received, 300_000, "{}: {report:?}", mpi.name);
+        assert_same_tree(&cluster.path("copy1"), [("part.bin", &part)]);
+        std::fs::remove_dir_all(cluster.path("copy1")).unwrap();
+        assert_eq!(sha256(shoal()), file, "another file was put there meanwhile");
+        println!("{file} casts and runs under {}", mpi.name);
     }
 }
 
