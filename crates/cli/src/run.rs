@@ -1,6 +1,7 @@
 //! The seam to the library: the only place that runs a job. Here the front end ends and MPI begins.
 
 use crate::{Launcher, Terminal, Whose, human, process, refusal};
+use anyhow::anyhow;
 use mpi::Ending;
 use shoal::{Job, Transport, memory};
 use std::io::Write;
@@ -46,6 +47,9 @@ fn run_in_mpi(job: Job, launcher: &Launcher, mut terminal: Terminal, pause: fn(D
         Err(why) => std::process::exit(refuse(&mut terminal, why.into())),
     };
     tracing::info!("MPI is {library}");
+    if let Some(launcher) = mpi::silent_launcher() {
+        std::process::exit(refuse(&mut terminal, anyhow!(no_variables(&launcher))));
+    }
     let me = format!("[rank {} {}]", launcher.rank, human::safe(&job.host));
     let slow = format!(
         "shoal: {me} MPI_Init has not returned for {} s: most likely another rank died, or hangs, \
@@ -71,6 +75,16 @@ fn run_in_mpi(job: Job, launcher: &Launcher, mut terminal: Terminal, pause: fn(D
     let ended = shoal::run(job, &mut transport, &mut terminal);
     let shoal::Ended { outcome, lost, is_tracker, .. } = ended;
     process::leave(transport, Ending { status: terminal.status(outcome), lost, is_tracker })
+}
+
+/// Each process would be a job of one rank, and their copies in each other's way.
+fn no_variables(launcher: &str) -> String {
+    format!(
+        "{launcher} started this process, but none of its variables are here, so that the rank is \
+         not known: something between drops them (env -i, sudo, a container with an environment of \
+         its own); let it pass PMI*, PMIX*, OMPI* and SLURM* on, or start it without the launcher \
+         and shoal with --ranks"
+    )
 }
 
 /// Says what is wrong with `MPI_Init`, where this rank is one of those that speak.

@@ -4,7 +4,7 @@
 //! These tests start every launcher at hand, Debian's and those of PyPI's packages below `target/`,
 //! whatever `SHOAL_MPIRUN` says.
 
-use e2e::{Cluster, Finished, Report, assert_same_tree, is_root, shoal, skip};
+use e2e::{Cluster, Finished, Report, Slurm, assert_same_tree, is_root, shoal, skip};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -173,11 +173,52 @@ fn a_launcher_is_found_behind_a_shell_and_a_python_program() {
 }
 
 #[test]
+fn a_launcher_whose_variables_are_gone_is_named_and_nothing_is_written() {
+    let cluster = Cluster::new();
+    let (_, words) = cast(&cluster);
+    let emptied = [&["env", "-i"][..], &words].concat();
+    for mpi in mpis_here() {
+        let finished = mpi.run(&cluster, &emptied, &[]);
+        assert_ne!(finished.status, 0, "{}: {finished}", mpi.name);
+        let all = finished.to_string();
+        let said = "started this process, but none of its variables are here";
+        assert!(all.contains(said), "{}: {finished}", mpi.name);
+        // Its library is found all the same.
+        assert!(all.contains(&format!("MPI is {}", mpi.name)), "{}: {finished}", mpi.name);
+        assert!(!cluster.path("copy0").exists(), "{}: {finished}", mpi.name);
+    }
+}
+
+#[test]
+fn srun_takes_the_library_of_its_plugins_family_and_is_named_without_its_variables() {
+    let slurm = match Slurm::start() {
+        Ok(slurm) => slurm,
+        Err(why) => return skip(&why),
+    };
+    let cluster = Cluster::new();
+    let (source, words) = cast(&cluster);
+    for (plugin, name) in [("--mpi=pmix", "Open MPI 4."), ("--mpi=pmi2", "MPICH 4.")] {
+        let srun = ["srun", "--quiet", "--nodes=2", plugin, "-n", "2"];
+        let start = |words: &[&str]| {
+            let words = [&srun[..], words].concat();
+            cluster.script(&words, slurm.environment()).without_json().run()
+        };
+        arrived(&cluster, &source, &start(&words), name);
+        println!("{} casts under srun {plugin}, with {name}", sha256(shoal()));
+        let emptied = start(&[&["env", "-i"][..], &words].concat());
+        assert_eq!(emptied.status, 1, "{emptied}");
+        let said = "shoal: srun (step ";
+        assert!(emptied.stderr.contains(said), "{emptied}");
+        assert!(!cluster.path("copy0").exists(), "{emptied}");
+    }
+}
+
+#[test]
 fn the_abi_of_mpi_5_is_enough() {
     let abi = |mpi: &Mpi| mpi.prefix.join("lib/libmpi_abi.so.1");
     let is_of_mpich = |mpi: &Mpi| mpi.name.starts_with("MPICH") && abi(mpi).exists();
     let Some(mpi) = mpis_here().into_iter().find(is_of_mpich) else {
-        return skip("no libmpi_abi here (scripts/install-deps more-mpis)");
+        return skip("no libmpi_abi here (scripts/install-deps test-more-mpis)");
     };
     let cluster = Cluster::new();
     let (source, words) = cast(&cluster);
@@ -244,7 +285,7 @@ fn a_library_of_another_family_is_refused_with_the_launchers_name() {
 fn intels_variant_of_the_abi_of_mpi_5_is_refused() {
     let intel = mpis_here().into_iter().find(|mpi| mpi.name.starts_with("Intel"));
     let Some(intel) = intel else {
-        return skip("no Intel MPI here (scripts/install-deps more-mpis)");
+        return skip("no Intel MPI here (scripts/install-deps test-more-mpis)");
     };
     let library = intel.prefix.join("lib/libmpi_abi.so.1").display().to_string();
     let told = refused(&intel, &library);

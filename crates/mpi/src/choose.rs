@@ -4,6 +4,7 @@
 //! It looks at the world, at the environment, `/proc` and the first bytes of files, and changes
 //! nothing but what is loaded.
 
+use crate::above::ancestors;
 use crate::find::{Family, Kind, OVERRIDE, Place, Search, Seen, Surroundings, Why};
 use crate::library::{Library, Unfit};
 use std::ffi::OsString;
@@ -11,8 +12,6 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// How far up it is looked for a launcher: shells, wrappers and schedulers are a handful.
-const ANCESTORS_MAX: usize = 64;
 /// Reasons that an error names; the rest says the same.
 const REASONS_MAX: usize = 4;
 
@@ -72,13 +71,6 @@ pub fn choose() -> Result<Library, NoLibrary> {
     let var = |name: &str| std::env::var_os(name);
     let around = Surroundings { var: &var, ancestors: &ancestors, look: &look };
     take(&Search::new(&around), std::env::var_os(OVERRIDE))
-}
-
-/// Whether a launcher of MPI stands above this process, whatever its variables say.
-pub fn is_below_a_launcher() -> bool {
-    let ancestors = ancestors();
-    let around = Surroundings { var: &|_| None, ancestors: &ancestors, look: &|_| None };
-    Search::new(&around).launcher.is_some()
 }
 
 /// Tells whose a launcher is, by its name or by the library of its installation.
@@ -142,30 +134,6 @@ fn nowhere(launcher: Option<&str>, reasons: &[(PathBuf, String)]) -> NoLibrary {
     }
 }
 
-/// The programs above this process, the nearest first, as far as they can be seen.
-fn ancestors() -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut process = std::os::unix::process::parent_id();
-    for _ in 0..ANCESTORS_MAX {
-        if process == 0 {
-            break;
-        }
-        // Those of other users are passed by.
-        found.extend(std::fs::read_link(format!("/proc/{process}/exe")));
-        let Some(parent) = parent_of(process) else { break };
-        process = parent;
-    }
-    found
-}
-
-fn parent_of(process: u32) -> Option<u32> {
-    let stat = std::fs::read(format!("/proc/{process}/stat")).ok()?;
-    // The second field is the program's name, in parentheses, with whatever it likes inside.
-    let at = stat.iter().rposition(|&byte| byte == b')')?;
-    let rest = String::from_utf8_lossy(&stat[at + 1..]).into_owned();
-    rest.split_whitespace().nth(1)?.parse().ok()
-}
-
 fn look(path: &Path) -> Option<Seen> {
     let real = std::fs::canonicalize(path).ok().filter(|path| path.is_file())?;
     let mut head = [0; 20];
@@ -219,14 +187,6 @@ mod tests {
         std::fs::write(&file, "a script").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
         assert_eq!(look(&link), Some(Seen { real: file, kind: Kind::Text }));
-    }
-
-    #[test]
-    fn the_programs_above_are_those_that_proc_names() {
-        let parent = std::os::unix::process::parent_id();
-        assert_eq!(parent_of(std::process::id()), Some(parent));
-        let program = std::fs::read_link(format!("/proc/{parent}/exe")).unwrap();
-        assert_eq!(ancestors().first(), Some(&program));
     }
 
     /// A search that found only files that are no library.

@@ -5,6 +5,7 @@
 //! [`join`] and [`MpiTransport::leave`], never ends the process, and never prints.
 
 mod abi;
+mod above;
 mod call;
 mod choose;
 mod communicator;
@@ -18,7 +19,8 @@ mod settings;
 mod transport;
 mod unstarted;
 
-pub use choose::{NoLibrary, Program, choose, is_below_a_launcher, launcher_at};
+pub use above::{is_below_a_launcher, silent_launcher};
+pub use choose::{NoLibrary, Program, choose, launcher_at};
 pub use find::{Family, OVERRIDE, Why};
 pub use join::{Ending, JoinError, Left, attach, join};
 pub use library::Library;
