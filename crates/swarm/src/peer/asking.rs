@@ -105,7 +105,7 @@ impl Session {
             return;
         }
         // What is taken back costs messages, and what others gained comes to be known in rows.
-        let less_busy = self.upload.gossip.lag() as u32 * 2 / 3;
+        let less_busy = self.upload.told_at_once() as u32 * 2 / 3;
         let backlog = self.holders.backlog_at(known.slot()).saturating_add(less_busy);
         for &(number, slot) in &self.download.waiting {
             if self.holders.backlog_at(slot) < backlog {
@@ -152,7 +152,7 @@ impl Session {
         self.download.requests.insert(number, request);
         let slot = self.holders.asked(to);
         self.download.waiting.push((number, slot));
-        let gained = self.upload.gossip.news_for(to);
+        let gained = self.upload.gains_for(to);
         let message = Message::Between(Between::Request { number, pieces: spans, gained });
         actions.push(PeerAction::Send { to, message });
     }

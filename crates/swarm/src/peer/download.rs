@@ -118,7 +118,7 @@ impl Session {
         ack: &Ack,
         actions: &mut Vec<PeerAction>,
     ) {
-        let limit = self.serving.len();
+        let limit = self.catalogue.piece_count();
         if self.holders.get(from).is_some() {
             self.learn(from, Span::all_checked(&ack.gained, limit));
         }
@@ -366,7 +366,7 @@ impl Session {
         backlog: Option<u32>,
         actions: &mut Vec<PeerAction>,
     ) {
-        let pieces = Span::all_checked(pieces, self.serving.len());
+        let pieces = Span::all_checked(pieces, self.catalogue.piece_count());
         if pieces.clone().next().is_none() {
             return;
         }

@@ -16,18 +16,14 @@ mod download;
 mod entries;
 mod event;
 mod gone;
-mod gossip;
 mod hashes;
 mod holders;
 mod inspect;
 mod interrupt;
 mod invariants;
-mod lane;
 mod news;
 mod opening;
-mod outgoing;
 mod pieces;
-mod queue;
 mod rates;
 mod reading;
 mod session;
@@ -444,7 +440,7 @@ impl Peer {
                 if session.as_ref().is_none_or(|session| session.is_drained()) {
                     *step = Step::Cleaning;
                     if let Some(session) = session {
-                        session.upload.close();
+                        session.close();
                     }
                     actions.push(PeerAction::Close(*outcome));
                 }

@@ -92,7 +92,7 @@ impl Session {
         self.pieces.picker_mut().limit(&self.ownership);
         let owns = |piece| self.ownership.owns(piece);
         let topology = Arc::clone(self.ownership.topology());
-        self.upload.gossip.move_to(topology, &neighbours, &self.serving, owns, actions);
+        self.upload.move_to(topology, &neighbours, owns, actions);
     }
 }
 

@@ -4,14 +4,13 @@
 use super::download::Download;
 use super::entries::{Entries, Sealing};
 use super::gone::Settling;
-use super::gossip::Gossip;
 use super::hashes::Hashes;
 use super::holders::Holders;
 use super::inspect::Inspection;
 use super::news::{News, Questions};
 use super::pieces::Pieces;
 use super::rates::Rates;
-use super::upload::{MAX_BATCH, Upload};
+use super::upload::{Gain, MAX_BATCH, Upload};
 use super::{Fault, Offered, PeerAction, PeerConfig, PeerEvent};
 use crate::message::{Between, FromTracker, Gains, Message, Stop, ToTracker, cut};
 use crate::schedule::{Order, Ownership, RateLimiter, Topology, Window};
@@ -36,8 +35,6 @@ const WINDOW_BYTES: u64 = 5 << 20;
 pub(super) struct Session {
     pub(super) config: PeerConfig,
     pub(super) catalogue: Arc<Catalogue>,
-    /// Pieces that this rank has and serves.
-    pub(super) serving: Bitfield,
     pub(super) hashes: Hashes,
     pub(super) entries: Entries,
     /// The pieces, as far as this rank's own destination is concerned.
@@ -135,6 +132,7 @@ impl Session {
             window: Window::new(WINDOW, least, config.window_bytes, now),
             upload: Upload::new(
                 Arc::clone(&catalogue),
+                serving,
                 longest_piece,
                 config.upload_window_bytes,
                 upload_pace,
@@ -160,7 +158,6 @@ impl Session {
             longest_piece,
             config,
             catalogue,
-            serving,
             hashes,
             admitted,
         }
@@ -177,10 +174,8 @@ impl Session {
         self.ownership = Ownership::new(topology, now);
         self.rates.is_wanted = self.ownership.topology().rack.is_none();
         self.pieces.picker_mut().limit(&self.ownership);
-        let sendable = self.sendable();
-        self.upload.gossip =
-            Gossip::new(&sendable, neighbours, Arc::clone(self.ownership.topology()));
-        self.upload.gossip.begin(&self.serving, actions);
+        let topology = Arc::clone(self.ownership.topology());
+        self.upload.begin(&self.sendable(), neighbours, topology, actions);
         self.entries.survey_more(actions);
         self.inspect(actions);
     }
@@ -189,7 +184,7 @@ impl Session {
     pub(super) fn keep_time(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
         self.limiter.keep_time(now);
         self.window.keep_time(now);
-        self.upload.keep_time(now, &self.serving, actions);
+        self.upload.keep_time(now, actions);
     }
 
     /// Takes an event of the disk or the transport.
@@ -204,13 +199,12 @@ impl Session {
             PeerEvent::Received(transfer, len) => self.on_received(now, transfer, len, actions),
             PeerEvent::Stored(transfer, results) => self.on_stored(now, transfer, results, actions),
             PeerEvent::Loaded(transfer, read) => {
-                let awaited = self.upload.pieces_of(transfer);
-                if let (Err(piece), Some(_)) = (read, awaited) {
+                if let (Err(piece), true) = (read, self.upload.awaits(transfer)) {
                     self.unserve(now, piece, actions);
                 }
-                self.upload.loaded(transfer, read.is_ok(), &self.serving, actions);
+                self.upload.loaded(transfer, read, actions);
             }
-            PeerEvent::Sent(transfer) => self.upload.sent(transfer, &self.serving, actions),
+            PeerEvent::Sent(transfer) => self.upload.sent(transfer, actions),
             PeerEvent::Finished(entry, result) => self.on_finished(now, entry, result, actions),
             PeerEvent::Failed(entry, fault) => self.on_fault(entry, fault, actions),
             PeerEvent::Sealed(result) => self.on_sealed(now, result),
@@ -263,13 +257,13 @@ impl Session {
             // It woke. What would go to it might never leave, and it is told to end.
             return;
         }
-        self.upload.gossip.heard(from);
+        self.upload.heard(from);
         match message {
             Between::Request { number, pieces, gained } => {
                 self.on_gained(from, &gained, None, actions);
-                self.upload.request(from, number, &pieces, &self.serving, actions);
+                self.upload.request(from, number, &pieces, actions);
             }
-            Between::Cancel(number) => self.upload.cancel(from, number, &self.serving, actions),
+            Between::Cancel(number) => self.upload.cancel(from, number, actions),
             Between::AskHashes { entry, range } => {
                 let known = self.hashes.range(entry, range).cloned();
                 let message =
@@ -293,7 +287,7 @@ impl Session {
 
     /// A rank is gone, for this peer's both roles.
     pub(super) fn on_lost(&mut self, rank: Rank, actions: &mut Vec<PeerAction>) {
-        self.upload.lost(rank, &self.serving, actions);
+        self.upload.lost(rank, actions);
         self.hashes.lost(rank);
         self.drop_holder(rank);
     }
@@ -302,16 +296,16 @@ impl Session {
     /// verified is: whoever serves a piece knows its hash.
     pub(super) fn gain(&mut self, now: Instant, piece: PieceId) {
         let known = self.hashes.expected(&self.catalogue, piece).is_some();
-        if known && self.serving.insert(piece.0) {
-            let rare = self.pieces.picker().availability(piece.0) <= RARE;
-            let brought = !self.pieces.picker().is_on_host(piece.0);
+        if known && self.upload.serve(piece) {
+            let is_rare = self.pieces.picker().availability(piece.0) <= RARE;
+            let is_brought = !self.pieces.picker().is_on_host(piece.0);
             // Nobody fetches zeros from afar, nor lets out what a mate on its host can.
-            let owned = brought && self.ownership.owns(piece.0) && !self.is_zeros(piece);
-            self.upload.gossip.gained(piece.0, rare, brought, owned);
+            let is_owned = is_brought && self.ownership.owns(piece.0) && !self.is_zeros(piece);
+            self.upload.announce(Gain { piece: piece.0, is_rare, is_brought, is_owned });
             self.ownership.gained(now);
             let opens = piece.0 == 0
                 || !self.catalogue.travels_with_last(piece)
-                || !self.serving.get(piece.0 - 1);
+                || !self.upload.serves(piece.0 - 1);
             self.news.piece(now, piece.0, opens);
         }
     }
@@ -320,7 +314,7 @@ impl Session {
     /// more that lies where this piece does, in the file that was offered or in what is written.
     fn unserve(&mut self, now: Instant, piece: PieceId, actions: &mut Vec<PeerAction>) {
         let (entry, _) = self.catalogue.locate(piece);
-        let mut pieces = Bitfield::new(self.serving.len());
+        let mut pieces = Bitfield::new(self.catalogue.piece_count());
         let is_written = self.pieces.has(piece);
         for other in self.catalogue.pieces_of(entry) {
             if is_written || !self.pieces.has(PieceId(other)) {
@@ -345,24 +339,26 @@ impl Session {
     pub(super) fn stop_serving(
         &mut self,
         now: Instant,
-        mut pieces: Bitfield,
+        pieces: Bitfield,
         actions: &mut Vec<PeerAction>,
     ) -> bool {
-        pieces.intersect_with(&self.serving);
-        if pieces.is_empty() {
-            return false;
+        let stopped = self.upload.stop_serving(pieces, actions);
+        if !stopped.is_empty() {
+            self.news.lost(now, &stopped);
         }
-        self.serving.subtract(&pieces);
-        self.news.lost(now, &pieces);
-        self.upload.withdraw(&pieces, &self.serving, actions);
-        true
+        !stopped.is_empty()
+    }
+
+    /// Serves nothing more.
+    pub(super) fn close(&mut self) {
+        self.upload.close();
     }
 
     /// What belongs to a time of its own: timeouts, updates that waited long enough.
     pub(super) fn on_tick(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
         self.hashes.wake();
         self.pieces.picker_mut().wake();
-        self.upload.gossip.urgent = true;
+        self.upload.on_tick();
         self.expire(now, actions);
         self.widen(now);
         self.tell_rates(now, actions);

@@ -386,7 +386,7 @@ impl Session {
         let own = own.spans().map(Item::Own);
         let assigned = self.entries.wanted().spans().map(Item::Assigned);
         let complete = self.news.complete().spans().map(Item::Complete);
-        let pieces = self.serving.spans().map(Item::Pieces);
+        let pieces = self.upload.serving().spans().map(Item::Pieces);
         let mut say = recall(own.chain(assigned).chain(complete).chain(pieces), false);
         let halted = self.entries.is_halted();
         let stop = self.stopped.then(|| Stop {

@@ -7,7 +7,7 @@ use content::{Bitfield, Entry, EntryIndex, PieceId, ZeroPieces};
 impl Session {
     /// The pieces that are served and that somebody will ask for: nobody asks for zeros.
     pub(super) fn sendable(&self) -> Bitfield {
-        let mut sendable = self.serving.clone();
+        let mut sendable = self.upload.serving().clone();
         let sparse = |(_, entry): &(EntryIndex, &Entry)| {
             entry.file().is_some_and(|content| content.zero_bytes > 0)
         };

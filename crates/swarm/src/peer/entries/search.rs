@@ -95,7 +95,7 @@ impl Session {
             let expected = self.hashes.expected(&self.catalogue, piece);
             let is_zeros = expected.is_some_and(|hash| zeros.has(index, hash));
             // What this rank serves and lacks at its destination is its own source's.
-            let here = candidate || is_zeros || self.serving.get(piece.0);
+            let here = candidate || is_zeros || self.upload.serves(piece.0);
             let here = here || self.pieces.is_from_source(piece);
             if self.pieces.is_unavailable(piece) && !(known && here) {
                 continue;
@@ -200,11 +200,11 @@ impl Session {
         match result {
             Ok(Salvaged::Absent) => {
                 // Its source changed: others are not to be told that the piece is here.
-                if self.serving.get(piece.0) {
+                if self.upload.serves(piece.0) {
                     let (entry, _) = self.catalogue.locate(piece);
                     let range = self.catalogue.pieces_of(entry);
-                    let is_first = self.serving.count_in(range.clone()) == range.len() as u32;
-                    let mut pieces = Bitfield::new(self.serving.len());
+                    let is_first = self.upload.serves_all(range);
+                    let mut pieces = Bitfield::new(self.catalogue.piece_count());
                     pieces.insert(piece.0);
                     if self.stop_serving(now, pieces, actions) && is_first {
                         actions.push(self.no_longer_offered(entry));

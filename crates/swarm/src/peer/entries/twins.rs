@@ -11,7 +11,7 @@ impl Session {
     pub(super) fn has_twin(&self, entry: EntryIndex) -> bool {
         self.entries.twins.source(entry).is_some_and(|(source, _)| {
             self.news.complete().get(source.0)
-                || self.serving.contains_range(self.catalogue.pieces_of(source))
+                || self.upload.serves_all(self.catalogue.pieces_of(source))
         })
     }
 

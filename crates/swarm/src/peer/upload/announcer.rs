@@ -5,9 +5,9 @@
 //! which it has sent to others: those are about to be had elsewhere, and a seeder should not send a
 //! piece twice before it has sent each once.
 
-use super::PeerAction;
 use crate::Rank;
 use crate::message::{Between, Message};
+use crate::peer::PeerAction;
 use crate::rank::find;
 use crate::schedule::{Locality, SentOnce, Topology};
 use content::{Bitfield, Span};
@@ -42,9 +42,21 @@ struct Beside {
     told: Told,
 }
 
+/// A piece that this rank came to hold, and serves.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::peer) struct Gain {
+    pub(in crate::peer) piece: u32,
+    /// Few have it: neighbours hear of it at once.
+    pub(in crate::peer) is_rare: bool,
+    /// Nobody on this rank's host had it.
+    pub(in crate::peer) is_brought: bool,
+    /// This rank owns it in its rack.
+    pub(in crate::peer) is_owned: bool,
+}
+
 /// What was gained and sent, and who was told of it.
 #[derive(Debug, Default)]
-pub(super) struct Gossip {
+pub(super) struct Announcer {
     /// Who is told unasked, in ascending order, apart from what is kept of them: that order is
     /// searched with every message.
     neighbours: Vec<Rank>,
@@ -65,10 +77,10 @@ pub(super) struct Gossip {
     told: BTreeMap<Rank, Told>,
     ledger: SentOnce,
     /// The neighbours are to be told at once, of however little.
-    pub(super) urgent: bool,
+    urgent: bool,
 }
 
-impl Gossip {
+impl Announcer {
     /// A peer that holds these pieces at START, and these neighbours.
     pub(super) fn new(serving: &Bitfield, neighbours: &[Rank], topology: Arc<Topology>) -> Self {
         let neighbours: BTreeSet<Rank> = neighbours.iter().copied().collect();
@@ -134,19 +146,24 @@ impl Gossip {
     }
 
     /// How many gains the neighbours are told at once.
-    pub(super) fn lag(&self) -> usize {
+    pub(super) fn told_at_once(&self) -> usize {
         self.neighbours.len().saturating_sub(FEW).clamp(LEAST_LAG, MOST_LAG)
     }
 
-    /// This rank holds one more piece; `brought`: nobody on its host had it; `owned`: it is of this
-    /// rank's share of what its rack needs.
-    pub(super) fn gained(&mut self, piece: u32, rare: bool, brought: bool, owned: bool) {
-        self.urgent |= rare;
+    /// Time has passed: the neighbours are to be told, of however little.
+    pub(super) fn hurry(&mut self) {
+        self.urgent = true;
+    }
+
+    /// This rank holds one more piece.
+    pub(super) fn gained(&mut self, gain: Gain) {
+        let Gain { piece, is_rare, is_brought, is_owned } = gain;
+        self.urgent |= is_rare;
         self.gains.push(piece);
-        if brought {
+        if is_brought {
             self.brought.push(piece);
         }
-        if owned && self.topology.rack.is_some() {
+        if is_owned && self.topology.rack.is_some() {
             self.owned.push(piece);
             self.ledger.own(piece);
         }
@@ -244,7 +261,7 @@ impl Gossip {
     /// Whether neighbours are to be told of gains now.
     pub(super) fn is_due(&self) -> bool {
         let untold = self.gains.len() - self.pushed;
-        untold >= self.lag() || (untold > 0 && self.urgent)
+        untold >= self.told_at_once() || (untold > 0 && self.urgent)
     }
 
     /// Tells all neighbours what they were not told yet, but for what they have: `has` says whether

@@ -4,7 +4,7 @@
 //! take it back. So ranks to which a piece takes far longer than usual are *late*: what they hold
 //! up counts against nobody else, and they get nothing more until it has left.
 
-use super::TransferId;
+use crate::peer::TransferId;
 use crate::{Instant, Rank};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -29,7 +29,7 @@ struct Busy {
 
 /// All pieces that are being read or sent.
 #[derive(Debug)]
-pub(super) struct Outgoing {
+pub(super) struct InFlight {
     now: Instant,
     looked: Instant,
     busy: BTreeMap<TransferId, Busy>,
@@ -41,7 +41,7 @@ pub(super) struct Outgoing {
     late: BTreeSet<Rank>,
 }
 
-impl Default for Outgoing {
+impl Default for InFlight {
     fn default() -> Self {
         Self {
             now: Instant::ZERO,
@@ -55,7 +55,7 @@ impl Default for Outgoing {
     }
 }
 
-impl Outgoing {
+impl InFlight {
     /// Time has passed; says whether a rank is late that was not.
     pub(super) fn keep_time(&mut self, now: Instant) -> bool {
         self.now = now;
@@ -178,44 +178,44 @@ mod tests {
         Instant::after(Duration::from_millis(ms))
     }
 
-    fn send(outgoing: &mut Outgoing, number: u64, to: u32) {
-        outgoing.load(TransferId(number), Rank(to), PIECE);
-        outgoing.send(TransferId(number));
+    fn send(in_flight: &mut InFlight, number: u64, to: u32) {
+        in_flight.load(TransferId(number), Rank(to), PIECE);
+        in_flight.send(TransferId(number));
     }
 
     #[test]
     fn a_rank_that_lets_a_piece_wait_far_longer_than_usual_is_late_until_it_has_left() {
-        let mut outgoing = Outgoing::default();
+        let mut in_flight = InFlight::default();
         for number in 0..50 {
-            outgoing.keep_time(at(20 * number));
-            send(&mut outgoing, number, 1);
-            outgoing.keep_time(at(20 * number + 20));
-            outgoing.release(TransferId(number));
+            in_flight.keep_time(at(20 * number));
+            send(&mut in_flight, number, 1);
+            in_flight.keep_time(at(20 * number + 20));
+            in_flight.release(TransferId(number));
         }
-        send(&mut outgoing, 50, 2);
-        send(&mut outgoing, 51, 1);
-        assert!(!outgoing.keep_time(at(1060)), "three times as long is nothing yet");
-        outgoing.release(TransferId(51));
-        assert!(outgoing.keep_time(at(1110)));
-        assert!(outgoing.is_late(Rank(2)) && !outgoing.is_late(Rank(1)));
-        assert_eq!(outgoing.prompt_bytes(10 * PIECE), 0, "it holds up nobody else");
-        assert_eq!(outgoing.prompt_bytes(PIECE / 2), PIECE / 2, "up to a bound");
-        assert!(!outgoing.keep_time(at(1200)), "that is known");
-        outgoing.release(TransferId(50));
-        assert!(!outgoing.is_late(Rank(2)));
-        outgoing.check_invariants();
+        send(&mut in_flight, 50, 2);
+        send(&mut in_flight, 51, 1);
+        assert!(!in_flight.keep_time(at(1060)), "three times as long is nothing yet");
+        in_flight.release(TransferId(51));
+        assert!(in_flight.keep_time(at(1110)));
+        assert!(in_flight.is_late(Rank(2)) && !in_flight.is_late(Rank(1)));
+        assert_eq!(in_flight.prompt_bytes(10 * PIECE), 0, "it holds up nobody else");
+        assert_eq!(in_flight.prompt_bytes(PIECE / 2), PIECE / 2, "up to a bound");
+        assert!(!in_flight.keep_time(at(1200)), "that is known");
+        in_flight.release(TransferId(50));
+        assert!(!in_flight.is_late(Rank(2)));
+        in_flight.check_invariants();
     }
 
     #[test]
     fn what_goes_to_a_lost_rank_is_given_up_and_what_is_read_for_it_comes_first() {
-        let mut outgoing = Outgoing::default();
-        send(&mut outgoing, 1, 2);
-        outgoing.load(TransferId(3), Rank(2), PIECE);
-        outgoing.lose(Rank(2));
-        assert!(!outgoing.is_busy(TransferId(1)) && outgoing.is_waiting(TransferId(3)));
-        assert_eq!(outgoing.bytes_for(Rank(2)), PIECE);
-        outgoing.release(TransferId(3));
-        assert!(outgoing.is_empty());
-        outgoing.check_invariants();
+        let mut in_flight = InFlight::default();
+        send(&mut in_flight, 1, 2);
+        in_flight.load(TransferId(3), Rank(2), PIECE);
+        in_flight.lose(Rank(2));
+        assert!(!in_flight.is_busy(TransferId(1)) && in_flight.is_waiting(TransferId(3)));
+        assert_eq!(in_flight.bytes_for(Rank(2)), PIECE);
+        in_flight.release(TransferId(3));
+        assert!(in_flight.is_empty());
+        in_flight.check_invariants();
     }
 }
