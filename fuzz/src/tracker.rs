@@ -115,7 +115,7 @@ impl World {
                     let dedicated = report.peers.first().is_none_or(|row| row.rank != Rank(0));
                     assert_eq!(report.peers.len(), RANKS as usize - usize::from(dedicated));
                 }
-                TrackerAction::Notice(text) => assert!(!text.is_empty()),
+                TrackerAction::Notice(notice) => assert!(!notice.to_string().is_empty()),
             }
         }
     }

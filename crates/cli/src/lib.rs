@@ -29,6 +29,7 @@ pub mod status;
 pub mod target;
 pub mod terminal;
 pub mod usage;
+pub mod words;
 
 pub use env::{Env, Vars};
 pub use front::{Action, Orders, decide};

@@ -1,6 +1,6 @@
 //! The table that the tracker prints at the end.
 
-use crate::{compared, human};
+use crate::{compared, human, words};
 use std::fmt::Write;
 use std::time::Duration;
 use swarm::{Counters, Outcome, PeerRow, PeerState, Purpose, Report};
@@ -44,7 +44,7 @@ pub fn table(report: &Report) -> String {
     }
     for row in report.peers.iter().filter(|row| !compared::is_listed(report, row)) {
         if let Some(reason) = &row.reason {
-            let (state, reason) = (row.state.word(), human::safe(reason));
+            let (state, reason) = (row.state.word(), human::safe(&words::reason(reason)));
             let _ = writeln!(text, "{}: {state}: {reason}", place(row));
         }
     }
@@ -69,8 +69,8 @@ pub fn table(report: &Report) -> String {
 
 /// What goes to standard error, a line each: why it was refused, or what is missing.
 pub fn reasons(report: &Report) -> Vec<String> {
-    let mut lines: Vec<String> =
-        report.reasons.iter().take(REASONS_SHOWN).map(|reason| human::safe(reason)).collect();
+    let shown = report.reasons.iter().take(REASONS_SHOWN);
+    let mut lines: Vec<String> = shown.map(|reason| human::safe(&words::reason(reason))).collect();
     let more = report.reasons.len().saturating_sub(REASONS_SHOWN);
     if more > 0 {
         lines.push(format!("and {more} more reasons"));

@@ -5,8 +5,8 @@ use crate::env::Env;
 use crate::front::Orders;
 use crate::human;
 use crate::progress::{Meter, Style};
-use crate::{json, report, status, target};
-use shoal::{Observer, Progress};
+use crate::{json, report, status, target, words};
+use shoal::{Notice, Observer, Progress};
 use std::io::Write;
 use std::path::PathBuf;
 use swarm::{Outcome, Rank, Report};
@@ -88,9 +88,9 @@ impl Terminal {
 }
 
 impl Observer for Terminal {
-    fn notice(&mut self, text: &str) {
+    fn notice(&mut self, notice: &Notice) {
         let (rank, host) = (self.rank, human::safe(&self.host));
-        self.say(&format!("note: [rank {rank} {host}] {}", human::safe(text)));
+        self.say(&format!("note: [rank {rank} {host}] {}", human::safe(&words::notice(notice))));
     }
 
     fn progress(&mut self, progress: &Progress) {

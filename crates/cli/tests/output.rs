@@ -5,7 +5,7 @@ mod support;
 use cli::Terminal;
 use cli::{json, report, target};
 use content::Name;
-use shoal::{Observer, Phase, Progress};
+use shoal::{Notice, Observer, Phase, Progress};
 use std::fs::OpenOptions;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
@@ -24,7 +24,7 @@ fn row(rank: u32, state: PeerState) -> PeerRow {
         rank: Rank(rank),
         host: format!("node{:02}", rank / 2),
         state,
-        reason: (!complete).then(|| format!("reason of {rank}")),
+        reason: (!complete).then(|| format!("reason of {rank}").into()),
         files_wanted: 3,
         files_complete: if complete { 3 } else { 1 },
         files_to_write: 0,
@@ -69,12 +69,12 @@ fn failed() -> Report {
     lost.host = String::new();
     lost.reason = None;
     let mut peers = vec![row(1, PeerState::Complete), row(2, PeerState::Incomplete), lost];
-    peers[1].reason = Some("no space left on /scratch\x1b[31m".to_owned());
+    peers[1].reason = Some("no space left on /scratch\x1b[31m".into());
     let missing = (0..12)
         .map(|n| Name::new(format!("dir/file{n}\t").into_bytes()).unwrap())
         .chain([Name::new(b"odd\xff".to_vec()).unwrap()])
         .collect();
-    let reasons = vec!["dir/file0 has no holder left".to_owned()];
+    let reasons = vec!["dir/file0 has no holder left".into()];
     let names = vec![Name::new("old/ckpt").unwrap(), Name::new("old/more").unwrap()];
     let left_alone = LeftAlone { count: 2, ranks: 3, names };
     Report { missing, reasons, left_alone, ..sample(Outcome::Failed, peers) }
@@ -115,7 +115,7 @@ fn compared(alike: u32) -> Report {
         more,
     };
     let peers = states.zip(1..).map(|(state, rank)| {
-        let reason = (rank > 1).then(|| "12 missing, 1 different".to_owned());
+        let reason = (rank > 1).then(|| "12 missing, 1 different".into());
         let counters = Counters { bytes_reused: 24 * MIB, ..Counters::default() };
         PeerRow { reason, counters, ..row(rank, state) }
     });
@@ -209,7 +209,7 @@ fn a_refused_job_prints_its_reasons_and_no_table() {
     let dir = tempfile::tempdir().unwrap();
     let (mut terminal, stdout, stderr) =
         terminal("run --into x --json r.json", |world| world.dir = dir.path().into());
-    let reasons = vec!["rank 1: nothing matches '*.h5'".to_owned(), "and more".to_owned()];
+    let reasons = vec!["rank 1: nothing matches '*.h5'".into(), "and more".into()];
     terminal.report(&Report { reasons, ..sample(Outcome::Refused, Vec::new()) });
     assert_eq!(stdout.text(), "");
     assert_eq!(stderr.text(), "shoal: rank 1: nothing matches '*.h5'\nshoal: and more\n");
@@ -324,7 +324,7 @@ fn standard_output_as_a_target_comes_before_the_table() {
 #[test]
 fn a_notice_names_its_rank_and_host() {
     let (mut terminal, stdout, stderr) = terminal("run --into x", |_| {});
-    terminal.notice("/data is not there\n");
+    terminal.notice(&Notice::Told("/data is not there\n".to_owned()));
     let expected = "shoal: note: [rank 0 node07.cluster] /data is not there\\x0a\n";
     assert_eq!((stdout.text(), stderr.text().as_str()), (String::new(), expected));
 }
@@ -376,7 +376,7 @@ fn a_terminal_gets_a_bar_that_makes_room_for_what_is_said() {
     let (mut terminal, _, stderr) = terminal("run --into x", |world| world.is_terminal = true);
     terminal.progress(&progress(4000, Phase::Transferring, 0));
     terminal.progress(&progress(5000, Phase::Transferring, 250));
-    terminal.notice("hello");
+    terminal.notice(&Notice::Told("hello".to_owned()));
     terminal.progress(&progress(6000, Phase::Transferring, 500));
     terminal.report(&complete());
     golden("progress-bar.txt", &stderr.text().replace("\r\x1b[2K", "<clear>"));

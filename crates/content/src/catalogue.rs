@@ -25,7 +25,7 @@ pub enum CatalogueError {
     #[error("{0} entries are more than the {max} that one job may have", max = Catalogue::MAX_ENTRIES)]
     TooManyEntries(usize),
     /// More than [`Catalogue::MAX_PIECES`].
-    #[error("more than {max} pieces in one job; use a longer --piece-length", max = Catalogue::MAX_PIECES)]
+    #[error("more than {max} pieces in one job", max = Catalogue::MAX_PIECES)]
     TooManyPieces,
 }
 

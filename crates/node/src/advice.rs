@@ -2,6 +2,7 @@
 //! it could use lies idle. It looks at its own rank and at the names of the hosts, and changes
 //! nothing.
 
+use crate::notice::Notice;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::collections::BTreeMap;
 use std::thread;
@@ -25,7 +26,7 @@ impl Advice {
 
     /// What the user should know, the first time that it is asked; `host` is the tracker's, and it
     /// only tracks where it is dedicated.
-    pub(crate) fn give(&mut self, host: &str, is_dedicated: bool) -> Option<String> {
+    pub(crate) fn give(&mut self, host: &str, is_dedicated: bool) -> Option<Notice> {
         if std::mem::replace(&mut self.given, true) {
             return None;
         }
@@ -33,23 +34,15 @@ impl Advice {
         self.find(host, is_dedicated, cores)
     }
 
-    fn find(&self, host: &str, is_dedicated: bool, cores: Option<Cores>) -> Option<String> {
+    fn find(&self, host: &str, is_dedicated: bool, cores: Option<Cores>) -> Option<Notice> {
         let peers_here = self.peers.get(host).copied().unwrap_or(0);
         let ranks_here = peers_here + u32::from(is_dedicated);
         if let Some(cores) = cores.filter(|cores| cores.unbound >= 2 * ranks_here && cores.is_one) {
-            return Some(format!(
-                "rank 0 may use one core of {}, and other ranks likely no more: add --bind-to none \
-                 to mpirun, or --cpu-bind=none to srun",
-                cores.unbound
-            ));
+            return Some(Notice::BoundToOneCore { of: cores.unbound });
         }
         let peers: u32 = self.peers.values().sum();
-        (is_dedicated && peers_here == 0 && peers > FEW_PEERS).then(|| {
-            format!(
-                "rank 0 only tracks, and has host {host} to itself: with --tracker colocated it \
-                 is a peer too"
-            )
-        })
+        let tracks_alone = is_dedicated && peers_here == 0 && peers > FEW_PEERS;
+        tracks_alone.then(|| Notice::TracksAlone { host: host.to_owned() })
     }
 }
 
@@ -112,8 +105,8 @@ mod tests {
 
     #[test]
     fn one_core_is_too_few_where_every_rank_could_have_two() {
-        let text = advice(&["a", "a", "a"]).find("a", true, BOUND).unwrap();
-        assert!(text.contains("one core of 8") && text.contains("--bind-to none"), "{text}");
+        let notice = advice(&["a", "a", "a"]).find("a", true, BOUND);
+        assert_eq!(notice, Some(Notice::BoundToOneCore { of: 8 }));
         assert_eq!(advice(&["a", "a", "a", "a"]).find("a", true, BOUND), None);
         assert_eq!(advice(&["a", "a", "a"]).find("a", true, FREE), None);
         assert_eq!(advice(&["a", "a", "a"]).find("a", true, None), None);
@@ -121,8 +114,8 @@ mod tests {
 
     #[test]
     fn a_tracker_alone_on_its_host_could_be_a_peer() {
-        let text = advice(&["b", "c"]).find("a", true, FREE).unwrap();
-        assert!(text.contains("--tracker colocated") && text.contains("host a"), "{text}");
+        let notice = advice(&["b", "c"]).find("a", true, FREE);
+        assert_eq!(notice, Some(Notice::TracksAlone { host: "a".to_owned() }));
         assert_eq!(advice(&["b"]).find("a", true, FREE), None);
         assert_eq!(advice(&["a", "b", "c"]).find("a", true, FREE), None);
         assert_eq!(advice(&["a", "b", "c"]).find("a", false, FREE), None);

@@ -2,6 +2,7 @@
 //! its events.
 
 use crate::buffer::{Buffer, Pool, SharedBuffer};
+use crate::notice::Notice;
 use crate::prepare::LocalSource;
 use crate::recent::Recent;
 use crate::workers::Workers;
@@ -40,9 +41,9 @@ pub(crate) enum Outcome {
     /// Tell the peer.
     Event(PeerEvent),
     /// Tell the peer, and the user why.
-    EventAndNotice(PeerEvent, String),
+    EventAndNotice(PeerEvent, Notice),
     /// Tell the peer that all is over, and how much was removed; and the user what was not done.
-    Closed(u64, Vec<String>),
+    Closed(u64, Vec<Notice>),
     /// Nothing.
     Nothing,
 }
@@ -383,7 +384,7 @@ impl Disk {
                 let event = PeerEvent::Loaded(transfer, Err(piece));
                 // Many pieces of it may be under way.
                 match self.unreadable.insert(self.catalogue.locate(piece).0) {
-                    true => Outcome::EventAndNotice(event, why),
+                    true => Outcome::EventAndNotice(event, Notice::Told(why)),
                     false => Outcome::Event(event),
                 }
             }
@@ -397,7 +398,8 @@ impl Disk {
             }
             Done::Closed(extras, unkept) => {
                 let extras = extras.unwrap_or_default();
-                let notices = unkept.into_iter().chain(left_alone(&extras)).collect();
+                let unkept = unkept.into_iter().map(Notice::Told);
+                let notices = unkept.chain(left_alone(&extras)).collect();
                 Outcome::Closed(extras.extra.count, notices)
             }
             Done::Recorded(entry, recorded) => {
@@ -420,9 +422,9 @@ impl Disk {
 }
 
 /// What of the extra entries could not be removed, or seen.
-fn left_alone(extras: &Extras) -> Option<String> {
-    let failures = &extras.failures;
-    (!failures.is_empty()).then(|| format!("left alone by --delete: {}", failures.join("; ")))
+fn left_alone(extras: &Extras) -> Option<Notice> {
+    let failures = extras.failures.clone();
+    (!failures.is_empty()).then_some(Notice::LeftAlone { failures })
 }
 
 /// Where each piece lies in what travels as one.

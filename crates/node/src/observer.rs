@@ -1,12 +1,13 @@
 //! What a running node tells its user. The command line implements it; nothing else prints.
 
+use crate::notice::Notice;
 use std::time::Duration;
 use swarm::Report;
 
 /// Hears of what happens. All calls come from the thread that runs the node.
 pub trait Observer {
     /// Something that the user of this rank should know and can act on; the job goes on.
-    fn notice(&mut self, text: &str);
+    fn notice(&mut self, notice: &Notice);
 
     /// How far the whole job is; called on the tracker only, a few times a second.
     fn progress(&mut self, progress: &Progress);

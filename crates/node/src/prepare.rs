@@ -11,6 +11,7 @@ use local::is_on_network;
 use crate::Share;
 use crate::budget::Budget;
 use crate::job::{Command, Job};
+use crate::notice::Notice;
 use content::Name;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::os::unix::ffi::OsStrExt;
@@ -36,7 +37,7 @@ const OPENING: Duration = Duration::from_secs(5);
 /// What the preparation says, in this order.
 pub(crate) enum Prepared {
     /// Something for the user; may come before the rest.
-    Notice(String),
+    Notice(Notice),
     /// Who this peer is.
     Hello(Box<Hello>),
     /// What it offers, and what the store will need.
@@ -63,7 +64,7 @@ pub(crate) struct Inventory {
     pub(crate) source: Arc<[LocalSource]>,
     /// What lies below the shares, in the destination.
     pub(crate) left_out: Vec<LeftOut>,
-    pub(crate) notices: Vec<String>,
+    pub(crate) notices: Vec<Notice>,
 }
 
 /// The thread, and what was asked of it.
@@ -175,7 +176,7 @@ struct Told<'a> {
 fn prepare(job: &Job, ordered: &Receiver<Order>, told: &Told<'_>, growing: &EarlyPartials) {
     // Nobody hears of it where the loop has ended.
     let tell = |prepared| drop(told.say.send(Ok(prepared)));
-    let destination = opening::open(job, &|notice| tell(Prepared::Notice(notice)));
+    let destination = opening::open(job, &|notice| tell(Prepared::Notice(Notice::Told(notice))));
     let present: Vec<bool> = job.shares.iter().map(|share| exists(&share.path)).collect();
     tell(Prepared::Hello(Box::new(hello(job, &destination, &present))));
     let nested = || cast_into_itself(job, &present).or_else(|| deletion_problem(job));
@@ -388,6 +389,7 @@ impl Inventory {
         });
         offered.extend(parts);
         let Shared { entries: shared, left_out, notices } = shared;
+        let notices = notices.into_iter().map(Notice::Told).collect();
         Self { offered, partials, local_sources, source, shared, left_out, notices }
     }
 }

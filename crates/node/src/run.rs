@@ -13,6 +13,7 @@ use crate::disk::{self, Disk};
 use crate::idle::Idle;
 use crate::job::{Job, TrackerPlace};
 use crate::limits;
+use crate::notice::Notice;
 use crate::observer::Observer;
 use crate::prepare::{Inventory, Preparation, Prepared};
 use crate::transport::{Arrival, Transport};
@@ -75,7 +76,7 @@ struct Node<'a> {
     lost: bool,
     closing: Closing,
     /// What the user is to know in the end of what could not be kept as it was.
-    unkept: Vec<String>,
+    unkept: Vec<Notice>,
     advice: Advice,
     next_tick: Instant,
     next_progress: Instant,

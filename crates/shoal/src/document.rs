@@ -4,7 +4,7 @@
 use content::Name;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use swarm::{PeerRow, Report};
+use swarm::{PeerRow, Reason, Report};
 
 /// A job's report. Keys are only ever added; a change of what one means is a new version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,6 +79,11 @@ impl Document {
 
     /// A report as data.
     pub fn of(report: &Report) -> Self {
+        Self::worded(report, Reason::to_string)
+    }
+
+    /// The same with reasons in a program's own words, for a user of its options, say.
+    pub fn worded(report: &Report, words: impl Fn(&Reason) -> String) -> Self {
         Self {
             version: Self::VERSION,
             outcome: report.outcome.word().to_owned(),
@@ -86,7 +91,7 @@ impl Document {
             seconds_startup: seconds(report.startup),
             bytes_wanted: report.bytes_wanted,
             bytes_delivered: report.bytes_delivered,
-            peers: report.peers.iter().map(PeerDocument::of).collect(),
+            peers: report.peers.iter().map(|row| PeerDocument::of(row, &words)).collect(),
             missing: report.missing.iter().map(name).collect(),
             source_bytes_read: report.source.map(|source| source.bytes_read),
             left_alone: report.left_alone.names.iter().map(name).collect(),
@@ -96,12 +101,12 @@ impl Document {
 }
 
 impl PeerDocument {
-    fn of(row: &PeerRow) -> Self {
+    fn of(row: &PeerRow, words: &impl Fn(&Reason) -> String) -> Self {
         Self {
             rank: row.rank.0,
             host: row.host.clone(),
             state: row.state.word().to_owned(),
-            reason: row.reason.clone(),
+            reason: row.reason.as_ref().map(words),
             files_wanted: row.files_wanted,
             files_complete: row.files_complete,
             bytes_received: row.counters.bytes_received,

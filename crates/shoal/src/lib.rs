@@ -6,7 +6,9 @@
 //! for the processes of an MPI job, [`memory`] one for the threads of a process.
 //!
 //! The observer hears of notices, of progress and, where the tracker is, of the report.
-//! [`Snapshot`] and [`Document`] are the latter two as data that `serde` can write.
+//! [`Snapshot`] and [`Document`] are the latter two as data that `serde` can write. A [`Reason`]
+//! and a [`Notice`] are values: a program tells them apart, and words them for its users, or takes
+//! the sentences that they have.
 //!
 //! # A cast in process
 //!
@@ -14,7 +16,7 @@
 //! copy of the file in a directory of its own.
 //!
 //! ```
-//! use shoal::{Document, Job, Observer, Progress, Report, memory};
+//! use shoal::{Document, Job, Notice, Observer, Progress, Report, memory};
 //! use std::error::Error;
 //!
 //! /// Keeps the report.
@@ -22,8 +24,8 @@
 //! struct Kept(Option<Document>);
 //!
 //! impl Observer for Kept {
-//!     fn notice(&mut self, text: &str) {
-//!         eprintln!("{text}");
+//!     fn notice(&mut self, notice: &Notice) {
+//!         eprintln!("{notice}");
 //!     }
 //!     fn progress(&mut self, _: &Progress) {}
 //!     fn report(&mut self, report: &Report) {
@@ -60,9 +62,9 @@ mod snapshot;
 
 pub use document::{Document, PeerDocument, TrackerDocument};
 pub use node::{
-    Arrival, Buffer, Command, Ended, Interrupt, Job, Keeps, Links, Naming, Observer, Phase, Pool,
-    Progress, Share, SharedBuffer, Signal, Ticket, TrackerPlace, Transport, memory, run,
+    Arrival, Buffer, Command, Ended, Interrupt, Job, Keeps, Links, Naming, Notice, Observer, Phase,
+    Pool, Progress, Share, SharedBuffer, Signal, Ticket, TrackerPlace, Transport, memory, run,
 };
 pub use snapshot::Snapshot;
 pub use swarm::peer::Limits;
-pub use swarm::{Outcome, Pattern, PeerRow, PeerState, Purpose, Rank, Report};
+pub use swarm::{Outcome, Pattern, PeerRow, PeerState, Purpose, Rank, Reason, Report};

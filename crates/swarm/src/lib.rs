@@ -9,12 +9,14 @@
 pub mod channel;
 pub mod location;
 pub mod message;
+mod notice;
 pub mod offer;
 pub mod origins;
 pub mod peer;
 pub mod purpose;
 mod random;
 pub mod rank;
+pub mod reason;
 pub mod report;
 pub mod schedule;
 mod shelf;
@@ -24,10 +26,12 @@ pub mod want;
 
 pub use channel::Channel;
 pub use location::{Location, System};
+pub use notice::Notice;
 pub use offer::{Destination, Held, LeftOut, Lock, Offer, Origin, STALE_AFTER, ShareId};
 pub use origins::EntryShares;
 pub use purpose::{Differences, Extra, Purpose, Sweep};
 pub use rank::Rank;
+pub use reason::Reason;
 pub use report::{Counters, LeftAlone, Outcome, PeerRow, PeerState, Report, SourceRead, Unequal};
 pub use time::Instant;
 pub use want::{Pattern, PatternError};

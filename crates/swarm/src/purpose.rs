@@ -17,12 +17,12 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// How it is asked for on the command line.
-    pub const fn option(self) -> &'static str {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
         match self {
-            Self::Transfer => "neither --check nor --dry-run",
-            Self::Check => "--check",
-            Self::DryRun => "--dry-run",
+            Self::Transfer => "transfer",
+            Self::Check => "check",
+            Self::DryRun => "forecast",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the tracker says at the end: the outcome, and a row for each rank.
 
-use crate::{Differences, Purpose, Rank};
+use crate::{Differences, Purpose, Rank, Reason};
 use content::Name;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -94,7 +94,7 @@ pub struct PeerRow {
     /// What became of it.
     pub state: PeerState,
     /// Why it is not complete.
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     /// Regular files it wanted.
     pub files_wanted: u64,
     /// Of those, how many are complete under their own name.
@@ -115,8 +115,8 @@ pub struct Report {
     pub purpose: Purpose,
     /// How the job ended.
     pub outcome: Outcome,
-    /// Why, where it was refused or something is missing: sentences for people.
-    pub reasons: Vec<String>,
+    /// Why, where it was refused or something is missing.
+    pub reasons: Vec<Reason>,
     /// From START to the last STOP.
     pub elapsed: Duration,
     /// From the start of the process to START.

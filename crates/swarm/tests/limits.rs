@@ -115,7 +115,7 @@ fn refusal(tracker: &mut Tracker) -> String {
     });
     let report = report.expect("the job has ended");
     assert_eq!(report.outcome, Outcome::Refused);
-    report.reasons.concat()
+    report.reasons.iter().map(ToString::to_string).collect()
 }
 
 fn file(name: &str, pieces: u64, root: Option<Hash>) -> Entry {

@@ -5,6 +5,7 @@ use super::{Closing, Ended, Node};
 use crate::budget::Budget;
 use crate::disk::{self, Disk};
 use crate::job::{Command, Job};
+use crate::notice::Notice;
 use crate::prepare::{Inventory, Order, Place, Preparation, Prepared};
 use crate::transport::Ticket;
 use content::{Bitfield, Catalogue, EntryIndex};
@@ -45,8 +46,8 @@ impl Node<'_> {
         };
         let event = match prepared {
             Prepared::Hello(hello) => PeerEvent::Hello(hello),
-            Prepared::Notice(text) => {
-                self.observer.notice(&text);
+            Prepared::Notice(notice) => {
+                self.observer.notice(&notice);
                 return true;
             }
             Prepared::PiecesRead(read) => PeerEvent::PiecesRead(read),
@@ -150,7 +151,7 @@ impl Node<'_> {
             PeerAction::Begin { catalogue, wanted, origins } => {
                 self.begin(catalogue, wanted, origins);
             }
-            PeerAction::Notice(text) => self.observer.notice(&text),
+            PeerAction::Notice(text) => self.observer.notice(&Notice::Told(text)),
             PeerAction::Exit { outcome, lost } => {
                 tracing::info!(outcome = outcome.word(), lost, "the job is over");
                 self.ended = Some(Ended { outcome, lost, is_tracker: false, peak_buffer_bytes: 0 });

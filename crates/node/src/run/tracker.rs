@@ -3,6 +3,7 @@
 
 use super::{Ended, Node, peer};
 use crate::job::{Command, Job, TrackerPlace};
+use crate::notice::Notice;
 use crate::observer::{Phase, Progress};
 use swarm::message::{Envelope, FromTracker, Message};
 use swarm::tracker::{Spread, Succession, Tracker, TrackerAction, TrackerConfig, TrackerEvent};
@@ -74,7 +75,9 @@ impl Node<'_> {
                     let epoch = self.tracker.as_ref().expect("only a tracker acts").epoch();
                     self.send(to, Envelope { epoch, message: Message::FromTracker(message) });
                 }
-                TrackerAction::Notice(text) => self.observer.notice(&text),
+                TrackerAction::Notice(notice) => {
+                    self.observer.notice(&Notice::Tracker(notice));
+                }
                 TrackerAction::Report(report) => {
                     self.observer.report(&report);
                     if self.peer.is_none() {
@@ -91,8 +94,8 @@ impl Node<'_> {
     /// Tells the user once, where the job was started so that it wastes what it could use.
     fn advise(&mut self) {
         let is_dedicated = self.job.tracker == TrackerPlace::Dedicated;
-        if let Some(text) = self.advice.give(&self.job.host, is_dedicated) {
-            self.observer.notice(&text);
+        if let Some(notice) = self.advice.give(&self.job.host, is_dedicated) {
+            self.observer.notice(&notice);
         }
     }
 

@@ -100,7 +100,7 @@ fn a_destination_that_is_removed_stops_its_rank_and_no_other() {
         .hook(2, when_piece(30, remove))
         .run();
     told.expect(Outcome::Degraded);
-    let reason = told.row(2).reason.as_deref().unwrap();
+    let reason = told.row(2).reason.as_ref().unwrap().to_string();
     assert!(reason.contains("doomed"), "{reason}");
     assert_eq!(tree(&world.path("into")), tree(&world.path("source")));
     assert!(!world.path("doomed").exists());
@@ -129,7 +129,7 @@ fn a_destination_that_turns_read_only_stops_its_rank_and_no_other() {
         .hook(2, when_piece(30, act))
         .run();
     told.expect(Outcome::Degraded);
-    let reason = told.row(2).reason.as_deref().unwrap();
+    let reason = told.row(2).reason.as_ref().unwrap().to_string();
     assert!(reason.contains("permission denied"), "{reason}");
     assert_eq!(tree(&world.path("into")), tree(&world.path("source")));
     for directory in ["sealed", "sealed/.shoal", "source"] {

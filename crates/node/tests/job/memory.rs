@@ -50,6 +50,6 @@ fn too_little_memory_for_the_pieces_is_refused_with_what_would_do() {
     world.file("source/data", &bytes(20 * PIECE, 1));
     let told = Cluster::new(jobs(&world, Some(8 * PIECE as u64))).run();
     let report = told.expect(Outcome::Refused);
-    let why = &report.reasons[0];
-    assert!(why.contains("too little for pieces of 16 KiB: give --memory 1MiB"), "{why}");
+    let why = report.reasons[0].to_string();
+    assert!(why.contains("too little for pieces of 16 KiB: give 1 MiB at least"), "{why}");
 }

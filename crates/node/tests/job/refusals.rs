@@ -8,7 +8,7 @@ use swarm::{Outcome, PeerState};
 /// Holds that a job is refused with a reason, and that no destination was made.
 fn expect_refused(world: &World, told: &Told, reason: &str) {
     let report = told.expect(Outcome::Refused);
-    let reasons = report.reasons.join("\n");
+    let reasons = told.reasons();
     assert!(reasons.contains(reason), "'{reason}' is not in '{reasons}'");
     assert!(!world.path("into").exists(), "a trace: {:?}", tree(&world.path("into")).keys());
     assert_eq!(report.bytes_delivered, 0);
@@ -22,7 +22,7 @@ fn two_contents_under_one_name_are_refused_with_both_ranks() {
     let into = leecher(world.path("into/deeper/still"));
     let told = Cluster::new([idle(), seeder(world.path("a")), seeder(world.path("b")), into]).run();
     expect_refused(&world, &told, "data");
-    let reasons = told.report().reasons.join("\n");
+    let reasons = told.reasons();
     assert!(reasons.contains("rank 1") && reasons.contains("rank 2"), "{reasons}");
 }
 
@@ -114,7 +114,7 @@ fn a_rank_that_cannot_receive_is_refused_alone() {
     let jobs = [seeder(world.path("source")), leecher(obstacle), leecher(world.path("into"))];
     let told = Cluster::new([idle()].into_iter().chain(jobs)).run();
     told.expect(Outcome::Degraded);
-    let reason = told.row(2).reason.as_deref().unwrap();
+    let reason = told.row(2).reason.as_ref().unwrap().to_string();
     assert!(reason.contains("not a directory"), "{reason}");
     assert_eq!(tree(&world.path("into")), one_file("data", &content));
 }

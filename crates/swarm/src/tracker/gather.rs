@@ -6,7 +6,7 @@ use super::places::Places;
 use super::{Phase, RollCall, Tracker, TrackerAction, TrackerConfig};
 use super::{left_out, leftovers, nesting, resolve};
 use crate::message::{FromTracker, Start, parts};
-use crate::{Instant, Rank};
+use crate::{Instant, Notice, Rank, Reason};
 use content::{Bitfield, Catalogue, Entry, EntryIndex, Kind, Span};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -64,13 +64,13 @@ impl Tracker {
                 TrackerAction::Send { to, message }
             }));
         }
-        actions.extend(seen_by_all.flatten().map(TrackerAction::Notice));
+        actions.extend(seen_by_all.flatten().map(Notice::Told).map(TrackerAction::Notice));
         actions.extend(self.missing_shares().into_iter().map(TrackerAction::Notice));
     }
 
-    /// A sentence for each path that some ranks lack which were told to share it; one for all the
+    /// A notice for each path that some ranks lack which were told to share it; one for all the
     /// rest where there are many, as with `--share 'part{rank}'`.
-    fn missing_shares(&self) -> Vec<String> {
+    fn missing_shares(&self) -> Vec<Notice> {
         let mut by_path: BTreeMap<String, Vec<u32>> = BTreeMap::new();
         for (at, member) in self.members.iter().enumerate() {
             let Some(hello) = member.hello.as_ref().filter(|hello| !hello.waits_for_read) else {
@@ -81,21 +81,15 @@ impl Tracker {
             }
         }
         let more = by_path.len().saturating_sub(MAX_MISSING_SHARES);
-        let sentence = |(path, ranks): (&String, &Vec<u32>)| {
+        let notice = |(path, ranks): (&String, &Vec<u32>)| {
             let spans = Span::join(ranks.iter().copied());
             let named: Vec<String> = spans.iter().take(MAX_NAMED_SPANS).map(span_text).collect();
             let rest = if spans.len() > named.len() { " and others" } else { "" };
-            format!(
-                "--share '{path}' does not exist on rank {}{rest}; it shares nothing there",
-                named.join(", ")
-            )
+            let ranks = format!("{}{rest}", named.join(", "));
+            Notice::ShareMissing { path: path.clone(), ranks }
         };
-        let mut sentences: Vec<String> =
-            by_path.iter().take(MAX_MISSING_SHARES).map(sentence).collect();
-        if more > 0 {
-            sentences.push(format!("{more} more paths of --share do not exist on their ranks"));
-        }
-        sentences
+        let named = by_path.iter().take(MAX_MISSING_SHARES).map(notice);
+        named.chain((more > 0).then_some(Notice::MoreSharesMissing(more))).collect()
     }
 
     /// Every live peer has said INIT: resolves the catalogue and says START, or refuses.
@@ -105,12 +99,13 @@ impl Tracker {
                 let lost = self.members.iter().enumerate().filter(|(_, member)| member.is_lost());
                 let lost: Vec<String> = lost.map(|(rank, _)| rank.to_string()).take(8).collect();
                 if !lost.is_empty() {
-                    reasons.push(format!("lost before the job began: rank {}", lost.join(", ")));
+                    let lost = lost.join(", ");
+                    reasons.push(Reason::Told(format!("lost before the job began: rank {lost}")));
                 }
                 self.refuse(now, reasons, actions);
             }
             Ok(plan) => {
-                actions.extend(plan.left_out.clone().map(TrackerAction::Notice));
+                actions.extend(plan.left_out.clone().map(Notice::Told).map(TrackerAction::Notice));
                 self.launch(now, plan, actions);
             }
         }
@@ -122,7 +117,7 @@ impl Tracker {
         let members = self.taking_part();
         job.origins = leftovers::origins(&members, &catalogue);
         let standing_in = leftovers::standing_in(&members, &catalogue);
-        actions.extend(standing_in.map(TrackerAction::Notice));
+        actions.extend(standing_in.map(Notice::Told).map(TrackerAction::Notice));
         job.left_alone = leftovers::left_alone(self.config.purpose, &members, &catalogue);
         self.members.iter_mut().for_each(|member| member.begin(&catalogue));
         for ((&rank, wanted), assigned) in plan.ranks.iter().zip(plan.wants).zip(plan.assigned) {
@@ -249,7 +244,7 @@ pub(super) struct Plan {
 pub(super) fn plan(
     config: TrackerConfig,
     members: &[(Rank, &Member)],
-) -> Result<Plan, Vec<String>> {
+) -> Result<Plan, Vec<Reason>> {
     resolve::check_purposes(config.purpose, members)?;
     nesting::check(config.sweep, members)?;
     resolve::check_locks(members)?;
@@ -263,8 +258,8 @@ pub(super) fn plan(
     {
         return Err(wanting()
             .map(|((rank, member), _)| {
-                let why = member.refusal().unwrap_or("it has no --into DIR");
-                format!("rank {rank} cannot receive: {why}")
+                let told = |why| Reason::Told(format!("rank {rank} cannot receive: {why}"));
+                member.refusal().map_or(Reason::NoDestination { rank: *rank }, told)
             })
             .take(8)
             .collect());

@@ -7,7 +7,7 @@
 use super::report::judge;
 use super::{Phase, Tracker, TrackerAction};
 use crate::message::FromTracker;
-use crate::{Instant, Outcome};
+use crate::{Instant, Outcome, Reason};
 use std::time::Duration;
 
 /// The report is made so soon after the signal, ...
@@ -52,7 +52,10 @@ impl Tracker {
         }
         let (outcome, reasons) = match &self.phase {
             Phase::Serving(job) => judge(self.config.purpose, job, &self.members),
-            _ => (Outcome::Failed, vec![format!("{why} before anything was transferred")]),
+            _ => (
+                Outcome::Failed,
+                vec![Reason::Told(format!("{why} before anything was transferred"))],
+            ),
         };
         self.conclude(now, outcome, reasons, actions);
     }

@@ -197,7 +197,7 @@ impl Tracker {
             };
             let text = format!("rank {rank} cannot receive{all}, and the others go on: {why}");
             member.told_why = true;
-            Some(TrackerAction::Notice(text))
+            Some(TrackerAction::Notice(text.into()))
         });
         actions.extend(due.take(REFUSALS_TOLD.saturating_sub(told)));
     }

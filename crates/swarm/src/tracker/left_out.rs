@@ -3,7 +3,7 @@
 
 use super::resolve::{MAX_REASONS, Members};
 use crate::want::Pattern;
-use crate::{LeftOut, Rank};
+use crate::{LeftOut, Rank, Reason};
 use content::{Catalogue, Name};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn check(
     members: &Members<'_>,
     catalogue: &Catalogue,
-) -> Result<Option<String>, Vec<String>> {
+) -> Result<Option<String>, Vec<Reason>> {
     if members.iter().all(|(_, member)| member.left_out.is_empty()) {
         return Ok(None);
     }
@@ -30,7 +30,7 @@ pub(super) fn check(
         let mut missed = foreign.filter(|left| wants.may_match(*rank, left));
         if let Some(left) = missed.next() {
             let more: u64 = left.count - 1 + missed.map(|left| left.count).sum::<u64>();
-            reasons.push(refusal(*rank, left, more));
+            reasons.push(Reason::Told(refusal(*rank, left, more)));
         }
     }
     reasons.truncate(MAX_REASONS);

@@ -36,7 +36,7 @@ pub(crate) use resolve::find;
 use crate::message::{Epoch, FromTracker, ToTracker};
 use crate::random::Random;
 use crate::report::{LeftAlone, Outcome, Report};
-use crate::{Instant, Purpose, Rank, Sweep};
+use crate::{Instant, Notice, Purpose, Rank, Reason, Sweep};
 use interrupt::Interruption;
 use job::Job;
 use member::{Member, RollCall, Standing};
@@ -100,7 +100,7 @@ pub enum TrackerAction {
         message: FromTracker,
     },
     /// Tell the user something that does not stop the job.
-    Notice(String),
+    Notice(Notice),
     /// Write and print the report, before anything that follows.
     Report(Box<Report>),
 }
@@ -110,7 +110,7 @@ pub enum TrackerAction {
 enum Phase {
     Gathering,
     Serving(Box<Job>),
-    Collecting { job: Option<Box<Job>>, outcome: Outcome, reasons: Vec<String>, finished: Instant },
+    Collecting { job: Option<Box<Job>>, outcome: Outcome, reasons: Vec<Reason>, finished: Instant },
     Ended,
 }
 
@@ -362,7 +362,7 @@ impl Tracker {
     ) {
         match self.phase {
             Phase::Gathering => {
-                self.refuse(now, vec![format!("rank {rank}: {sentence}")], actions);
+                self.refuse(now, vec![Reason::Told(format!("rank {rank}: {sentence}"))], actions);
             }
             Phase::Serving(_) => self.on_lost(now, rank, sentence, actions),
             Phase::Collecting { .. } | Phase::Ended => {}
@@ -401,7 +401,7 @@ impl Tracker {
     }
 
     /// Ends the job before it began, with the reasons why.
-    fn refuse(&mut self, now: Instant, reasons: Vec<String>, actions: &mut Vec<TrackerAction>) {
+    fn refuse(&mut self, now: Instant, reasons: Vec<Reason>, actions: &mut Vec<TrackerAction>) {
         self.conclude(now, Outcome::Refused, reasons, actions);
     }
 
@@ -416,7 +416,7 @@ impl Tracker {
         &mut self,
         now: Instant,
         outcome: Outcome,
-        reasons: Vec<String>,
+        reasons: Vec<Reason>,
         actions: &mut Vec<TrackerAction>,
     ) {
         let job = match std::mem::replace(&mut self.phase, Phase::Ended) {

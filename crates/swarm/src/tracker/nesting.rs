@@ -7,7 +7,8 @@ use super::member::Member;
 use super::resolve::{MAX_REASONS, Members};
 use crate::location::Spot;
 use crate::message::SharedPath;
-use crate::{Destination, Location, Rank, Sweep, System};
+use crate::reason::Nesting;
+use crate::{Destination, Location, Rank, Reason, Sweep, System};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// No destination lies where it must not.
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// # Errors
 ///
 /// Names the ranks and the paths.
-pub(super) fn check(sweep: Option<Sweep>, members: &Members<'_>) -> Result<(), Vec<String>> {
+pub(super) fn check(sweep: Option<Sweep>, members: &Members<'_>) -> Result<(), Vec<Reason>> {
     let destinations = Destinations::of(members);
     let mut reasons = destinations_in_shares(sweep, members, &destinations);
     match sweep {
@@ -55,7 +56,7 @@ fn destinations_in_shares(
     sweep: Option<Sweep>,
     members: &Members<'_>,
     destinations: &Destinations<'_>,
-) -> Vec<String> {
+) -> Vec<Reason> {
     // Of the ranks that share a place, one for each destination that is left out of it.
     let mut shares: BTreeMap<Spot<'_>, BTreeMap<Option<Spot<'_>>, (Rank, &str)>> = BTreeMap::new();
     for (rank, member) in members {
@@ -79,11 +80,10 @@ fn destinations_in_shares(
             sharers.find(|(own, _)| !own.as_ref().is_some_and(is_left_out)).map(|(_, it)| it)
         });
         if let Some((rank, path)) = within {
-            reasons.push(format!(
-                "'{}', the destination of rank {owner}, lies in what rank {rank} shares, '{path}': \
-                 what arrives there would be shared again; choose a destination outside of it",
-                into.path
-            ));
+            reasons.push(Reason::DestinationInShare {
+                into: (*owner, into.path.clone()),
+                share: (*rank, (*path).to_owned()),
+            });
         }
     }
     reasons
@@ -91,7 +91,7 @@ fn destinations_in_shares(
 
 /// What is shared from below a destination. A rank that shares its own destination has it there
 /// under the same names.
-fn shares_in_destinations(members: &Members<'_>, destinations: &Destinations<'_>) -> Vec<String> {
+fn shares_in_destinations(members: &Members<'_>, destinations: &Destinations<'_>) -> Vec<Reason> {
     let mut reasons = Vec::new();
     for (rank, member) in members {
         let own = member.destination().map(|at| at.location.spot());
@@ -99,7 +99,7 @@ fn shares_in_destinations(members: &Members<'_>, destinations: &Destinations<'_>
             let same = Some(location.spot()).filter(|spot| own != Some(*spot));
             let into = location.above().chain(same).find_map(|spot| destinations.0.get(&spot));
             if let Some((owner, into)) = into {
-                reasons.push(removal(*rank, share, (*owner, into), "lies in"));
+                reasons.push(removal(*rank, share, (*owner, into), Nesting::InDestination));
             }
         }
     }
@@ -107,7 +107,7 @@ fn shares_in_destinations(members: &Members<'_>, destinations: &Destinations<'_>
 }
 
 /// What is shared from below a directory that a cast makes, but not as that directory.
-fn shares_in_copies(members: &Members<'_>, destinations: &Destinations<'_>) -> Vec<String> {
+fn shares_in_copies(members: &Members<'_>, destinations: &Destinations<'_>) -> Vec<Reason> {
     let paths = members.iter().flat_map(|(_, member)| shared(member)).map(|(share, _)| &share.path);
     let name = |path: &'_ String| path.trim_end_matches('/').rsplit('/').next().map(str::to_owned);
     let tops: BTreeSet<String> = paths.filter_map(name).collect();
@@ -120,26 +120,26 @@ fn shares_in_copies(members: &Members<'_>, destinations: &Destinations<'_>) -> V
                 top.and_then(|_| destinations.0.get(&spot))
             });
             if let Some((owner, into)) = into {
-                let how = "lies in what this cast makes in";
-                reasons.push(removal(*rank, share, (*owner, into), how));
+                reasons.push(removal(*rank, share, (*owner, into), Nesting::InCopy));
             }
         }
     }
     reasons
 }
 
-fn removal(rank: Rank, share: &SharedPath, into: (Rank, &Destination), how: &str) -> String {
-    let (owner, into) = into;
-    format!(
-        "--delete would remove what rank {rank} shares: '{}' {how} '{}', the destination of rank \
-         {owner}; choose another destination, or leave --delete out",
-        share.path, into.path
-    )
+fn removal(
+    rank: Rank,
+    share: &SharedPath,
+    (owner, into): (Rank, &Destination),
+    nesting: Nesting,
+) -> Reason {
+    let (share, into) = ((rank, share.path.clone()), (owner, into.path.clone()));
+    Reason::RemovesShare { share, nesting, into }
 }
 
 /// A destination and a share of which nobody can tell that they are apart: two hosts see them on
 /// network file systems of the same kind, under different names.
-fn in_doubt(members: &Members<'_>, destinations: &Destinations<'_>) -> Option<String> {
+fn in_doubt(members: &Members<'_>, destinations: &Destinations<'_>) -> Option<Reason> {
     let is_network = |location: &&Location| matches!(location.system, System::Network { .. });
     // One for each file system and kernel: there are few, whatever the number of ranks.
     let mut known: BTreeMap<(&System, &str), (Rank, &Destination)> = BTreeMap::new();
@@ -152,11 +152,7 @@ fn in_doubt(members: &Members<'_>, destinations: &Destinations<'_>) -> Option<St
             let near = |(_, into): &&(Rank, &Destination)| location.may_be_near(&into.location);
             Some((share, known.values().find(near)?))
         })?;
-        Some(format!(
-            "--delete might remove what rank {rank} shares: from here nobody can tell whether '{}' \
-             lies in '{}', the destination of rank {owner}, for the two hosts mount them under \
-             different names; mount both file systems alike, or leave --delete out",
-            share.path, into.path
-        ))
+        let (share, into) = ((*rank, share.path.clone()), (*owner, into.path.clone()));
+        Some(Reason::MightRemoveShare { share, into })
     })
 }

@@ -129,6 +129,6 @@ impl Tracker {
             "by the rates that ranks see, the hosts stand in {count} racks; say rack = \"NAME\" in \
              the plan, and none of the time is spent on finding that out"
         );
-        actions.push(TrackerAction::Notice(text));
+        actions.push(TrackerAction::Notice(text.into()));
     }
 }

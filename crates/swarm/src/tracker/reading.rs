@@ -16,7 +16,7 @@ use crate::message::{
     FromTracker, Hello, PiecesRead, ReadFault, ReadOrder, SharedFs, SharedPath, Unread, parts,
 };
 use crate::report::SourceRead;
-use crate::{Instant, Rank};
+use crate::{Instant, Rank, Reason};
 use content::{Bitfield, Catalogue, Entry, EntryIndex, Hash, Kind, Name, PieceId};
 use std::collections::BTreeMap;
 
@@ -103,7 +103,7 @@ impl Tracker {
             for rank in (0..self.config.ranks).map(Rank) {
                 for told in std::mem::take(&mut self.members[rank.index()].told).iter().flatten() {
                     if let Err(why) = reading.take(now, rank, told) {
-                        self.refuse(now, vec![why], actions);
+                        self.refuse(now, vec![why.into()], actions);
                         return false;
                     }
                 }
@@ -185,7 +185,7 @@ impl Tracker {
         };
         for read in &all {
             if let Err(why) = reading.take(now, from, read) {
-                return self.refuse(now, vec![why], actions);
+                return self.refuse(now, vec![why.into()], actions);
             }
         }
         let again = reading.unheld();
@@ -213,16 +213,15 @@ impl Tracker {
         if let (Some(index), ReadFault::Source) = (index, unread.fault) {
             if reading.owners[index.0 as usize] == from {
                 // It found the file, and was asked after others that saw another, or none.
-                let reasons = vec![format!("rank {from}: {}", unread.why)];
+                let reasons = vec![Reason::Told(format!("rank {from}: {}", unread.why))];
                 return self.refuse(now, reasons, actions);
             }
             reading.failures.insert(index, unread.why.clone());
         }
         let again = reading.without_done(again);
-        actions.push(TrackerAction::Notice(format!(
-            "rank {from} reads no more of the source, others do: {}",
-            unread.why
-        )));
+        actions.push(TrackerAction::Notice(
+            format!("rank {from} reads no more of the source, others do: {}", unread.why).into(),
+        ));
         self.deal(now, &again, actions);
     }
 
@@ -245,7 +244,7 @@ impl Tracker {
             let heir = reading.readers.keys().next().copied();
             let Some(heir) = heir.filter(|heir| self.members[heir.index()].is_live()) else {
                 let why = format!("rank {rank}, the only one that can read the source, is lost");
-                return self.refuse(now, vec![why], actions);
+                return self.refuse(now, vec![why.into()], actions);
             };
             reading.owners.iter_mut().filter(|owner| **owner == rank).for_each(|it| *it = heir);
             let offers = std::mem::take(&mut self.members[rank.index()].offers);
@@ -275,7 +274,7 @@ impl Tracker {
             let seconds = limit.as_secs_f64();
             actions.push(TrackerAction::Notice(format!(
                 "rank {rank} has read nothing of the source for {seconds} s: others read its part"
-            )));
+            ).into()));
         }
         let again = reading.without_done(again);
         if !again.is_empty() {
@@ -289,7 +288,7 @@ impl Tracker {
         let served = reading.in_place.count();
         let dealt = match reading.deal(now, pieces) {
             Ok(dealt) => dealt,
-            Err(why) => return self.refuse(now, vec![why], actions),
+            Err(why) => return self.refuse(now, vec![why.into()], actions),
         };
         if let Some(entry) = reading.in_place.iter().next().filter(|_| served == 0) {
             let (name, rank) =
@@ -300,7 +299,7 @@ impl Tracker {
             };
             actions.push(TrackerAction::Notice(format!(
                 "no rank that writes '{name}'{more} can read the source: rank {rank} serves it from there"
-            )));
+            ).into()));
         }
         let mut by_rank: BTreeMap<Rank, Vec<ReadOrder>> = BTreeMap::new();
         for (rank, order) in dealt {
@@ -322,7 +321,7 @@ impl Reading {
         config: TrackerConfig,
         members: &[(Rank, &Member)],
         now: Instant,
-    ) -> Result<Self, Vec<String>> {
+    ) -> Result<Self, Vec<Reason>> {
         let gather::Plan { catalogue, wants, assigned, .. } = gather::plan(config, members)?;
         let mut wanted = Bitfield::new(catalogue.entry_count());
         wants.iter().for_each(|wants| wanted.union_with(wants));

@@ -65,9 +65,9 @@ impl Tracker {
             }
         }
         if let Some((last, why)) = succession.lost.range(..own).next_back() {
-            actions.push(TrackerAction::Notice(format!(
-                "rank {last} is lost: {why}; rank {own} tracks from now on"
-            )));
+            actions.push(TrackerAction::Notice(
+                format!("rank {last} is lost: {why}; rank {own} tracks from now on").into(),
+            ));
         }
         if let Some(catalogue) = succession.catalogue {
             tracker.serve(succession.started.unwrap_or(now), catalogue);
@@ -222,7 +222,7 @@ impl Tracker {
             let why =
                 format!("the last tracker had {what} the job, and was lost before it said why");
             let outcome = finished.unwrap_or(Outcome::Refused);
-            return self.conclude(now, outcome, vec![why], actions);
+            return self.conclude(now, outcome, vec![why.into()], actions);
         }
         let member = &mut self.members[from.index()];
         member.finished = true;

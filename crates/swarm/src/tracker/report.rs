@@ -3,7 +3,8 @@
 use super::job::Job;
 use super::member::{Member, Standing};
 use super::unequal::{self, DifferingSets};
-use crate::{Counters, Instant, LeftAlone, Outcome, PeerRow, PeerState, Purpose, Rank, Report};
+use crate::{Counters, Instant, LeftAlone, Outcome, PeerRow, PeerState};
+use crate::{Purpose, Rank, Reason, Report};
 use content::{Bitfield, Catalogue, EntryIndex, Kind, Name};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -13,7 +14,7 @@ use std::time::Duration;
 pub(super) const REFUSALS_TOLD: usize = 8;
 
 /// How a job ended, and why it did not end well.
-pub(super) fn judge(purpose: Purpose, job: &Job, members: &[Member]) -> (Outcome, Vec<String>) {
+pub(super) fn judge(purpose: Purpose, job: &Job, members: &[Member]) -> (Outcome, Vec<Reason>) {
     let complete = CompleteSets::new(members);
     if purpose == Purpose::Check {
         return unequal::judge(members, &complete);
@@ -41,16 +42,17 @@ pub(super) fn judge(purpose: Purpose, job: &Job, members: &[Member]) -> (Outcome
         Purpose::Check | Purpose::DryRun => "nothing was written",
     };
     if let Some(why) = interruption(members, &interrupted) {
-        (Outcome::Failed, vec![format!("{why}; {kept}")])
+        (Outcome::Failed, vec![Reason::Told(format!("{why}; {kept}"))])
     } else if refused && !lost && nothing_moved(job, members, &complete) {
         (Outcome::Refused, refusals(members))
     } else if obtainable {
-        (Outcome::Failed, vec![format!("some files that live ranks hold are missing; {kept}")])
+        let missing = "some files that live ranks hold are missing";
+        (Outcome::Failed, vec![Reason::Told(format!("{missing}; {kept}"))])
     } else if lost || (refused && !unobtainable) {
         (Outcome::Degraded, Vec::new())
     } else if unobtainable {
         let nobody = "some files have pieces that no rank holds any more";
-        (Outcome::Failed, vec![format!("{nobody}; {kept}")])
+        (Outcome::Failed, vec![Reason::Told(format!("{nobody}; {kept}"))])
     } else {
         (Outcome::Complete, Vec::new())
     }
@@ -125,14 +127,14 @@ pub(super) fn has_received(job: &Job, member: &Member, counters: &Counters) -> b
 }
 
 /// Why no rank can receive, but for what was said of a rank already.
-fn refusals(members: &[Member]) -> Vec<String> {
+fn refusals(members: &[Member]) -> Vec<Reason> {
     let told = members.iter().filter(|member| member.told_why).count();
     let untold = members.iter().enumerate().filter(|(_, member)| !member.told_why);
     let each = untold
         .filter_map(|(rank, m)| Some(format!("rank {rank} cannot receive: {}", cannot_receive(m)?)))
         .take(REFUSALS_TOLD.saturating_sub(told));
     let nobody = "no rank that wants something can receive it".to_owned();
-    each.chain((told > 0).then_some(nobody)).collect()
+    each.chain((told > 0).then_some(nobody)).map(Reason::Told).collect()
 }
 
 fn cannot_receive(member: &Member) -> Option<String> {
@@ -181,7 +183,7 @@ pub(super) fn make(
     purpose: Purpose,
     members: &[Member],
     job: Option<&Job>,
-    (outcome, reasons): (Outcome, Vec<String>),
+    (outcome, reasons): (Outcome, Vec<Reason>),
     started: Option<Instant>,
     stopped: Instant,
 ) -> Report {
@@ -203,7 +205,7 @@ pub(super) fn make(
         row.counters.entries_removed = removals.of(member, row.counters.entries_removed);
         if let Some(differing) = differing.as_ref().filter(|_| is_unexplained(member, &lacks)) {
             row.state = PeerState::Incomplete;
-            row.reason = Some(differing.why(member, &lacks));
+            row.reason = Some(Reason::Told(differing.why(member, &lacks)));
         }
         peers.push(row);
     }
@@ -215,7 +217,7 @@ pub(super) fn make(
         let rows = peers.iter().filter(|row| row.state == PeerState::Incomplete);
         let rows = rows.filter_map(|row| {
             let lacks = complete.lacks(&members[row.rank.index()]);
-            Some((row.rank, lacks, row.reason.clone()?))
+            Some((row.rank, lacks, row.reason.as_ref()?.to_string()))
         });
         unequal::lists(job, members, rows)
     });
@@ -277,7 +279,7 @@ fn row(
     rank: Rank,
     members: &[Member],
     job: Option<&Job>,
-    reasons: &[String],
+    reasons: &[Reason],
     lacks: &Bitfield,
     times: Range<Instant>,
 ) -> PeerRow {
@@ -285,7 +287,7 @@ fn row(
     let files = |set: &Bitfield| job.map_or(0, |job| file_count(&job.catalogue, set));
     let files_wanted = files(&member.wanted);
     let (state, reason, ended) = match &member.standing {
-        Standing::Lost { at, why } => (PeerState::Lost, Some(why.clone()), Some(*at)),
+        Standing::Lost { at, why } => (PeerState::Lost, Some(Reason::Told(why.clone())), Some(*at)),
         _ => {
             let whole = lacks.is_empty() && job.is_some();
             let state = if whole { PeerState::Complete } else { PeerState::Incomplete };
@@ -309,9 +311,9 @@ fn row(
 }
 
 /// Why a rank of a refused job got nothing: the reasons are nowhere else in the report's rows.
-fn refused(reasons: &[String]) -> String {
+fn refused(reasons: &[Reason]) -> Reason {
     match reasons.first() {
-        Some(first) => format!("the job was refused: {first}"),
+        Some(first) => Reason::JobRefused(Box::new(first.clone())),
         None => "the job was refused".into(),
     }
 }
@@ -320,18 +322,18 @@ fn why_incomplete(
     members: &[Member],
     member: &Member,
     job: Option<&Job>,
-    reasons: &[String],
+    reasons: &[Reason],
     lacks: &Bitfield,
-) -> String {
+) -> Reason {
     let Some(_) = job else {
         let why = cannot_receive(member).or_else(|| member.interrupted.clone());
-        return why.unwrap_or_else(|| refused(reasons));
+        return why.map_or_else(|| refused(reasons), Reason::Told);
     };
     if let Some(Shortfall { why, .. }) = shortfall(members, member, lacks) {
-        return why;
+        return Reason::Told(why);
     }
     if let Some(why) = &member.interrupted {
-        return why.clone();
+        return Reason::Told(why.clone());
     }
     let count = lacks.count();
     let mut why = match count {
@@ -342,7 +344,7 @@ fn why_incomplete(
         let shunned: Vec<String> = member.shunned.iter().take(8).map(Rank::to_string).collect();
         why += &format!(" whose pieces verify; rank {} sent others", shunned.join(", "));
     }
-    why
+    Reason::Told(why)
 }
 
 fn file_count(catalogue: &Catalogue, set: &Bitfield) -> u64 {

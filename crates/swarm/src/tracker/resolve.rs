@@ -4,8 +4,9 @@
 use super::leftovers::{Entries, Gone};
 use super::member::Member;
 use super::unmatched;
+use crate::reason::Side;
 use crate::want::Pattern;
-use crate::{Lock, Purpose, Rank};
+use crate::{Lock, Purpose, Rank, Reason};
 use content::{Bitfield, Catalogue, Entry, EntryIndex, Kind, Name, PieceLen};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +21,7 @@ pub(super) type Members<'a> = [(Rank, &'a Member)];
 /// # Errors
 ///
 /// Gives the reasons why there is none: nothing is shared, or contents conflict.
-pub(super) fn catalogue(members: &Members<'_>) -> Result<Catalogue, Vec<String>> {
+pub(super) fn catalogue(members: &Members<'_>) -> Result<Catalogue, Vec<Reason>> {
     let gone = Gone::of(members);
     check_shares(members, &gone)?;
     let mut reasons = Vec::new();
@@ -41,34 +42,32 @@ pub(super) fn catalogue(members: &Members<'_>) -> Result<Catalogue, Vec<String>>
     reasons.extend(paths_through_files(&entries));
     gone.stand_in(members, &mut entries);
     if entries.is_empty() {
-        reasons.push("nothing is shared: what is to be shared holds no file".into());
+        reasons.push(Reason::NoFileShared);
     }
     if !reasons.is_empty() {
         reasons.truncate(MAX_REASONS);
         return Err(reasons);
     }
     let entries = entries.into_values().map(|(_, entry)| entry.clone()).collect();
-    Catalogue::new(entries).map_err(|error| vec![error.to_string()])
+    Catalogue::new(entries).map_err(|error| vec![Reason::TooMany(error)])
 }
 
-/// Each path given to `--share` must be there on some rank, or an earlier run of the job have left
-/// something of it.
-fn check_shares(members: &Members<'_>, gone: &Gone) -> Result<(), Vec<String>> {
+/// Each path that is to be shared must be there on some rank, or an earlier run of the job have
+/// left something of it.
+fn check_shares(members: &Members<'_>, gone: &Gone) -> Result<(), Vec<Reason>> {
     let hellos = || members.iter().filter_map(|(_, member)| member.hello.as_ref());
     let positions = hellos().map(|hello| hello.shares.len()).max().unwrap_or(0);
     let partials =
         members.iter().any(|(_, member)| member.offers.values().any(|o| o.pieces.is_some()));
     if positions == 0 && !partials {
-        return Err(vec!["nothing is shared: give --share PATH on at least one peer (rank 0 is none, unless with \
-                         --tracker colocated)".into()]);
+        return Err(vec![Reason::NothingShared]);
     }
-    let reasons: Vec<String> = (0..positions)
+    let reasons: Vec<Reason> = (0..positions)
         .filter_map(|position| {
             let given: Vec<_> = hellos().filter_map(|hello| hello.shares.get(position)).collect();
             let found = given.iter().any(|share| share.is_there());
-            (!found && !gone.leaves(members, &given)).then(|| {
-                format!("'{}' exists on no rank that shares it: check the path", given[0].path)
-            })
+            (!found && !gone.leaves(members, &given))
+                .then(|| Reason::ShareNowhere { path: given[0].path.clone() })
         })
         .collect();
     if reasons.is_empty() { Ok(()) } else { Err(reasons) }
@@ -79,49 +78,45 @@ fn conflict(
     name: &Name,
     (first, a): (Rank, &Entry),
     (second, b): (Rank, &Entry),
-) -> Option<String> {
-    let both = format!("ranks {first} and {second} share different contents as '{name}'");
-    let hint = "share one of them only, or tell them apart with --prefix 'rank{rank}/'";
+) -> Option<Reason> {
+    let name = name.clone();
+    let different = |name, [first_has, second_has]: [String; 2]| {
+        let first = Side { rank: first, what: first_has };
+        let second = Side { rank: second, what: second_has };
+        Some(Reason::DifferentContents { name, sides: Box::new([first, second]) })
+    };
     match (a.file().zip(b.file()), &a.kind, &b.kind) {
         (Some((x, y)), ..) if x.root != y.root || x.geometry.len() != y.geometry.len() => {
             let side = |content: &content::FileContent| {
                 let root = content.root.map_or_else(|| "unknown".into(), |root| root.to_string());
                 format!("{} bytes, root {root}", content.geometry.len())
             };
-            Some(format!("{both} (rank {first}: {}; rank {second}: {}): {hint}", side(x), side(y)))
+            different(name, [side(x), side(y)])
         }
-        (Some((x, y)), ..) if x.geometry != y.geometry => Some(format!(
-            "ranks {first} and {second} share '{name}' with different --piece-length: give all ranks the same"
-        )),
+        (Some((x, y)), ..) if x.geometry != y.geometry => {
+            Some(Reason::DifferentPieceLengths { name, ranks: [first, second] })
+        }
         (Some((x, _)), ..) if first != second && x.root.is_none() && !x.geometry.is_empty() => {
-            Some(format!(
-                "ranks {first} and {second} both found a source '{name}', which --shared-fs reads \
-                 once: {hint}"
-            ))
+            Some(Reason::SourceFoundTwice { name, ranks: [first, second] })
         }
         // A file that is another name of one elsewhere is the same file.
         (Some(_), ..) => None,
         (None, x, y) if x == y => None,
-        (None, x, y) => Some(format!(
-            "{both} (rank {first}: a {}; rank {second}: a {}): {hint}",
-            x.word(),
-            y.word()
-        )),
+        (None, x, y) => different(name, [x, y].map(|kind| format!("a {}", kind.word()))),
     }
 }
 
 /// Names that would need another entry, which is no directory, to be one.
-fn paths_through_files(entries: &Entries<'_>) -> Vec<String> {
+fn paths_through_files(entries: &Entries<'_>) -> Vec<Reason> {
     let mut reasons = Vec::new();
     for (name, (rank, _)) in entries {
         for ancestor in ancestors(name) {
             let Some((owner, entry)) = entries.get(&ancestor) else { continue };
             if !matches!(entry.kind, Kind::Directory) {
-                reasons.push(format!(
-                    "rank {owner} shares '{ancestor}' as a {}, and rank {rank} shares '{name}' below it: tell \
-                     them apart with --prefix",
-                    entry.kind.word()
-                ));
+                reasons.push(Reason::BelowNoDirectory {
+                    above: (*owner, ancestor, entry.kind.word()),
+                    below: (*rank, (*name).clone()),
+                });
             }
         }
     }
@@ -143,7 +138,7 @@ pub(super) fn ancestors(name: &Name) -> impl Iterator<Item = Name> + '_ {
 pub(super) fn wants(
     members: &Members<'_>,
     catalogue: &Catalogue,
-) -> Result<Vec<Bitfield>, Vec<String>> {
+) -> Result<Vec<Bitfield>, Vec<Reason>> {
     let (wants, mut reasons) = all_wants(members, catalogue);
     reasons.truncate(MAX_REASONS);
     if reasons.is_empty() { Ok(wants) } else { Err(reasons) }
@@ -154,7 +149,7 @@ pub(super) fn wants(
 pub(super) fn all_wants(
     members: &Members<'_>,
     catalogue: &Catalogue,
-) -> (Vec<Bitfield>, Vec<String>) {
+) -> (Vec<Bitfield>, Vec<Reason>) {
     let mut matches: BTreeMap<&str, Bitfield> = BTreeMap::new();
     let mut reasons = Vec::new();
     let mut wants = Vec::with_capacity(members.len());
@@ -214,7 +209,7 @@ pub(crate) fn find(catalogue: &Catalogue, name: &Name) -> Option<EntryIndex> {
 /// # Errors
 ///
 /// Names the ranks that were told otherwise than the tracker's.
-pub(super) fn check_purposes(purpose: Purpose, members: &Members<'_>) -> Result<(), Vec<String>> {
+pub(super) fn check_purposes(purpose: Purpose, members: &Members<'_>) -> Result<(), Vec<Reason>> {
     let looks = purpose != Purpose::Transfer;
     let others = members.iter().filter(|(_, member)| {
         let lock = member.destination().map(|destination| &destination.lock);
@@ -224,15 +219,8 @@ pub(super) fn check_purposes(purpose: Purpose, members: &Members<'_>) -> Result<
             Some(Lock::Taken { .. } | Lock::Sealed) | None => false,
         }
     });
-    let ranks: Vec<String> = others.map(|(rank, _)| rank.to_string()).take(8).collect();
-    if ranks.is_empty() {
-        return Ok(());
-    }
-    Err(vec![format!(
-        "the rank that tracks was told {}, and rank {} otherwise: give all ranks the same options",
-        purpose.option(),
-        ranks.join(", ")
-    )])
+    let ranks: Vec<Rank> = others.map(|(rank, _)| *rank).take(8).collect();
+    if ranks.is_empty() { Ok(()) } else { Err(vec![Reason::OtherPurpose { purpose, ranks }]) }
 }
 
 /// The memory of a rank must hold so many of the longest pieces: two to receive and two to send at
@@ -244,28 +232,24 @@ const LEAST_PIECES: u64 = 16;
 /// # Errors
 ///
 /// Says how much it must be, or how short pieces.
-pub(super) fn check_memory(memory: Option<u64>, catalogue: &Catalogue) -> Result<(), Vec<String>> {
+pub(super) fn check_memory(memory: Option<u64>, catalogue: &Catalogue) -> Result<(), Vec<Reason>> {
     let longest = catalogue.longest_bundle();
     let Some(memory) = memory.filter(|memory| *memory / LEAST_PIECES < longest) else {
         return Ok(());
     };
-    let least = (longest * LEAST_PIECES).div_ceil(1 << 20);
     let fitting = memory / LEAST_PIECES;
-    let shorter = match fitting.checked_ilog2() {
+    let fitting_kib = match fitting.checked_ilog2() {
         // Small files travel together, whatever their pieces.
-        _ if catalogue.longest_piece() <= fitting => String::new(),
-        Some(power) if fitting >= u64::from(PieceLen::MIN.bytes()) => {
-            let kib = (1_u64 << power) >> 10;
-            format!(", or --piece-length {kib}KiB where the files are shared")
-        }
-        _ => String::new(),
+        _ if catalogue.longest_piece() <= fitting => None,
+        Some(power) if fitting >= u64::from(PieceLen::MIN.bytes()) => Some((1_u64 << power) >> 10),
+        _ => None,
     };
-    Err(vec![format!(
-        "--memory of {} KiB is too little for pieces of {} KiB: give --memory {least}MiB at \
-         least{shorter}",
-        memory >> 10,
-        longest.div_ceil(1 << 10)
-    )])
+    Err(vec![Reason::TooLittleMemory {
+        memory_kib: memory >> 10,
+        longest_kib: longest.div_ceil(1 << 10),
+        least_mib: (longest * LEAST_PIECES).div_ceil(1 << 20),
+        fitting_kib,
+    }])
 }
 
 /// Who holds a destination's lock must be a rank of this job.
@@ -273,7 +257,7 @@ pub(super) fn check_memory(memory: Option<u64>, catalogue: &Catalogue) -> Result
 /// # Errors
 ///
 /// Names the rank, and the job that has its destination.
-pub(super) fn check_locks(members: &Members<'_>) -> Result<(), Vec<String>> {
+pub(super) fn check_locks(members: &Members<'_>) -> Result<(), Vec<Reason>> {
     let destinations =
         || members.iter().filter_map(|(rank, member)| Some((rank, member.destination()?)));
     let held: BTreeSet<(u128, u128)> = destinations()
@@ -283,14 +267,13 @@ pub(super) fn check_locks(members: &Members<'_>) -> Result<(), Vec<String>> {
         })
         .collect();
     let foreign = |(rank, destination): (&Rank, &crate::Destination)| match &destination.lock {
-        Lock::Taken { nonce, owner } if !held.contains(&(destination.id, *nonce)) => Some(format!(
-            "the destination '{path}' of rank {rank} is in use by another job ({owner}): wait for it, or \
-             choose another destination",
-            path = destination.path
-        )),
+        Lock::Taken { nonce, owner } if !held.contains(&(destination.id, *nonce)) => {
+            let (path, owner) = (destination.path.clone(), owner.clone());
+            Some(Reason::InUse { path, rank: *rank, owner })
+        }
         _ => None,
     };
-    let reasons: Vec<String> = destinations().filter_map(foreign).take(MAX_REASONS).collect();
+    let reasons: Vec<Reason> = destinations().filter_map(foreign).take(MAX_REASONS).collect();
     if reasons.is_empty() { Ok(()) } else { Err(reasons) }
 }
 

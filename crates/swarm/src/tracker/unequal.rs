@@ -5,7 +5,7 @@ use super::job::Job;
 use super::member::Member;
 use super::report::CompleteSets;
 use crate::report::Unequal;
-use crate::{Differences, Extra, Outcome, Rank};
+use crate::{Differences, Extra, Outcome, Rank, Reason};
 use content::{Bitfield, EntryIndex};
 use std::collections::BTreeMap;
 
@@ -83,18 +83,16 @@ pub(super) fn to_write(member: &Member) -> Bitfield {
 }
 
 /// How a look ended, and why it did not end well.
-pub(super) fn judge(members: &[Member], complete: &CompleteSets) -> (Outcome, Vec<String>) {
+pub(super) fn judge(members: &[Member], complete: &CompleteSets) -> (Outcome, Vec<Reason>) {
     let live = || members.iter().filter(|member| member.is_live());
     let lacking =
         || live().filter(|member| !complete.lacks(member).is_empty() || extra(member).count > 0);
     if let Some(why) = lacking().find_map(|member| member.interrupted.as_ref()) {
-        return (Outcome::Failed, vec![format!("{why}; nothing was written")]);
+        return (Outcome::Failed, vec![Reason::Told(format!("{why}; nothing was written"))]);
     }
-    let count = lacking().count();
-    if count > 0 {
-        let ranks = if count == 1 { "1 rank is".to_owned() } else { format!("{count} ranks are") };
-        let advice = "the same command without --check brings what can be into place";
-        return (Outcome::Failed, vec![format!("{ranks} not up to date; {advice}")]);
+    let ranks = lacking().count();
+    if ranks > 0 {
+        return (Outcome::Failed, vec![Reason::NotUpToDate { ranks }]);
     }
     let lost = members.iter().any(Member::is_lost);
     (if lost { Outcome::Degraded } else { Outcome::Complete }, Vec::new())

@@ -47,7 +47,7 @@ impl Tracker {
                 self.tell_live(&FromTracker::Finish { outcome, lost: true }, actions);
             }
         }
-        actions.push(TrackerAction::Notice(format!("rank {rank} is lost: {why}")));
+        actions.push(TrackerAction::Notice(format!("rank {rank} is lost: {why}").into()));
         if let Some(held) = held {
             self.read_again(rank, held, actions);
         }

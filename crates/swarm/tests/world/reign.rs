@@ -68,7 +68,7 @@ impl World {
                         Envelope { epoch: tracker.epoch(), message: Message::FromTracker(message) };
                     self.send(rank, to, &envelope);
                 }
-                TrackerAction::Notice(text) => self.notices.push(text),
+                TrackerAction::Notice(notice) => self.notices.push(notice.to_string()),
                 TrackerAction::Report(report) => {
                     self.reports.push(rank);
                     self.report = Some(*report);

@@ -1,7 +1,7 @@
 //! Runs a job: a thread a rank, and one deadline for all.
 
 use super::hook::{Death, Hook, Hooked};
-use node::{Ended, Job, Observer, Progress, memory};
+use node::{Ended, Job, Notice, Observer, Progress, memory};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -139,8 +139,8 @@ fn cpu_time() -> Duration {
 }
 
 impl Observer for Rank {
-    fn notice(&mut self, text: &str) {
-        self.notices.push(text.to_owned());
+    fn notice(&mut self, notice: &Notice) {
+        self.notices.push(notice.to_string());
     }
 
     fn progress(&mut self, progress: &Progress) {
@@ -153,6 +153,12 @@ impl Observer for Rank {
 }
 
 impl Told {
+    /// Why the job ended as it did, a line each.
+    pub fn reasons(&self) -> String {
+        let reasons: Vec<_> = self.report().reasons.iter().map(ToString::to_string).collect();
+        reasons.join("\n")
+    }
+
     /// The only report, of the rank that tracked in the end.
     pub fn report(&self) -> &Report {
         let reports: Vec<&Report> = self.ranks.iter().flat_map(|rank| &rank.reports).collect();

@@ -123,8 +123,8 @@ impl Tracker {
                 actions.push(TrackerAction::Send { to, message: FromTracker::ReadAgain(part) });
             }
         }
-        actions.push(TrackerAction::Notice(format!(
-            "{count} pieces of the source that only rank {lost} had are read again"
-        )));
+        actions.push(TrackerAction::Notice(
+            format!("{count} pieces of the source that only rank {lost} had are read again").into(),
+        ));
     }
 }

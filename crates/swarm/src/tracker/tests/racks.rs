@@ -42,7 +42,7 @@ fn two_that_see_two_groups_make_the_tracker_ask_all_and_tell_each_where_it_stand
         assert_eq!(place.rack, Some(span(if rank < 5 { 1 } else { 5 })), "rank {rank}");
     }
     assert!(bench.actions.iter().any(
-        |action| matches!(action, TrackerAction::Notice(text) if text.contains("in 2 racks"))
+        |action| matches!(action, TrackerAction::Notice(notice) if notice.to_string().contains("in 2 racks"))
     ));
 }
 
