@@ -9,11 +9,12 @@ import importlib
 import pkgutil
 import signal
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import machine
 import workloads
-from context import PYTHON, SHOAL, Context
+from context import BEFORE, PYTHON, SHOAL, Context
 from measure import adopt_orphans
 
 REPEATS = 5
@@ -30,7 +31,8 @@ def main() -> int:
     print(f"{here['processor']}, {here['cores']} cores, {here['memory_gib']} GiB, {here['mpi']}")
     failed = False
     for module, variant in chosen(known, options.workloads):
-        context = Context(module.NAME, variant, options.repeats, tuple(options.only))
+        only = tuple(options.only)
+        context = Context(module.NAME, variant, options.repeats, only, options.before)
         with context:
             table = module.run(context, variant)
         print(table.text(), flush=True)
@@ -63,6 +65,10 @@ def arguments(known: dict[str, ModuleType]) -> argparse.Namespace:
         "--only", action="append", default=[], metavar="TEXT",
         help="only contenders whose name holds TEXT; may be given several times",
     )
+    parser.add_argument(
+        "--before", type=Path, metavar="BINARY",
+        help=f"another build of Shoal, measured in the same rounds as {BEFORE!r}",
+    )
     options = parser.parse_args()
     for wanted in options.workloads:
         name, _, variant = wanted.partition(":")
@@ -71,6 +77,8 @@ def arguments(known: dict[str, ModuleType]) -> argparse.Namespace:
     for needed in (SHOAL, PYTHON):
         if not needed.exists():
             parser.error(f"{needed} is missing: `make bench` builds and installs what is needed")
+    if options.before and not options.before.is_file():
+        parser.error(f"--before {options.before} is no file")
     if options.repeats < 1:
         parser.error("--repeats must be at least 1")
     return options

@@ -25,6 +25,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 TARGET = REPOSITORY / "target" / "bench"
 SHOAL = Path(os.environ.get("SHOAL_BIN", REPOSITORY / "target" / "release" / "shoal"))
 PROGRAMS = TARGET / "programs"
+#: How the other build of Shoal is called in a table.
+BEFORE = "shoal before"
 PYTHON = TARGET / "venv" / "bin" / "python"
 TMPFS = Path("/dev/shm")
 
@@ -64,6 +66,8 @@ class Context:
     variant: str
     repeats: int
     only: tuple[str, ...] = ()
+    #: Another build of Shoal, to be measured beside this one.
+    before: Path | None = None
 
     @property
     def scratch(self) -> Path:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Callable, Mapping
 
 import files
-from context import PROGRAMS, REPOSITORY, SHOAL, Contender, Context
+from context import BEFORE, PROGRAMS, REPOSITORY, SHOAL, Contender, Context
 from measure import CORES, Group
 from network import MEGABIT, Network
 from rivals import aria2, broadcast, chain, hosts, multicast, shoal, torrent
@@ -72,6 +73,8 @@ class Delivery:
         """Shoal and all rivals."""
         made = [self.contender(SHOAL_NAME, True, self.shoal),
                 self.contender(TCP_CHAIN, False, self.chain)]
+        if before := self.context.before:
+            made.append(self.contender(BEFORE, True, lambda: self.shoal(before)))
         for name, method in RIVALS.items():
             made.append(self.contender(name, name in VERIFYING, lambda m=method: m(self)))
         return made
@@ -105,12 +108,12 @@ class Delivery:
             "seconds": took_s,
         }
 
-    def shoal(self) -> dict[str, float]:
-        launch = hosts.mpirun(self.network, SHOAL, self.directory)
+    def shoal(self, program: Path = SHOAL) -> dict[str, float]:
+        launch = hosts.mpirun(self.network, program, self.directory)
         # The digest cache is warm after the first run, which nothing here depends on: the clock
         # begins with START.
         job = shoal.deliver(self.source, self.destinations, self.directory,
-                            self.directory / "cache", launch, hosts.ENV, self.racks())
+                            self.directory / "cache", launch, hosts.ENV, self.racks(), program)
         return self.sample(job.group, job.seconds)
 
     def racks(self) -> list[int]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Callable, Sequence
 
 import files
-from context import TMPFS, Contender
+from context import BEFORE, TMPFS, Contender
 from measure import Group
 from rivals import cp, shoal, tree
 from table import Metric
@@ -41,6 +41,8 @@ class Trees:
     length: int
     #: What each copy must pass beside the comparison.
     check: Callable[[Path], None] = lambda _: None
+    #: Another build of Shoal, measured beside this one.
+    before: Path | None = None
 
     def contenders(self) -> list[Contender]:
         """`cp`, `tar`, `rsync`, and Shoal."""
@@ -50,13 +52,18 @@ class Trees:
             ("rsync -a each", False, tree.rsync),
             (SHOAL, True, self.shoal),
         ]
+        if before := self.before:
+            methods.append((BEFORE, True, lambda *job: self.shoal(*job, program=before)))
         return [Contender(name, verifies, lambda method=method: self.once(method))
                 for name, verifies, method in methods]
 
-    def shoal(self, source: Path, destinations: Sequence[Path]) -> Group:
+    def shoal(
+        self, source: Path, destinations: Sequence[Path], program: Path = shoal.SHOAL,
+    ) -> Group:
         """Short files' digests are not cached, so that its start is about cold."""
         cache = self.directory / "cache"
-        return shoal.deliver(source, destinations, self.directory, cache).group
+        job = shoal.deliver(source, destinations, self.directory, cache, program=program)
+        return job.group
 
     def once(self, method: Method) -> dict[str, float]:
         """One run into empty directories, and the comparison."""

@@ -32,18 +32,18 @@ class Job:
 def deliver(
     source: Path, destinations: Sequence[Path], directory: Path, cache: Path,
     launch: Sequence[str] | None = None, env: Mapping[str, str] | None = None,
-    racks: Sequence[int] = (),
+    racks: Sequence[int] = (), program: Path = SHOAL,
 ) -> Job:
     """From one holder into each of these directories; plan and report are written to `directory`.
 
     `launch`, `env` and `racks` are for hosts on links: a launcher and its flags, without the
-    program, and the rack of each rank where there are several.
+    program, and the rack of each rank where there are several. `program` is another build of Shoal.
     """
     plan = directory / "plan.toml"
     report = directory / "report.json"
     report.unlink(missing_ok=True)
     plan.write_text(plan_of(source, destinations, racks), encoding="utf-8")
-    command = [*(launch or mpi.mpirun(SHOAL, 1 + len(destinations))), SHOAL, "run",
+    command = [*(launch or mpi.mpirun(program, 1 + len(destinations))), program, "run",
                "--tracker", "colocated", "--plan", plan, "--json", report, "--progress", "none"]
     with Group() as group:
         group.start(command, {**mpi.ENV, "XDG_CACHE_HOME": str(cache), **(env or {})})

@@ -35,7 +35,8 @@ def run(context: Context, variant: str) -> Table:
     # A first import writes what Python compiles, which belongs to the tree.
     imports_scipy(source)
     length = sum(path.lstat().st_size for path in source.rglob("*") if path.is_file())
-    trees = Trees(source, context.disk, RECEIVERS, length, imports_scipy)
+    trees = Trees(
+        source, context.disk, RECEIVERS, length, imports_scipy, context.before)
     trees.once(cp.copy)
     targets = [Target(SHOAL, "wall_s", 1.5, (CP,))]
     return context.compare(Table(title, METRICS, CP, targets), trees.contenders())

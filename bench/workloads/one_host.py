@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Callable
 
 import files
-from context import Contender, Context
+from context import BEFORE, SHOAL, Contender, Context
 from measure import Group
 from rivals import aria2, broadcast, cp, shoal, torrent
 from rivals.broadcast import Method
@@ -58,6 +58,8 @@ def run(context: Context, variant: str) -> Table:
             job.contender(WARM, True, job.shoal_warm),
             job.contender(COLD, True, job.shoal_cold),
         ]
+        if context.before:
+            contenders.append(job.contender(BEFORE, True, job.shoal_before))
         for directory in job.destinations:
             directory.mkdir()
         job.shoal_warm()  # What warms the cache is not measured.
@@ -88,6 +90,7 @@ class Job:
 
     def __init__(self, context: Context, receivers: int):
         self.directory = context.scratch
+        self.before = context.before
         self.receivers = receivers
         files.must_fit(self.directory, (receivers + 2) * LENGTH)
         self.source = files.random_file(self.directory / "source" / "data.bin", LENGTH)
@@ -137,6 +140,10 @@ class Job:
     def shoal_cold(self) -> dict[str, float]:
         return self.shoal(files.fresh(self.directory / "cold"))
 
-    def shoal(self, cache: Path) -> dict[str, float]:
-        job = shoal.deliver(self.source, self.destinations, self.directory, cache)
+    def shoal_before(self) -> dict[str, float]:
+        return self.shoal(self.directory / "warm", self.before)
+
+    def shoal(self, cache: Path, program: Path = SHOAL) -> dict[str, float]:
+        job = shoal.deliver(
+            self.source, self.destinations, self.directory, cache, program=program)
         return self.sample(job.group, job.seconds)

@@ -30,7 +30,8 @@ def run(context: Context, variant: str) -> Table:
     """The table, with all files on the repository's disk or in tmpfs."""
     directory = context.disk if variant == "disk" else context.scratch
     source = make_tree(directory / "source" / "tree")
-    trees = Trees(source, directory, RECEIVERS, COUNT * LENGTH_MAX // 2)
+    trees = Trees(
+        source, directory, RECEIVERS, COUNT * LENGTH_MAX // 2, before=context.before)
     # What a tree is written over counts: only the first would find a disk with nothing removed.
     trees.once(cp.copy)
     targets = [Target(SHOAL, "wall_s", 1.5, (CP,))]
