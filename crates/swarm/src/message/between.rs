@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RequestNumber(pub u32);
 
+/// The most pieces in a request: their runs, and those of an answer, fit a message. A longer one is
+/// cut, which no peer of ours ever sends.
+pub(crate) const MAX_BATCH: usize = 2048;
+
 /// A message of a peer to a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Between {

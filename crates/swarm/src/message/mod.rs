@@ -14,6 +14,7 @@ mod reading;
 mod show;
 mod to_tracker;
 
+pub(crate) use between::MAX_BATCH;
 pub use between::{Ack, Between, RequestNumber};
 pub use from_tracker::{FromTracker, HolderPieces, Origins, Start};
 pub use hello::{Hello, HelloPart, SharedPath};

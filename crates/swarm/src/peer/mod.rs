@@ -9,34 +9,22 @@
 //! The peer never sees the bytes of a piece. It says what is to be received, verified, written,
 //! read and sent; its driver does so and says how it went.
 
-mod asking;
-mod catalogue;
 mod config;
 mod download;
 mod entries;
 mod event;
-mod gone;
-mod hashes;
-mod holders;
-mod inspect;
 mod interrupt;
-mod invariants;
-mod news;
 mod opening;
 mod pieces;
-mod rates;
-mod reading;
 mod session;
-mod stall;
 mod succession;
 mod upload;
-mod zeros;
 
 pub use crate::schedule::Limits;
 pub use config::PeerConfig;
+pub use entries::Inspected;
 pub use event::{Fault, Offered, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
-pub use inspect::Inspected;
-pub(crate) use reading::forget_root;
+pub(crate) use opening::forget_root;
 
 use crate::message::{
     Between, Envelope, Epoch, FromTracker, Gains, Hello, Message, ToTracker, cut,

@@ -4,7 +4,6 @@
 use super::{MAX_SALVAGES, Progress};
 use crate::Instant;
 use crate::message::{ReadAgain, ToTracker};
-use crate::peer::download::pieces_of_range;
 use crate::peer::pieces::{Outlook, Route, SearchPlace};
 use crate::peer::session::Session;
 use crate::peer::{Fault, PeerAction, Salvaged, Surveyed};
@@ -33,7 +32,7 @@ impl Session {
         let candidate = found != Surveyed::Nothing || has_twin;
         let present: Vec<u32> = match found {
             Surveyed::Complete(layer) => {
-                layer.into_iter().for_each(|layer| self.hashes.know(entry, layer));
+                layer.into_iter().for_each(|layer| self.pieces.hashes_mut().know(entry, layer));
                 range.clone().collect()
             }
             Surveyed::Linked => range.clone().collect(),
@@ -88,11 +87,11 @@ impl Session {
         for piece in self.pieces.unrouted(range) {
             let (_, index) = self.catalogue.locate(piece);
             let known = geometry.is_single_piece()
-                || self.hashes.need(&self.catalogue, entry, HashRange::covering(index));
+                || self.pieces.need_hashes(entry, HashRange::covering(index));
             if !known {
                 self.unsettle();
             }
-            let expected = self.hashes.expected(&self.catalogue, piece);
+            let expected = self.pieces.expected(piece);
             let is_zeros = expected.is_some_and(|hash| zeros.has(index, hash));
             // What this rank serves and lacks at its destination is its own source's.
             let here = candidate || is_zeros || self.upload.serves(piece.0);
@@ -114,7 +113,7 @@ impl Session {
 
     /// A range of hashes is known now: its pieces can be had.
     pub(in crate::peer) fn on_hashes_known(&mut self, now: Instant, entry: EntryIndex, index: u32) {
-        let range = pieces_of_range(&self.catalogue, entry, index);
+        let range = self.pieces.pieces_of_range(entry, index);
         for piece in range.clone().map(PieceId) {
             if self.pieces.has(piece) {
                 self.gain(now, piece);
@@ -148,8 +147,7 @@ impl Session {
         }
         while self.pieces.searching() < MAX_SALVAGES && self.admitted && !self.entries.is_halted() {
             let Some((piece, place)) = self.pieces.next_search() else { return };
-            let expected =
-                self.hashes.expected(&self.catalogue, piece).expect("known before it was queued");
+            let expected = self.pieces.expected(piece).expect("known before it was queued");
             actions.push(match place {
                 SearchPlace::Source => PeerAction::Reread(piece, expected),
                 SearchPlace::Destination => PeerAction::Salvage(piece, expected),
@@ -179,8 +177,8 @@ impl Session {
             }
             let covering = HashRange::covering(index);
             let Some(hashes) = hashes.filter(|range| range.index == covering) else { continue };
-            let is_known = self.hashes.need(&self.catalogue, entry, covering);
-            if !is_known && self.hashes.learn(entry, hashes.clone()) == Some(true) {
+            let is_known = self.pieces.need_hashes(entry, covering);
+            if !is_known && self.pieces.hashes_mut().learn(entry, hashes.clone()) == Some(true) {
                 if self.pieces.gathers(entry) {
                     actions.push(PeerAction::Record(entry, hashes));
                 }

@@ -18,8 +18,8 @@ impl Session {
     /// An entry has the piece hashes of what it is made from.
     pub(super) fn know_as_twin(&mut self, entry: EntryIndex) {
         let Some((source, _)) = self.entries.twins.source(entry) else { return };
-        if let Some(layer) = self.hashes.layer(source).cloned() {
-            self.hashes.know(entry, layer);
+        if let Some(layer) = self.pieces.hashes().layer(source).cloned() {
+            self.pieces.hashes_mut().know(entry, layer);
         }
     }
 

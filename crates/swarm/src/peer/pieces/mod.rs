@@ -5,13 +5,17 @@
 //! index of the pieces that may be asked for, and two queues list those that may be had on this
 //! rank; the transitions alone feed them. The ledger asks nobody and writes nothing.
 
+mod hashes;
 mod invariants;
 mod state;
 
+pub(super) use hashes::Hashes;
 pub(super) use state::{LateClaim, Outlook, Route, SearchPlace};
 
 use crate::schedule::Picker;
-use content::{Catalogue, EntryIndex, PieceId, Span};
+use crate::{Instant, Rank};
+use content::{Catalogue, EntryIndex, Hash, HashRange, PieceId, Span, ZeroPieces};
+use hashes::RangeOf;
 use state::{State, Tally};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
@@ -24,6 +28,8 @@ pub(super) struct Pieces {
     states: Vec<State>,
     /// The pieces that are [`State::Wanted`], for the choice among them; and who holds which.
     picker: Picker,
+    /// The hashes that pieces must have, and those that are still to be learned.
+    hashes: Hashes,
     /// The entries that gather their pieces.
     gathering: BTreeMap<EntryIndex, Tally>,
     /// Pieces to make and to look for, in order. A piece that is no longer [`State::Local`] is
@@ -42,14 +48,25 @@ pub(super) struct Pieces {
 
 /// Questions.
 impl Pieces {
-    /// A ledger in which every piece is idle. The picker begins at the piece `cursor`, and draws
-    /// from `seed`.
-    pub(super) fn new(catalogue: Arc<Catalogue>, cursor: u32, seed: u64) -> Self {
+    /// A ledger in which every piece is idle, of the rank `own` among `ranks`. Ranks begin at
+    /// places spread evenly over the pieces.
+    pub(super) fn new(
+        catalogue: Arc<Catalogue>,
+        mut hashes: Hashes,
+        own: Rank,
+        ranks: u32,
+    ) -> Self {
         let count = catalogue.piece_count();
+        let cursor = (u64::from(own.0) * u64::from(count) / u64::from(ranks.max(1))) as u32;
+        if count > 0 {
+            let (entry, index) = catalogue.locate(PieceId(cursor));
+            hashes.begin_at((entry, HashRange::covering(index)));
+        }
         Self {
             catalogue,
             states: vec![State::Idle; count as usize],
-            picker: Picker::new(count, cursor, seed),
+            picker: Picker::new(count, cursor, u64::from(own.0)),
+            hashes,
             gathering: BTreeMap::new(),
             to_make: Vec::new(),
             to_search: VecDeque::new(),
@@ -72,6 +89,53 @@ impl Pieces {
     /// The same, to tell it of holders. Pieces enter and leave it by transitions alone.
     pub(super) fn picker_mut(&mut self) -> &mut Picker {
         &mut self.picker
+    }
+
+    /// The hashes that pieces must have.
+    pub(super) fn hashes(&self) -> &Hashes {
+        &self.hashes
+    }
+
+    /// The same, to learn some.
+    pub(super) fn hashes_mut(&mut self) -> &mut Hashes {
+        &mut self.hashes
+    }
+
+    /// The hash that a piece must have, if it is known.
+    pub(super) fn expected(&self, piece: PieceId) -> Option<Hash> {
+        self.hashes.expected(&self.catalogue, piece)
+    }
+
+    /// Whether a piece of a file that has such is zeros throughout.
+    pub(super) fn is_zeros(&self, piece: PieceId) -> bool {
+        let (entry, index) = self.catalogue.locate(piece);
+        let content = self.catalogue.entry(entry).file().expect("only files have pieces");
+        let has = |hash| ZeroPieces::of(content.geometry).has(index, hash);
+        content.zero_bytes > 0 && self.expected(piece).is_some_and(has)
+    }
+
+    /// A range of an entry's hashes is needed. Says whether it is known.
+    pub(super) fn need_hashes(&mut self, entry: EntryIndex, range: u32) -> bool {
+        self.hashes.need(&self.catalogue, entry, range)
+    }
+
+    /// The pieces whose hashes a range has.
+    pub(super) fn pieces_of_range(&self, entry: EntryIndex, range: u32) -> Range<u32> {
+        pieces_of_range(&self.catalogue, entry, range)
+    }
+
+    /// Asks for as many ranges of hashes as may be asked for now: `knowing` gives a rank that knows
+    /// those of some pieces, preferably another one than was asked before. Gives the questions, and
+    /// whom to ask.
+    pub(super) fn ask_hashes(
+        &mut self,
+        now: Instant,
+        knowing: impl Fn(Range<u32>, Option<Rank>, &Picker) -> Option<Rank>,
+    ) -> Vec<(RangeOf, Rank)> {
+        let (catalogue, picker) = (&self.catalogue, &self.picker);
+        self.hashes.ask(now, |(entry, range), before| {
+            knowing(pieces_of_range(catalogue, entry, range), before, picker)
+        })
     }
 
     /// Whether a piece is written at the destination.
@@ -372,6 +436,13 @@ impl Pieces {
             }
         }
     }
+}
+
+/// The pieces whose hashes a range has.
+fn pieces_of_range(catalogue: &Catalogue, entry: EntryIndex, range: u32) -> Range<u32> {
+    let first = catalogue.pieces_of(entry).start;
+    let pieces = HashRange::pieces(catalogue.geometry(entry), range);
+    first + pieces.start..first + pieces.end
 }
 
 #[cfg(test)]

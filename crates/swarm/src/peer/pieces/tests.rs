@@ -19,7 +19,7 @@ fn ledger(pieces: &[u32]) -> Pieces {
         }
     };
     let entries = pieces.iter().enumerate().map(entry).collect();
-    Pieces::new(Arc::new(Catalogue::new(entries).unwrap()), 0, 1)
+    Pieces::new(Arc::new(Catalogue::new(entries).unwrap()), Hashes::default(), Rank(0), 2)
 }
 
 /// The same; all entries gather, and all pieces may be asked for.

@@ -13,7 +13,7 @@ mod sender;
 pub(super) use announcer::Gain;
 
 use super::{PeerAction, TransferId};
-use crate::message::{Ack, Between, Message, RequestNumber};
+use crate::message::{Ack, Between, MAX_BATCH, Message, RequestNumber};
 use crate::schedule::{Locality, RateLimiter, Topology};
 use crate::{Instant, Rank};
 use announcer::Announcer;
@@ -22,10 +22,6 @@ use queue::{Queue, Waiting};
 use sender::Sender;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// The most pieces in a request: their runs, and those of an answer, fit a message. A longer one is
-/// cut, which no peer of ours ever sends.
-pub(super) const MAX_BATCH: usize = 2048;
 
 /// The upload role's state.
 #[derive(Debug)]

@@ -6,12 +6,8 @@
 //! says so to the tracker, which alone knows whether others see the same (`tracker/racks.rs`). It
 //! concludes nothing itself.
 
-use super::PeerAction;
-use super::session::Session;
-use crate::message::{Rate, ToTracker};
-use crate::schedule::Topology;
-use crate::{Instant, Rank};
-use std::sync::Arc;
+use crate::Instant;
+use crate::message::Rate;
 use std::time::Duration;
 
 /// A holder that sent so many pieces is known well enough.
@@ -32,12 +28,22 @@ const MAX_TOLD: u32 = 6;
 #[derive(Debug, Default)]
 pub(super) struct Rates {
     /// Whether START told of no racks.
-    pub(super) is_wanted: bool,
+    is_wanted: bool,
     due: Option<Instant>,
     told: u32,
 }
 
 impl Rates {
+    /// What this rank sees is of interest where START told of no racks.
+    pub(super) fn new(is_wanted: bool) -> Self {
+        Self { is_wanted, ..Self::default() }
+    }
+
+    /// Whether racks may be learned from what ranks see.
+    pub(super) fn are_wanted(&self) -> bool {
+        self.is_wanted
+    }
+
     /// Whether the tracker is to be told now, unasked: there are two groups of holders.
     pub(super) fn is_due(&mut self, now: Instant, rates: &[Rate]) -> bool {
         let due = *self.due.get_or_insert(now + FIRST);
@@ -60,45 +66,10 @@ fn is_split(rates: &[Rate]) -> bool {
     all.iter().filter(|&&micros| micros >= far).count() >= LEAST
 }
 
-impl Session {
-    /// Tells the tracker where pieces take far longer from some holders than from others.
-    pub(super) fn tell_rates(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
-        if !self.rates.is_wanted || self.stopped {
-            return;
-        }
-        let rates = self.holders.rates();
-        if self.rates.is_due(now, &rates) {
-            self.say(ToTracker::Rates(rates), actions);
-        }
-    }
-
-    /// Racks were learned from the rates: from now on this rank fetches for its own, and tells its
-    /// neighbours there, as if START had said so.
-    pub(super) fn on_moved(
-        &mut self,
-        now: Instant,
-        neighbours: &[Rank],
-        topology: Topology,
-        actions: &mut Vec<PeerAction>,
-    ) {
-        if !self.rates.is_wanted {
-            return;
-        }
-        let (own, ranks) = (self.config.rank, self.config.ranks);
-        let others = |&rank: &Rank| rank != own && rank.0 < ranks && !self.holders.is_lost(rank);
-        let neighbours: Vec<Rank> = neighbours.iter().copied().filter(others).collect();
-        self.ownership.move_to(topology, now);
-        self.holders.seat_anew(&self.ownership, self.pieces.picker_mut());
-        self.pieces.picker_mut().limit(&self.ownership);
-        let owns = |piece| self.ownership.owns(piece);
-        let topology = Arc::clone(self.ownership.topology());
-        self.upload.move_to(topology, &neighbours, owns, actions);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Rank;
 
     fn rates(micros: &[u32]) -> Vec<Rate> {
         let rates = micros.iter().zip(1..);

@@ -20,7 +20,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const AGAIN_AFTER: Duration = Duration::from_secs(16);
 
 /// A range of an entry's piece hashes.
-pub(super) type RangeOf = (EntryIndex, u32);
+pub(in crate::peer) type RangeOf = (EntryIndex, u32);
 
 /// Who was last asked for a range.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +39,7 @@ impl Asked {
 
 /// The hashes of all files that matter here.
 #[derive(Debug, Default)]
-pub(super) struct Hashes {
+pub(in crate::peer) struct Hashes {
     /// For files of several pieces, what is known.
     layers: BTreeMap<EntryIndex, VerifiedLayer>,
     /// Ranges that are needed, and who was last asked for them.
@@ -54,29 +54,29 @@ pub(super) struct Hashes {
 
 impl Hashes {
     /// Questions begin at this range and go round: every rank has a place of its own.
-    pub(super) fn begin_at(&mut self, range: RangeOf) {
+    pub(in crate::peer) fn begin_at(&mut self, range: RangeOf) {
         self.cursor = Some(range);
     }
 
     /// Something is different, or some time has passed: the next look may find somebody to ask.
-    pub(super) fn wake(&mut self) {
+    pub(in crate::peer) fn wake(&mut self) {
         self.is_at_rest = false;
     }
 
     /// Takes what this rank knows of a file it has, or has a part of.
-    pub(super) fn know(&mut self, entry: EntryIndex, layer: VerifiedLayer) {
+    pub(in crate::peer) fn know(&mut self, entry: EntryIndex, layer: VerifiedLayer) {
         if !layer.geometry().is_single_piece() {
             self.layers.entry(entry).or_insert(layer);
         }
     }
 
     /// What is known of the piece hashes of a file of several pieces.
-    pub(super) fn layer(&self, entry: EntryIndex) -> Option<&VerifiedLayer> {
+    pub(in crate::peer) fn layer(&self, entry: EntryIndex) -> Option<&VerifiedLayer> {
         self.layers.get(&entry)
     }
 
     /// The hash that a piece must have, if it is known.
-    pub(super) fn expected(&self, catalogue: &Catalogue, piece: PieceId) -> Option<Hash> {
+    pub(in crate::peer) fn expected(&self, catalogue: &Catalogue, piece: PieceId) -> Option<Hash> {
         let (entry, index) = catalogue.locate(piece);
         let content = catalogue.entry(entry).file().expect("only files have pieces");
         if content.geometry.is_single_piece() {
@@ -86,12 +86,17 @@ impl Hashes {
     }
 
     /// A known range, for somebody who asks.
-    pub(super) fn range(&self, entry: EntryIndex, index: u32) -> Option<&HashRange> {
+    pub(in crate::peer) fn range(&self, entry: EntryIndex, index: u32) -> Option<&HashRange> {
         self.layers.get(&entry)?.range(index)
     }
 
     /// A range is needed; says whether it is known already.
-    pub(super) fn need(&mut self, catalogue: &Catalogue, entry: EntryIndex, index: u32) -> bool {
+    pub(in crate::peer) fn need(
+        &mut self,
+        catalogue: &Catalogue,
+        entry: EntryIndex,
+        index: u32,
+    ) -> bool {
         if self.range(entry, index).is_some() {
             return true;
         }
@@ -105,42 +110,42 @@ impl Hashes {
     }
 
     /// Nothing of an entry is needed any more.
-    pub(super) fn forget(&mut self, entry: EntryIndex) {
+    pub(in crate::peer) fn forget(&mut self, entry: EntryIndex) {
         let of_entry = (entry, 0)..=(entry, u32::MAX);
         let ranges: Vec<RangeOf> = self.needed.range(of_entry).map(|(&range, _)| range).collect();
         ranges.into_iter().for_each(|range| self.give_up(range));
     }
 
     /// Nothing is needed any more.
-    pub(super) fn forget_all(&mut self) {
+    pub(in crate::peer) fn forget_all(&mut self) {
         self.needed.clear();
         self.asked.clear();
     }
 
     /// A range is no longer needed: none of its pieces can be had.
-    pub(super) fn give_up(&mut self, range: RangeOf) {
+    pub(in crate::peer) fn give_up(&mut self, range: RangeOf) {
         self.needed.remove(&range);
         self.asked.remove(&range);
     }
 
     /// Whether any range is needed.
-    pub(super) fn any_needed(&self) -> bool {
+    pub(in crate::peer) fn any_needed(&self) -> bool {
         !self.needed.is_empty()
     }
 
     /// The ranges that are needed.
-    pub(super) fn needed(&self) -> impl Iterator<Item = RangeOf> {
+    pub(in crate::peer) fn needed(&self) -> impl Iterator<Item = RangeOf> {
         self.needed.keys().copied()
     }
 
     /// Whether a range is needed.
-    pub(super) fn is_needed(&self, range: RangeOf) -> bool {
+    pub(in crate::peer) fn is_needed(&self, range: RangeOf) -> bool {
         self.needed.contains_key(&range)
     }
 
     /// Asks for as many ranges as may be asked for now: `knowing` gives a rank that knows a range,
     /// preferably another one than was asked before. Gives what is to be asked of whom.
-    pub(super) fn ask(
+    pub(in crate::peer) fn ask(
         &mut self,
         now: Instant,
         knowing: impl Fn(RangeOf, Option<Rank>) -> Option<Rank>,
@@ -181,7 +186,7 @@ impl Hashes {
     }
 
     /// An answer of a rank without hashes, or with wrong ones; says whether it was asked for them.
-    pub(super) fn refused(&mut self, range: RangeOf, by: Rank) -> bool {
+    pub(in crate::peer) fn refused(&mut self, range: RangeOf, by: Rank) -> bool {
         self.wake();
         let was_asked = self.asked.get(&range).is_some_and(|(of, _)| *of == by);
         if was_asked {
@@ -196,13 +201,13 @@ impl Hashes {
     }
 
     /// What a rank was asked for may be asked of others.
-    pub(super) fn lost(&mut self, rank: Rank) {
+    pub(in crate::peer) fn lost(&mut self, rank: Rank) {
         self.asked.retain(|_, (of, _)| *of != rank);
     }
 
     /// Takes a range that was needed. `None`: it was not. `Some(false)`: it does not lead to the
     /// file's root.
-    pub(super) fn learn(&mut self, entry: EntryIndex, range: HashRange) -> Option<bool> {
+    pub(in crate::peer) fn learn(&mut self, entry: EntryIndex, range: HashRange) -> Option<bool> {
         let key = (entry, range.index);
         if !self.needed.contains_key(&key) {
             return None;

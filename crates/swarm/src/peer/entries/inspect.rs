@@ -2,9 +2,9 @@
 //! rank wants is compared with the catalogue, and what differs is told. No piece is asked for. A
 //! dry run goes on to the point where the first byte would move, and says how that would end.
 
-use super::PeerAction;
-use super::session::Session;
 use crate::message::{Gains, ToTracker};
+use crate::peer::PeerAction;
+use crate::peer::session::Session;
 use crate::{Differences, Extra, Instant, Purpose};
 use content::{Bitfield, EntryIndex};
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub struct Inspected {
 
 /// How far the look is.
 #[derive(Debug, Default)]
-pub(super) struct Inspection {
+pub(in crate::peer) struct Inspection {
     /// The entries before this one were looked at, or are.
     next: u32,
     under_way: usize,
@@ -47,7 +47,7 @@ impl Inspection {
 
 impl Session {
     /// Begins as many looks as may run.
-    pub(super) fn inspect_more(&mut self, actions: &mut Vec<PeerAction>) {
+    pub(in crate::peer) fn inspect_more(&mut self, actions: &mut Vec<PeerAction>) {
         let halted = self.entries.is_halted();
         let Some(inspection) = &mut self.inspection else { return };
         let wanted = self.entries.wanted();
@@ -64,7 +64,7 @@ impl Session {
     }
 
     /// Begins the look.
-    pub(super) fn inspect(&mut self, actions: &mut Vec<PeerAction>) {
+    pub(in crate::peer) fn inspect(&mut self, actions: &mut Vec<PeerAction>) {
         if let Some(inspection) = &mut self.inspection {
             if self.config.delete {
                 actions.push(PeerAction::ListExtra);
@@ -76,7 +76,7 @@ impl Session {
     }
 
     /// What the catalogue lacks is listed.
-    pub(super) fn on_extra(&mut self, extra: Extra) {
+    pub(in crate::peer) fn on_extra(&mut self, extra: Extra) {
         if self.config.purpose == Purpose::DryRun {
             self.counters.entries_removed = extra.count;
         }
@@ -86,13 +86,13 @@ impl Session {
     }
 
     /// What the catalogue lacks, as far as that is known.
-    pub(super) fn extra(&self) -> Extra {
+    pub(in crate::peer) fn extra(&self) -> Extra {
         let known = self.inspection.as_ref().and_then(|inspection| inspection.extra.clone());
         known.unwrap_or_default()
     }
 
     /// A look came back.
-    pub(super) fn on_inspected(
+    pub(in crate::peer) fn on_inspected(
         &mut self,
         now: Instant,
         entry: EntryIndex,
@@ -124,7 +124,11 @@ impl Session {
     }
 
     /// Whether the look is over, and what it came to is told.
-    pub(super) fn is_concluded(&mut self, now: Instant, actions: &mut Vec<PeerAction>) -> bool {
+    pub(in crate::peer) fn is_concluded(
+        &mut self,
+        now: Instant,
+        actions: &mut Vec<PeerAction>,
+    ) -> bool {
         if !self.is_inspected() {
             return false;
         }
@@ -155,7 +159,7 @@ impl Session {
     }
 
     /// Whether all was looked at, or nothing more will be.
-    pub(super) fn is_inspected(&self) -> bool {
+    pub(in crate::peer) fn is_inspected(&self) -> bool {
         self.inspection.as_ref().is_some_and(|inspection| {
             let over = inspection.next >= self.entries.wanted().len() || self.entries.is_halted();
             over && inspection.under_way == 0 && inspection.extra.is_some()
@@ -163,7 +167,7 @@ impl Session {
     }
 
     /// What a tracker that took over must hear again, as updates.
-    pub(super) fn tell_differences_again(&mut self) -> Vec<ToTracker> {
+    pub(in crate::peer) fn tell_differences_again(&mut self) -> Vec<ToTracker> {
         let Some(inspection) = &self.inspection else { return Vec::new() };
         let all = inspection.found.iter().flat_map(|(&differences, entries)| {
             entries.iter().map(move |entry| (entry, differences))

@@ -84,7 +84,7 @@ impl Bench {
             known.remove(0);
             let found = Surveyed::Partial(known);
             let whole = layer(pieces).prove();
-            self.session().hashes.know(EntryIndex(0), whole);
+            self.session().pieces.hashes_mut().know(EntryIndex(0), whole);
             self.event(PeerEvent::Surveyed(EntryIndex(0), Ok(found)));
             while let Some(piece) = self.take(|action| match action {
                 PeerAction::Salvage(piece, _) => Some(*piece),

@@ -1,12 +1,11 @@
 //! What does not come: requests without progress are taken elsewhere, and what a lost rank owes is
 //! forgotten.
 
-use super::PeerAction;
-use super::TransferId;
-use super::download::{Request, TransferState};
 use super::holders::Standing;
-use super::session::Session;
+use super::{Download, Request, TransferState};
 use crate::message::{Between, Message, RequestNumber};
+use crate::peer::pieces::Pieces;
+use crate::peer::{PeerAction, TransferId};
 use crate::{Instant, Rank};
 use content::PieceId;
 use std::time::Duration;
@@ -18,22 +17,27 @@ const MIN_STALL: Duration = Duration::from_millis(500);
 /// ... and not later.
 const MAX_STALL: Duration = Duration::from_secs(5);
 
-impl Session {
+impl Download {
     /// Takes requests without progress elsewhere, where another holder has what they are for.
-    pub(super) fn expire(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
-        let stall = (self.config.patience / STALL_FRACTION).clamp(MIN_STALL, MAX_STALL);
+    pub(in crate::peer) fn expire(
+        &mut self,
+        now: Instant,
+        patience: Duration,
+        pieces: &mut Pieces,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        let stall = (patience / STALL_FRACTION).clamp(MIN_STALL, MAX_STALL);
         let stalled: Vec<RequestNumber> = self
-            .download
             .requests
             .iter()
             .filter(|(_, request)| !request.cancelled && now.since(self.moved(request)) > stall)
-            .filter(|(number, request)| self.has_alternative(**number, request))
+            .filter(|(number, request)| self.has_alternative(**number, request, pieces))
             .map(|(&number, _)| number)
             .collect();
         for number in stalled {
-            let holder = self.download.requests[&number].holder;
+            let holder = self.requests[&number].holder;
             self.holders.stall(holder);
-            self.cancel(number, actions);
+            self.cancel(number, pieces, actions);
         }
     }
 
@@ -46,8 +50,8 @@ impl Session {
         }
     }
 
-    fn has_alternative(&self, number: RequestNumber, request: &Request) -> bool {
-        let coming = self.download.transfers.values();
+    fn has_alternative(&self, number: RequestNumber, request: &Request, ledger: &Pieces) -> bool {
+        let coming = self.transfers.values();
         let coming = coming.filter(|t| t.request == number && t.state == TransferState::Coming);
         let coming = coming.flat_map(|transfer| transfer.claimed.iter().copied());
         let mut pieces = request.asked.iter().copied().chain(coming);
@@ -55,60 +59,68 @@ impl Session {
             self.holders.iter().any(|(rank, holder)| {
                 rank != request.holder
                     && holder.standing() == Standing::Good
-                    && holder.has(piece.0, self.pieces.picker())
+                    && holder.has(piece.0, ledger.picker())
             })
         })
     }
 
     /// Gives up what did not come of a request; its pieces may be fetched elsewhere.
-    fn cancel(&mut self, number: RequestNumber, actions: &mut Vec<PeerAction>) {
-        let request =
-            self.download.requests.get_mut(&number).expect("only open requests are cancelled");
+    fn cancel(
+        &mut self,
+        number: RequestNumber,
+        pieces: &mut Pieces,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        let request = self.requests.get_mut(&number).expect("only open requests are cancelled");
         request.cancelled = true;
         let to = request.holder;
         let asked = request.asked.clone();
-        self.download.waits_no_more(number);
+        self.waits_no_more(number);
         actions.push(PeerAction::Send { to, message: Message::Between(Between::Cancel(number)) });
-        self.download.used_bytes -= self.bytes_of(&asked);
+        self.used_bytes -= self.bytes_of(&asked);
         let mut freed = asked;
-        for transfer in self.download.transfers.values_mut() {
+        for transfer in self.transfers.values_mut() {
             if transfer.request == number && transfer.state == TransferState::Coming {
                 freed.append(&mut transfer.claimed);
             }
         }
-        freed.into_iter().for_each(|piece| self.pieces.release(piece));
+        freed.into_iter().for_each(|piece| pieces.release(piece));
     }
 
     /// Nothing more is to be received.
-    pub(super) fn cancel_all(&mut self, actions: &mut Vec<PeerAction>) {
-        let open = self.download.requests.iter().filter(|(_, request)| !request.cancelled);
+    pub(in crate::peer) fn cancel_all(
+        &mut self,
+        pieces: &mut Pieces,
+        actions: &mut Vec<PeerAction>,
+    ) {
+        let open = self.requests.iter().filter(|(_, request)| !request.cancelled);
         let open: Vec<RequestNumber> = open.map(|(&number, _)| number).collect();
         for number in open {
-            self.cancel(number, actions);
+            self.cancel(number, pieces, actions);
         }
     }
 
     /// A holder is gone: nothing that it owes will come.
-    pub(super) fn drop_holder(&mut self, rank: Rank) {
-        self.holders.lose(rank, self.pieces.picker_mut());
-        let transfers = self.download.transfers.iter_mut();
+    pub(in crate::peer) fn drop_holder(&mut self, rank: Rank, pieces: &mut Pieces) {
+        self.holders.lose(rank, pieces.picker_mut());
+        let transfers = self.transfers.iter_mut();
         let owed = transfers.filter(|(_, t)| t.holder == rank && t.state == TransferState::Coming);
         let owed: Vec<(TransferId, Vec<PieceId>)> =
             owed.map(|(&id, t)| (id, std::mem::take(&mut t.claimed))).collect();
         for (transfer, claimed) in owed {
-            claimed.into_iter().for_each(|piece| self.pieces.release(piece));
-            self.end_transfer(transfer);
+            claimed.into_iter().for_each(|piece| pieces.release(piece));
+            self.end_transfer(transfer, pieces);
         }
-        let unanswered = self.download.requests.iter();
+        let unanswered = self.requests.iter();
         let unanswered =
             unanswered.filter(|(_, request)| request.holder == rank && !request.acknowledged);
         let unanswered: Vec<RequestNumber> = unanswered.map(|(&number, _)| number).collect();
         for number in unanswered {
-            let request = self.download.requests.remove(&number).expect("listed above");
-            self.download.waits_no_more(number);
+            let request = self.requests.remove(&number).expect("listed above");
+            self.waits_no_more(number);
             if !request.cancelled {
-                self.download.used_bytes -= self.bytes_of(&request.asked);
-                request.asked.into_iter().for_each(|piece| self.pieces.release(piece));
+                self.used_bytes -= self.bytes_of(&request.asked);
+                request.asked.into_iter().for_each(|piece| pieces.release(piece));
             }
         }
     }

@@ -2,8 +2,8 @@
 //! orders, tells the hashes, and has the pieces like parts of files that an earlier run left. It
 //! never asks for anything.
 
-use super::{Offered, Peer, PeerAction, Phase};
 use crate::message::{Keep, PiecesRead, Proven, ReadOrder, ToTracker, Unread, parts};
+use crate::peer::{Offered, Peer, PeerAction, Phase};
 use crate::tracker::find;
 use crate::{Held, Offer, Origin};
 use content::{Bitfield, Catalogue, Entry, FileContent, Hash, Kind, Name, VerifiedLayer};
@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 
 /// What is known of the source before START.
 #[derive(Debug, Default)]
-pub(super) struct Reading {
+pub(in crate::peer) struct Reading {
     /// Whether the tracker said that all ranks see the source, or may yet.
-    pub(super) walked: bool,
+    pub(in crate::peer) walked: bool,
     read: BTreeMap<Name, FileRead>,
     proven: Vec<Proven>,
 }
@@ -33,8 +33,8 @@ struct PieceRead {
 }
 
 /// What this rank has of the source when START comes.
-pub(super) struct Kept {
-    pub(super) offered: Vec<Offered>,
+pub(in crate::peer) struct Kept {
+    pub(in crate::peer) offered: Vec<Offered>,
     /// For each of them, the pieces that were read now.
     fresh: Vec<Bitfield>,
 }
@@ -42,7 +42,7 @@ pub(super) struct Kept {
 impl Reading {
     /// Parts of an earlier run are told like what is read now: they need not be read again. The
     /// root that they belong to goes with them, for nobody has looked whether it is still so.
-    pub(super) fn know_partials(&mut self, offered: &[Offered]) {
+    pub(in crate::peer) fn know_partials(&mut self, offered: &[Offered]) {
         for Offered { offer, layer } in offered {
             let (Held::Pieces(held), Some(layer)) = (&offer.held, layer) else { continue };
             let geometry = layer.geometry();
@@ -59,7 +59,7 @@ impl Reading {
     }
 
     /// The messages that tell all that was read so far.
-    pub(super) fn tell(&self) -> Vec<ToTracker> {
+    pub(in crate::peer) fn tell(&self) -> Vec<ToTracker> {
         let mut all = Vec::new();
         for file in self.read.values() {
             for old in [false, true] {
@@ -111,18 +111,18 @@ impl Reading {
     }
 
     /// Takes what proves some of it. More than was read is not kept.
-    pub(super) fn on_proven(&mut self, proven: Vec<Proven>) {
+    pub(in crate::peer) fn on_proven(&mut self, proven: Vec<Proven>) {
         let known = proven.into_iter().filter(|proven| self.read.contains_key(&proven.name));
         self.proven.extend(known.take(Catalogue::MAX_ENTRIES));
     }
 
     /// Another tracker tells anew what it can prove.
-    pub(super) fn again(&mut self) {
+    pub(in crate::peer) fn again(&mut self) {
         self.proven.clear();
     }
 
     /// What was read and is proven, now that all is known.
-    pub(super) fn end(&mut self) -> Kept {
+    pub(in crate::peer) fn end(&mut self) -> Kept {
         let mut kept = Kept { offered: Vec::new(), fresh: Vec::new() };
         let mut layers: BTreeMap<Name, (FileContent, VerifiedLayer, Keep)> = BTreeMap::new();
         for proven in std::mem::take(&mut self.proven) {
@@ -185,12 +185,12 @@ impl FileRead {
 
 impl Kept {
     /// Whether something of a file is kept. The files are in order of their names.
-    pub(super) fn names(&self, name: &Name) -> bool {
+    pub(in crate::peer) fn names(&self, name: &Name) -> bool {
         self.offered.binary_search_by(|kept| kept.offer.entry.name.cmp(name)).is_ok()
     }
 
     /// The pieces that were read now and are kept at the destination, in the catalogue's numbers.
-    pub(super) fn fresh(&self, catalogue: &Catalogue) -> Bitfield {
+    pub(in crate::peer) fn fresh(&self, catalogue: &Catalogue) -> Bitfield {
         let mut all = Bitfield::new(catalogue.piece_count());
         for (offered, fresh) in self.offered.iter().zip(&self.fresh) {
             let entry = &offered.offer.entry;
@@ -216,7 +216,7 @@ pub(crate) fn forget_root(entry: &mut Entry) {
 
 impl Peer {
     /// Orders to read pieces of the source came.
-    pub(super) fn on_read_orders(orders: Vec<ReadOrder>, actions: &mut Vec<PeerAction>) {
+    pub(in crate::peer) fn on_read_orders(orders: Vec<ReadOrder>, actions: &mut Vec<PeerAction>) {
         let exists = |order: &ReadOrder| {
             let file = order.entry.file();
             file.is_some_and(|content| {
@@ -231,7 +231,11 @@ impl Peer {
     }
 
     /// Pieces of the source were read.
-    pub(super) fn on_pieces_read(&mut self, read: Vec<PiecesRead>, actions: &mut Vec<PeerAction>) {
+    pub(in crate::peer) fn on_pieces_read(
+        &mut self,
+        read: Vec<PiecesRead>,
+        actions: &mut Vec<PeerAction>,
+    ) {
         let Phase::Opening(opening) = &mut self.phase else { return };
         read.iter().for_each(|read| opening.reading.add(read));
         for part in parts(read) {
@@ -240,7 +244,7 @@ impl Peer {
     }
 
     /// Pieces of the source were not read.
-    pub(super) fn on_unread(&mut self, unread: Unread, actions: &mut Vec<PeerAction>) {
+    pub(in crate::peer) fn on_unread(&mut self, unread: Unread, actions: &mut Vec<PeerAction>) {
         if matches!(self.phase, Phase::Opening(_)) {
             self.to_tracker(ToTracker::Unread(unread.shortened()), actions);
         }

@@ -1,8 +1,14 @@
 //! The entries that this peer is to write: from the survey of what stands at the destination to
 //! their own name.
 
+mod gone;
+mod inspect;
 mod search;
 mod twins;
+
+pub(super) use gone::Settling;
+pub use inspect::Inspected;
+pub(super) use inspect::Inspection;
 
 use super::pieces::Outlook;
 use super::session::Session;
@@ -291,7 +297,7 @@ impl Session {
     /// Nothing more of an entry is fetched.
     fn give_up(&mut self, entry: EntryIndex) {
         self.entries.close(entry);
-        self.hashes.forget(entry);
+        self.pieces.hashes_mut().forget(entry);
         self.pieces.give_up(entry);
     }
 
@@ -301,8 +307,8 @@ impl Session {
         self.entries.halted.get_or_insert_with(|| why.to_owned());
         self.entries.to_survey.clear();
         self.entries.to_finish.clear();
-        self.hashes.forget_all();
+        self.pieces.hashes_mut().forget_all();
         self.pieces.halt();
-        self.cancel_all(actions);
+        self.download.cancel_all(&mut self.pieces, actions);
     }
 }

@@ -1,15 +1,20 @@
 //! A peer before START: it has said what it offers, and collects the catalogue.
 
+mod catalogue;
+mod reading;
+
+pub(crate) use reading::forget_root;
+
 use super::Offered;
-use super::catalogue::Fetch;
-use super::reading::Reading;
 use crate::message::{
     Between, FromTracker, PieceSet, ReadAgain, Start, ToTracker, WireOffer, parts,
 };
 use crate::schedule::Topology;
 use crate::shelf::Shelf;
 use crate::{EntryShares, Held, Instant, LeftOut, Offer, Rank};
+use catalogue::Fetch;
 use content::{Bitfield, Catalogue, Entry, Span};
+use reading::Reading;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

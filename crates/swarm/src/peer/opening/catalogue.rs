@@ -8,8 +8,8 @@
 //! A part is asked for by its hash: what an earlier tracker's START spoke of cannot be taken for
 //! another, and need not be fetched twice. Parts are kept as entries, never encoded.
 
-use super::{Peer, PeerAction, Phase};
 use crate::message::{Between, Message, ToTracker};
+use crate::peer::{Peer, PeerAction, Phase};
 use crate::shelf::{Shelf, digest};
 use crate::{Instant, Rank};
 use content::{Catalogue, Entry, Hash};
@@ -34,7 +34,7 @@ const SILENT: u32 = 4;
 
 /// What is known of the catalogue before it is whole.
 #[derive(Debug, Default)]
-pub(super) struct Fetch {
+pub(in crate::peer) struct Fetch {
     /// All parts, in order.
     parts: Vec<Hash>,
     /// Whom to ask, the first first; the tracker where nobody is left.
@@ -57,19 +57,19 @@ pub(super) struct Fetch {
     /// Who waits for a part.
     waiting: BTreeSet<(Hash, Rank)>,
     /// Ranks that sent what does not verify.
-    pub(super) liars: BTreeSet<Rank>,
+    pub(in crate::peer) liars: BTreeSet<Rank>,
 }
 
 impl Fetch {
     /// START speaks of these parts.
-    pub(super) fn add_parts(&mut self, parts: Vec<Hash>) {
+    pub(in crate::peer) fn add_parts(&mut self, parts: Vec<Hash>) {
         if !self.begun && self.parts.len() <= Catalogue::MAX_ENTRIES {
             self.parts.extend(parts);
         }
     }
 
     /// START says whom to ask.
-    pub(super) fn add_sources(&mut self, mut sources: Vec<Rank>) {
+    pub(in crate::peer) fn add_sources(&mut self, mut sources: Vec<Rank>) {
         if !self.begun {
             sources.truncate(MAX_SOURCES.saturating_sub(self.sources.len()));
             self.sources.extend(sources);
@@ -77,7 +77,7 @@ impl Fetch {
     }
 
     /// Another rank tracks: its START counts. What is here may be of use.
-    pub(super) fn again(&mut self) {
+    pub(in crate::peer) fn again(&mut self) {
         self.parts.clear();
         self.sources.clear();
         self.asked.clear();
@@ -86,7 +86,7 @@ impl Fetch {
     }
 
     /// Whether nothing is missing of what START spoke of.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(in crate::peer) fn is_whole(&self) -> bool {
         self.begun && self.next == self.parts.len() && self.asked.is_empty()
     }
 
@@ -137,7 +137,7 @@ impl Fetch {
     }
 
     /// A rank is gone for good.
-    pub(super) fn lose(&mut self, now: Instant, rank: Rank) {
+    pub(in crate::peer) fn lose(&mut self, now: Instant, rank: Rank) {
         self.waiting.retain(|&(_, asker)| asker != rank);
         self.leave(now, rank);
     }
@@ -200,7 +200,7 @@ impl Fetch {
 
     /// All entries, and which of them each part has; none where a part is missing. From now on the
     /// catalogue has them.
-    pub(super) fn take(&mut self) -> Option<(Vec<Entry>, Shelf)> {
+    pub(in crate::peer) fn take(&mut self) -> Option<(Vec<Entry>, Shelf)> {
         let (mut entries, mut shelf) = (Vec::new(), Shelf::default());
         for hash in std::mem::take(&mut self.parts) {
             let part = self.have.remove(&hash)?;
@@ -216,7 +216,7 @@ struct Lie;
 
 impl Peer {
     /// START has come but for the catalogue, perhaps.
-    pub(super) fn fetch_catalogue(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
+    pub(in crate::peer) fn fetch_catalogue(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
         let (own, ranks) = (self.config.rank, self.config.ranks);
         let Phase::Opening(opening) = &mut self.phase else { return };
         let lost = &opening.early.lost;
@@ -227,7 +227,7 @@ impl Peer {
     }
 
     /// What was to be asked is asked.
-    pub(super) fn ask_parts(&mut self, actions: &mut Vec<PeerAction>) {
+    pub(in crate::peer) fn ask_parts(&mut self, actions: &mut Vec<PeerAction>) {
         let Phase::Opening(opening) = &mut self.phase else { return };
         for (source, hash) in std::mem::take(&mut opening.fetch.questions) {
             match source {
@@ -245,13 +245,18 @@ impl Peer {
     }
 
     /// A rank asks for a part of the catalogue.
-    pub(super) fn on_ask_part(&mut self, from: Rank, hash: Hash, actions: &mut Vec<PeerAction>) {
+    pub(in crate::peer) fn on_ask_part(
+        &mut self,
+        from: Rank,
+        hash: Hash,
+        actions: &mut Vec<PeerAction>,
+    ) {
         // Whoever was lost, and woke, is told to end.
         let answer = match &mut self.phase {
             Phase::Opening(opening) if opening.early.lost.contains(&from) => None,
             Phase::Opening(opening) => opening.fetch.on_ask(from, hash),
             _ => {
-                let session = self.session().filter(|it| !it.holders.is_lost(from));
+                let session = self.session().filter(|it| !it.download.is_lost(from));
                 let entries = session.map(|it| self.shelf.part(&it.catalogue, hash));
                 entries.map(|entries| Between::Part { hash, entries })
             }
@@ -260,7 +265,7 @@ impl Peer {
     }
 
     /// A part of the catalogue came, or a word that it will.
-    pub(super) fn on_part(
+    pub(in crate::peer) fn on_part(
         &mut self,
         now: Instant,
         from: Option<Rank>,
@@ -293,7 +298,7 @@ impl Peer {
     }
 
     /// What the time brings to a peer whose catalogue is on its way.
-    pub(super) fn watch_sources(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
+    pub(in crate::peer) fn watch_sources(&mut self, now: Instant, actions: &mut Vec<PeerAction>) {
         if let Phase::Opening(opening) = &mut self.phase {
             opening.fetch.tick(now, self.config.patience);
             self.ask_parts(actions);

@@ -382,7 +382,7 @@ impl Session {
         let again = self.tell_differences_again();
         self.updates = again.len() as u32;
         self.settling = None;
-        self.questions.ask_again();
+        self.download.ask_again();
         let own = own.spans().map(Item::Own);
         let assigned = self.entries.wanted().spans().map(Item::Assigned);
         let complete = self.news.complete().spans().map(Item::Complete);
@@ -406,7 +406,7 @@ impl Session {
             stop,
         })));
         say.extend(again);
-        say.extend(self.holders.banned().map(ToTracker::Shun));
+        say.extend(self.download.banned().map(ToTracker::Shun));
         say
     }
 }
