@@ -166,6 +166,32 @@ fn the_schedule_knows_no_message_and_no_peer() {
 }
 
 #[test]
+fn the_peer_and_the_tracker_know_messages_of_each_other_only() {
+    let mut places = Vec::new();
+    for (folder, other) in [("peer", "crate::tracker"), ("tracker", "crate::peer")] {
+        let source = |s: &Source| s.in_crate == "swarm" && s.is_in("src") && s.is_in(folder);
+        let machine: Vec<Source> = sources().into_iter().filter(source).collect();
+        assert!(machine.len() > 5, "{folder} is elsewhere");
+        places.extend(machine.iter().flat_map(|s| s.places_of(&[other])));
+    }
+    none_of(places, "between peer and tracker");
+}
+
+#[test]
+fn download_and_upload_know_nothing_of_each_other() {
+    let session = ["session::", "entries::", "Session"];
+    let mut places = Vec::new();
+    for (folder, other) in [("download", "upload::"), ("upload", "download::")] {
+        let machine = |s: &Source| s.is_in("peer") && s.is_in(folder);
+        let machine: Vec<Source> = sources().into_iter().filter(machine).collect();
+        assert!(machine.len() > 3, "{folder} is elsewhere");
+        places.extend(machine.iter().flat_map(|s| s.places_of(&session)));
+        places.extend(machine.iter().flat_map(|s| s.places_of(&[other])));
+    }
+    none_of(places, "between the machines of a peer");
+}
+
+#[test]
 fn unsafe_code_is_in_two_crates() {
     let is_elsewhere = |s: &Source| !["mpi", "sha256"].contains(&&*s.in_crate) && !s.is_tidy();
     let elsewhere = sources().into_iter().filter(is_elsewhere);

@@ -20,6 +20,7 @@ pub mod reason;
 pub mod report;
 pub mod schedule;
 mod shelf;
+mod succession;
 pub mod time;
 pub mod tracker;
 pub mod want;
@@ -33,6 +34,7 @@ pub use purpose::{Differences, Extra, Purpose, Sweep};
 pub use rank::Rank;
 pub use reason::Reason;
 pub use report::{Counters, LeftAlone, Outcome, PeerRow, PeerState, Report, SourceRead, Unequal};
+pub use succession::Succession;
 pub use time::Instant;
 pub use want::{Pattern, PatternError};
 

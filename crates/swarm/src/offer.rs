@@ -1,7 +1,7 @@
 //! What a peer says of itself at INIT: what it offers, and where it would put what it wants.
 
 use crate::Location;
-use content::{Bitfield, Entry, Name};
+use content::{Bitfield, Entry, FileContent, Kind, Name};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -129,4 +129,11 @@ pub enum Lock {
     /// It cannot be taken, for nothing can be written there: all that is wanted stands there
     /// already, or cannot be had.
     Sealed,
+}
+
+/// Makes the root of a file's content unknown: it is the tracker's to say.
+pub(crate) fn forget_root(entry: &mut Entry) {
+    if let Kind::File(content) = &mut entry.kind {
+        *content = FileContent::unhashed(content.geometry);
+    }
 }

@@ -2,8 +2,7 @@
 
 use super::Inspected;
 use crate::message::{Envelope, Hello, Message, PiecesRead, ReadOrder, Unread};
-use crate::tracker::Succession;
-use crate::{EntryShares, Extra, LeftOut, Offer, Outcome, Rank};
+use crate::{EntryShares, Extra, LeftOut, Offer, Outcome, Rank, Succession};
 use content::{Bitfield, Catalogue, EntryIndex, Hash, HashRange, PieceId, Span, VerifiedLayer};
 use std::sync::Arc;
 

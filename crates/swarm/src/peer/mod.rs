@@ -24,14 +24,12 @@ pub use crate::schedule::Limits;
 pub use config::PeerConfig;
 pub use entries::Inspected;
 pub use event::{Fault, Offered, PeerAction, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
-pub(crate) use opening::forget_root;
 
 use crate::message::{
     Between, Envelope, Epoch, FromTracker, Gains, Hello, Message, ToTracker, cut,
 };
 use crate::shelf::Shelf;
 use crate::time::asleep;
-use crate::tracker::find;
 use crate::{Held, Instant, Outcome, Rank};
 use content::{Bitfield, Catalogue};
 use opening::{Opening, asks};
@@ -454,7 +452,7 @@ fn shared_here(offered: &[Offered], catalogue: &Catalogue) -> Bitfield {
     let mut own = Bitfield::new(catalogue.entry_count());
     let is_shared = |offered: &&Offered| !matches!(offered.offer.held, Held::Pieces(_));
     for offered in offered.iter().filter(is_shared) {
-        if let Some(entry) = find(catalogue, &offered.offer.entry.name) {
+        if let Some(entry) = catalogue.find(&offered.offer.entry.name) {
             own.insert(entry.0);
         }
     }

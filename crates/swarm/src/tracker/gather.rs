@@ -274,7 +274,7 @@ pub(super) fn plan(
 fn offered_pieces(member: &Member, catalogue: &Catalogue) -> Vec<Range<u32>> {
     let mut held = Vec::new();
     for offered in member.offers.values() {
-        let Some(index) = resolve::find(catalogue, &offered.entry.name) else { continue };
+        let Some(index) = catalogue.find(&offered.entry.name) else { continue };
         let content = catalogue.entry(index).file();
         if content.is_none() || content != offered.entry.file() {
             continue;

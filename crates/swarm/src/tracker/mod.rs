@@ -29,9 +29,8 @@ mod unequal;
 mod unmatched;
 mod watch;
 
+pub use crate::Succession;
 pub use crate::shelf::Spread;
-pub use rejoin::Succession;
-pub(crate) use resolve::find;
 
 use crate::message::{Epoch, FromTracker, ToTracker};
 use crate::random::Random;

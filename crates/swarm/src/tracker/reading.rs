@@ -11,7 +11,7 @@ pub(super) use again::Source;
 use names::Names;
 
 use super::member::Member;
-use super::{Phase, Tracker, TrackerAction, TrackerConfig, gather, resolve};
+use super::{Phase, Tracker, TrackerAction, TrackerConfig, gather};
 use crate::message::{
     FromTracker, Hello, PiecesRead, ReadFault, ReadOrder, SharedFs, SharedPath, Unread, parts,
 };
@@ -209,7 +209,7 @@ impl Tracker {
             ReadFault::Destination => reader.can_write = false,
         }
         let again = std::mem::replace(&mut reader.ordered, Bitfield::new(reading.known.len()));
-        let index = resolve::find(&reading.catalogue, &unread.name);
+        let index = reading.catalogue.find(&unread.name);
         if let (Some(index), ReadFault::Source) = (index, unread.fault) {
             if reading.owners[index.0 as usize] == from {
                 // It found the file, and was asked after others that saw another, or none.
@@ -376,7 +376,7 @@ impl Reading {
     }
 
     fn is_wanted(&self, name: &Name) -> bool {
-        resolve::find(&self.catalogue, name).is_some_and(|index| self.wanted.get(index.0))
+        self.catalogue.find(name).is_some_and(|index| self.wanted.get(index.0))
     }
 
     /// Takes the hashes of pieces that a rank has.
@@ -385,7 +385,7 @@ impl Reading {
     ///
     /// Says that two ranks read different bytes.
     fn take(&mut self, now: Instant, from: Rank, read: &PiecesRead) -> Result<(), String> {
-        let Some(index) = resolve::find(&self.catalogue, &read.entry.name) else { return Ok(()) };
+        let Some(index) = self.catalogue.find(&read.entry.name) else { return Ok(()) };
         let entry = self.catalogue.entry(index);
         let (Kind::File(ours), Kind::File(theirs)) = (&entry.kind, &read.entry.kind) else {
             return Ok(());

@@ -11,24 +11,13 @@ use super::job::{FileSystem, Job};
 use super::member::{Member, Standing};
 use super::{Phase, RollCall, Tracker, TrackerAction, TrackerConfig, resolve};
 use crate::message::{FromTracker, Recall, Rejoined, Stop, ToTracker};
-use crate::{Counters, Extra, Instant, Outcome, Rank};
+use crate::{Counters, Extra, Instant, Outcome, Rank, Succession};
 use content::{Bitfield, Catalogue, Entry, Span};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Messages of one rank that may wait until it has rejoined; more come from no peer of ours.
 const MAX_WAITING: usize = 1 << 12;
-
-/// What a rank knows that takes over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Succession {
-    /// The catalogue, where START had reached it.
-    pub catalogue: Option<Arc<Catalogue>>,
-    /// Ranks that are lost, and why.
-    pub lost: BTreeMap<Rank, String>,
-    /// When START had reached it.
-    pub started: Option<Instant>,
-}
 
 /// What is known before every live rank has rejoined.
 #[derive(Debug, Default)]

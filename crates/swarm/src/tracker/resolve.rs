@@ -7,7 +7,7 @@ use super::unmatched;
 use crate::reason::Side;
 use crate::want::Pattern;
 use crate::{Lock, Purpose, Rank, Reason};
-use content::{Bitfield, Catalogue, Entry, EntryIndex, Kind, Name, PieceLen};
+use content::{Bitfield, Catalogue, Entry, Kind, Name, PieceLen};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// At most so many reasons are told; the rest are of the same kind.
@@ -168,11 +168,11 @@ pub(super) fn all_wants(
         }
         if !hello.wants_own {
             for offered in member.offers.values().filter(|offered| offered.pieces.is_none()) {
-                if let Some(entry) = find(catalogue, &offered.entry.name) {
+                if let Some(entry) = catalogue.find(&offered.entry.name) {
                     wanted.remove(entry.0);
                 }
             }
-            for entry in member.unsteady.keys().filter_map(|name| find(catalogue, name)) {
+            for entry in member.unsteady.keys().filter_map(|name| catalogue.find(name)) {
                 wanted.remove(entry.0);
             }
             member.own.iter().for_each(|entry| {
@@ -191,17 +191,12 @@ pub(super) fn matching(catalogue: &Catalogue, pattern: &str) -> Bitfield {
     for (index, entry) in catalogue.iter().filter(|(_, entry)| pattern.takes(entry)) {
         matched.insert(index.0);
         for ancestor in ancestors(&entry.name) {
-            if let Some(directory) = find(catalogue, &ancestor) {
+            if let Some(directory) = catalogue.find(&ancestor) {
                 matched.insert(directory.0);
             }
         }
     }
     matched
-}
-
-/// The entry of this name. The catalogue is in order of the names.
-pub(crate) fn find(catalogue: &Catalogue, name: &Name) -> Option<EntryIndex> {
-    catalogue.find(name)
 }
 
 /// All ranks were told the same: either all look only, or none does.

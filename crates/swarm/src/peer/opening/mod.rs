@@ -3,8 +3,6 @@
 mod catalogue;
 mod reading;
 
-pub(crate) use reading::forget_root;
-
 use super::Offered;
 use crate::message::{
     Between, FromTracker, PieceSet, ReadAgain, Start, ToTracker, WireOffer, parts,

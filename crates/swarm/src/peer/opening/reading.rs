@@ -3,8 +3,8 @@
 //! never asks for anything.
 
 use crate::message::{Keep, PiecesRead, Proven, ReadOrder, ToTracker, Unread, parts};
+use crate::offer::forget_root;
 use crate::peer::{Offered, Peer, PeerAction, Phase};
-use crate::tracker::find;
 use crate::{Held, Offer, Origin};
 use content::{Bitfield, Catalogue, Entry, FileContent, Hash, Kind, Name, VerifiedLayer};
 use std::collections::BTreeMap;
@@ -194,7 +194,8 @@ impl Kept {
         let mut all = Bitfield::new(catalogue.piece_count());
         for (offered, fresh) in self.offered.iter().zip(&self.fresh) {
             let entry = &offered.offer.entry;
-            let index = find(catalogue, &entry.name)
+            let index = catalogue
+                .find(&entry.name)
                 .filter(|&index| catalogue.entry(index).file() == entry.file());
             if let (Some(index), Held::Pieces(_)) = (index, &offered.offer.held) {
                 let start = catalogue.pieces_of(index).start;
@@ -204,13 +205,6 @@ impl Kept {
             }
         }
         all
-    }
-}
-
-/// What only the tracker's own word counts for.
-pub(crate) fn forget_root(entry: &mut Entry) {
-    if let Kind::File(content) = &mut entry.kind {
-        *content = FileContent::unhashed(content.geometry);
     }
 }
 

@@ -13,8 +13,7 @@
 use super::session::Session;
 use super::{Peer, PeerAction, PeerConfig, Phase, Step};
 use crate::message::{Between, Epoch, Message, Recall, Rejoined, Stop, ToTracker, cut, parts};
-use crate::tracker::Succession;
-use crate::{Instant, Outcome, Rank};
+use crate::{Instant, Outcome, Rank, Succession};
 use content::{Bitfield, Span};
 use serde::Serialize;
 use std::collections::BTreeSet;

@@ -2,7 +2,7 @@
 
 use super::{Reader, Reading};
 use crate::message::{Keep, ReadOrder};
-use crate::peer::forget_root;
+use crate::offer::forget_root;
 use crate::{Instant, Rank};
 use content::{Bitfield, Catalogue, EntryIndex, PieceId, Span};
 use std::ops::Range;
