@@ -8,7 +8,7 @@
 //! necessary.
 
 use super::job::Job;
-use super::member::Member;
+use super::member::{Member, Serving};
 use super::{Phase, Tracker, TrackerAction};
 use crate::Rank;
 use crate::message::{FromTracker, HolderPieces, PieceSet, parts};
@@ -83,7 +83,7 @@ impl Tracker {
         if job.holders.is_empty() || lacking.is_empty() {
             return Vec::new();
         }
-        let Member { host, shunned, .. } = &self.members[asker.index()];
+        let asking = &self.members[asker.index()];
         let doublings = question.saturating_sub(1).min(MAX_DOUBLINGS);
         let start = self.random.below(job.holders.len());
         let (before, after) = job.holders.split_at(start);
@@ -95,14 +95,18 @@ impl Tracker {
                 break;
             }
             let member = &self.members[rank.index()];
-            let asked = rank != asker && !shunned.contains(&rank);
-            let asked = asked && (member.named < MAX_NAMED << doublings || member.host == *host);
-            if asked && member.holdings.intersects(lacking) {
-                if member.host == *host { near.push(rank) } else { far.push(rank) }
+            let is_near = member.host() == asking.host();
+            let asked = rank != asker && !asking.shuns(rank);
+            let asked = asked && (is_near || named(member) < MAX_NAMED << doublings);
+            if asked && member.holds_any_of(lacking) {
+                if is_near { near.push(rank) } else { far.push(rank) }
             }
         }
         near.extend(self.exits(far));
-        near.iter().for_each(|rank| self.members[rank.index()].named += 1);
+        for rank in &near {
+            let named = self.members[rank.index()].serving_mut();
+            named.into_iter().for_each(Serving::count_named);
+        }
         near
     }
 
@@ -110,14 +114,15 @@ impl Tracker {
     /// it would leave the host more than once.
     fn exits(&self, ranks: Vec<Rank>) -> Vec<Rank> {
         let mut best: BTreeMap<u32, Rank> = BTreeMap::new();
-        let has = |rank: Rank| self.members[rank.index()].holdings.count();
+        let count = |serving: &Serving| serving.holdings().count();
+        let has = |rank: Rank| self.members[rank.index()].serving().map_or(0, count);
         for &rank in &ranks {
-            let at = best.entry(self.members[rank.index()].host).or_insert(rank);
+            let at = best.entry(self.members[rank.index()].host()).or_insert(rank);
             if has(rank) > has(*at) {
                 *at = rank;
             }
         }
-        let chosen = |rank: &Rank| best[&self.members[rank.index()].host] == *rank;
+        let chosen = |rank: &Rank| best[&self.members[rank.index()].host()] == *rank;
         ranks.into_iter().filter(chosen).collect()
     }
 
@@ -138,7 +143,8 @@ impl Tracker {
             let members = self.members.iter().enumerate();
             members.filter(|(_, member)| member.is_live() && !member.has_stopped())
         };
-        if active().all(|(_, member)| member.settled >= job.shrunk) {
+        let has_settled = |it: &Serving| it.has_settled(job.shrunk);
+        if active().all(|(_, member)| member.serving().is_none_or(has_settled)) {
             return lacking;
         }
         if job.called < job.shrunk {
@@ -153,31 +159,36 @@ impl Tracker {
 
     /// What a holder has of a range, in sets that each fit a message.
     fn holder_pieces(&self, rank: Rank, range: &Range<u32>) -> Vec<HolderPieces> {
-        let member = &self.members[rank.index()];
-        let sets = piece_sets(&member.holdings, range);
+        let serving = self.members[rank.index()].serving();
+        let sets = serving.into_iter().flat_map(|it| piece_sets(it.holdings(), range));
         sets.map(|pieces| HolderPieces { rank, pieces }).collect()
     }
+}
+
+/// How often a member was named to somebody who asked for holders.
+fn named(member: &Member) -> u32 {
+    member.serving().map_or(0, Serving::named)
 }
 
 /// Keeps of what the asker lacks only what no rank holds that it can get it from, directly or
 /// through others.
 fn keep_out_of_reach(job: &Job, members: &[Member], asker: Rank, lacking: &mut Bitfield) {
-    let shunned = &members[asker.index()].shunned;
-    if shunned.is_empty() {
+    let holdings = |rank: Rank| members[rank.index()].serving().map(Serving::holdings);
+    let shunned = members[asker.index()].serving().map(Serving::shunned);
+    let Some(shunned) = shunned.filter(|shunned| !shunned.is_empty()) else {
         return lacking.intersect_with(&job.nowhere);
-    }
-    for rank in job.holders.iter().filter(|rank| !shunned.contains(rank)) {
-        lacking.subtract(&members[rank.index()].holdings);
+    };
+    for &rank in job.holders.iter().filter(|rank| !shunned.contains(rank)) {
+        holdings(rank).into_iter().for_each(|held| lacking.subtract(held));
     }
     for &rank in shunned {
-        let holdings = &members[rank.index()].holdings;
-        if holdings.len() != lacking.len() || !holdings.intersects(lacking) {
+        let Some(holdings) = holdings(rank).filter(|held| held.intersects(lacking)) else {
             continue;
-        }
+        };
         // Others may not have been sent rubbish: what they get they hand on.
         let others = members.iter().enumerate().filter(|(at, member)| {
             let own = *at == asker.index() || *at == rank.index();
-            !own && member.is_live() && !member.has_stopped() && !member.shunned.contains(&rank)
+            !own && member.is_live() && !member.has_stopped() && !member.shuns(rank)
         });
         for (_, other) in others {
             let mut coming = self::lacking(job, other, 0..job.catalogue.entry_count());
@@ -189,13 +200,14 @@ fn keep_out_of_reach(job: &Job, members: &[Member], asker: Rank, lacking: &mut B
 
 /// What a member is to write of a range of entries and does not hold.
 fn lacking(job: &Job, member: &Member, entries: Range<u32>) -> Bitfield {
-    let mut lacking = Bitfield::new(member.holdings.len());
-    for span in member.assigned.spans_in(entries) {
+    let mut lacking = Bitfield::new(job.catalogue.piece_count());
+    let Some(serving) = member.serving() else { return lacking };
+    for span in serving.assigned().spans_in(entries) {
         let (first, last) = (EntryIndex(span.first), EntryIndex(span.last()));
         let end = job.catalogue.pieces_of(last).end;
         lacking.insert_range(job.catalogue.pieces_of(first).start..end);
     }
-    lacking.subtract(&member.holdings);
+    lacking.subtract(serving.holdings());
     lacking
 }
 

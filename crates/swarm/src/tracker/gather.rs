@@ -1,7 +1,7 @@
 //! From the last INIT to START.
 
 use super::job::{FileSystem, Job};
-use super::member::Member;
+use super::member::{Member, Serving};
 use super::places::Places;
 use super::{Phase, RollCall, Tracker, TrackerAction, TrackerConfig};
 use super::{left_out, leftovers, nesting, resolve};
@@ -31,16 +31,16 @@ impl Tracker {
         let live = || self.members.iter().enumerate().filter(|(_, member)| member.is_live());
         // An earlier tracker may have told some.
         for (_, member) in live() {
-            let shares = member.hello.as_ref().map_or(0, |hello| hello.shares.len());
+            let shares = member.hello().map_or(0, |hello| hello.shares.len());
             taken.resize(taken.len().max(shares), false);
-            let read = member.read.as_deref().unwrap_or_default();
+            let read = member.reads().unwrap_or_default();
             for position in Span::all_checked(read, shares as u32).flatten() {
                 taken[position as usize] = true;
             }
         }
         let mut told: Vec<(Rank, Vec<u32>)> = Vec::new();
-        for (at, member) in live().filter(|(_, member)| member.read.is_none()) {
-            let Some(hello) = member.hello.as_ref().filter(|hello| hello.waits_for_read) else {
+        for (at, member) in live().filter(|(_, member)| member.reads().is_none()) {
+            let Some(hello) = member.hello().filter(|hello| hello.waits_for_read) else {
                 continue;
             };
             let mut reads = Vec::new();
@@ -73,7 +73,7 @@ impl Tracker {
     fn missing_shares(&self) -> Vec<Notice> {
         let mut by_path: BTreeMap<String, Vec<u32>> = BTreeMap::new();
         for (at, member) in self.members.iter().enumerate() {
-            let Some(hello) = member.hello.as_ref().filter(|hello| !hello.waits_for_read) else {
+            let Some(hello) = member.hello().filter(|hello| !hello.waits_for_read) else {
                 continue;
             };
             for share in hello.shares.iter().filter(|share| !share.is_there()) {
@@ -119,21 +119,15 @@ impl Tracker {
         let standing_in = leftovers::standing_in(&members, &catalogue);
         actions.extend(standing_in.map(Notice::Told).map(TrackerAction::Notice));
         job.left_alone = leftovers::left_alone(self.config.purpose, &members, &catalogue);
-        self.members.iter_mut().for_each(|member| member.begin(&catalogue));
         for ((&rank, wanted), assigned) in plan.ranks.iter().zip(plan.wants).zip(plan.assigned) {
             self.enrol(&mut job, rank, wanted, assigned);
         }
+        self.members.iter_mut().for_each(|member| member.serve(&catalogue));
         (job.pending, job.free_bytes) = self.scarce(&catalogue);
-        // What is said next takes as much memory as what was offered.
-        self.members.iter_mut().for_each(|member| {
-            member.offers.clear();
-            member.unsteady.clear();
-            member.left_out.clear();
-        });
         self.say_start(&job, &plan.ranks, actions);
         self.phase = Phase::Serving(job);
         self.roll = RollCall::default();
-        self.rejoining = None;
+        self.roster = None;
         self.started = Some(now);
     }
 
@@ -150,12 +144,15 @@ impl Tracker {
         let member = &mut self.members[rank.index()];
         // A rank that cannot receive misses all that it wants.
         let missing = if member.destination().is_some() { &assigned } else { &wanted };
-        member.wanted_bytes = bytes_of_entries(&job.catalogue, missing);
-        (member.wanted, member.assigned) = (wanted, assigned);
-        for pieces in offered_pieces(member, &job.catalogue) {
-            job.gain(rank, member, pieces);
+        let bytes = bytes_of_entries(&job.catalogue, missing);
+        let offered = offered_pieces(member, &job.catalogue);
+        member.serve(&job.catalogue);
+        if let Some(serving) = member.serving_mut() {
+            serving.enrol(wanted, assigned, bytes);
+            offered.into_iter().for_each(|pieces| job.gain(rank, serving, pieces));
         }
-        member.have_bytes = held_assigned(member, &job.catalogue).map(|(_, held)| held).sum();
+        let held = held_assigned(member, &job.catalogue).map(|(_, held)| held).sum();
+        member.serving_mut().into_iter().for_each(|serving| serving.take_progress(held));
     }
 
     /// Says START to ranks.
@@ -180,9 +177,10 @@ impl Tracker {
                 hashes.iter().for_each(|part| say(FromTracker::Parts(part.clone())));
                 say(FromTracker::Sources(sources.remove(&to).unwrap_or_default()));
             }
-            let wanted: Vec<Span> = self.members[to.index()].assigned.spans().collect();
+            let assigned = self.members[to.index()].serving().map(Serving::assigned);
+            let wanted: Vec<Span> = assigned.into_iter().flat_map(Bitfield::spans).collect();
             parts(wanted).into_iter().for_each(|part| say(FromTracker::Wanted(part)));
-            if !self.members[to.index()].assigned.is_empty() {
+            if self.members[to.index()].writes() {
                 origins.iter().for_each(|part| say(FromTracker::Origins(part.clone())));
             }
             if let Some((neighbours, topology)) = places.topology(to, &self.members[to.index()]) {
@@ -197,11 +195,12 @@ impl Tracker {
     /// Gives a rank the numbers of its host and its rack.
     pub(super) fn number_place(&mut self, rank: Rank) {
         let member = &mut self.members[rank.index()];
-        let Some(hello) = &member.hello else { return };
+        let Some(hello) = member.hello() else { return };
         let next = self.hosts.len() as u32;
-        member.host = *self.hosts.entry(hello.host.clone()).or_insert(next);
+        let host = *self.hosts.entry(hello.host.clone()).or_insert(next);
         let next = self.racks.len() as u32;
-        member.rack = *self.racks.entry(hello.rack.clone()).or_insert(next);
+        let rack = *self.racks.entry(hello.rack.clone()).or_insert(next);
+        member.locate(host, rack);
     }
 
     /// The ranks whose destination may be too small for all that goes to its file system, and what
@@ -216,11 +215,10 @@ impl Tracker {
         let mut most: BTreeMap<FileSystem, u64> = BTreeMap::new();
         let mut systems = BTreeMap::new();
         for (at, member) in self.members.iter().enumerate().filter(|(_, member)| member.is_live()) {
-            let Some(destination) = member.destination().filter(|_| !member.assigned.is_empty())
-            else {
+            let Some(destination) = member.destination().filter(|_| member.writes()) else {
                 continue;
             };
-            let system = (member.host, destination.file_system);
+            let system = (member.host(), destination.file_system);
             let bytes = free.entry(system).or_insert(destination.free_bytes);
             *bytes = (*bytes).min(destination.free_bytes);
             *most.entry(system).or_default() += needed_bytes(member, catalogue);
@@ -273,14 +271,14 @@ pub(super) fn plan(
 /// no holding.
 fn offered_pieces(member: &Member, catalogue: &Catalogue) -> Vec<Range<u32>> {
     let mut held = Vec::new();
-    for offered in member.offers.values() {
-        let Some(index) = catalogue.find(&offered.entry.name) else { continue };
+    for (name, offered) in member.offers() {
+        let Some(index) = catalogue.find(name) else { continue };
         let content = catalogue.entry(index).file();
-        if content.is_none() || content != offered.entry.file() {
+        if content.is_none() || content != offered.entry().file() {
             continue;
         }
         let pieces = catalogue.pieces_of(index);
-        match offered.pieces.as_ref().or(offered.read.as_ref()) {
+        match offered.sets() {
             None => held.push(pieces),
             Some(sets) => {
                 let ranges = sets.iter().flat_map(|set| set.ranges(pieces.len() as u32));
@@ -301,12 +299,14 @@ fn held_assigned<'a>(
     catalogue: &'a Catalogue,
 ) -> impl Iterator<Item = (EntryIndex, u64)> + 'a {
     // What a cast's reader holds it shares; its own copy is still to be made.
-    let shares = member.hello.as_ref().is_some_and(|hello| hello.wants_own);
-    let holds = !shares && !member.holdings.is_empty();
-    member.assigned.iter().map(EntryIndex).map(move |entry| {
-        let pieces = if holds { catalogue.pieces_of(entry) } else { 0..0 };
-        let held = member.holdings.iter_in(pieces).map(content::PieceId);
-        (entry, held.map(|piece| u64::from(catalogue.piece_size(piece))).sum())
+    let shares = member.hello().is_some_and(|hello| hello.wants_own);
+    let holds = !shares && member.holds_any();
+    member.serving().into_iter().flat_map(move |serving| {
+        serving.assigned().iter().map(EntryIndex).map(move |entry| {
+            let pieces = if holds { catalogue.pieces_of(entry) } else { 0..0 };
+            let held = serving.holdings().iter_in(pieces).map(content::PieceId);
+            (entry, held.map(|piece| u64::from(catalogue.piece_size(piece))).sum())
+        })
     })
 }
 
@@ -316,7 +316,7 @@ fn needed_bytes(member: &Member, catalogue: &Catalogue) -> u64 {
         let entry = catalogue.entry(entry);
         let content = entry.file()?;
         if let Kind::HardLink { to, .. } = &entry.kind
-            && catalogue.find(to).is_some_and(|file| member.assigned.get(file.0))
+            && catalogue.find(to).is_some_and(|file| member.is_to_write(file.0))
         {
             return None;
         }

@@ -48,7 +48,7 @@ impl Tracker {
             return;
         }
         for member in self.members.iter_mut().filter(|member| member.is_live()) {
-            member.interrupted.get_or_insert_with(|| why.to_owned());
+            member.interrupt_with_all(why);
         }
         let (outcome, reasons) = match &self.phase {
             Phase::Serving(job) => judge(self.config.purpose, job, &self.members),

@@ -1,9 +1,9 @@
 //! What the tracker knows of the job once START has gone out.
 
-use super::member::Member;
+use super::member::{Member, Serving};
 use super::report::{self, REFUSALS_TOLD};
 use super::{Phase, Tracker, TrackerAction};
-use crate::message::{Differing, FromTracker, Gains, Origins};
+use crate::message::{FromTracker, Gains, Origins};
 use crate::shelf::{Shelf, Spread};
 use crate::{Instant, LeftAlone, Purpose, Rank};
 use content::{Amount, Bitfield, Catalogue, EntryIndex, Span};
@@ -65,46 +65,49 @@ impl Job {
     }
 
     /// A member holds more pieces.
-    pub(super) fn gain(&mut self, rank: Rank, member: &mut Member, pieces: Range<u32>) {
-        let held_nothing = member.holdings.is_empty();
+    pub(super) fn gain(&mut self, rank: Rank, member: &mut Serving, pieces: Range<u32>) {
+        let held_nothing = member.holdings().is_empty();
         for piece in pieces {
-            if member.holdings.insert(piece) {
+            if member.hold(piece) {
                 self.copies[piece as usize] += 1;
                 self.nowhere.remove(piece);
             }
         }
-        if held_nothing && !member.holdings.is_empty() {
+        if held_nothing && !member.holdings().is_empty() {
             self.holders.push(rank);
         }
     }
 
     /// A member no longer holds pieces.
-    pub(super) fn lose(&mut self, rank: Rank, member: &mut Member, pieces: Range<u32>) {
-        if member.holdings.count_in(pieces.clone()) == 0 {
+    fn lose(&mut self, rank: Rank, member: &mut Serving, pieces: Range<u32>) {
+        if member.holdings().count_in(pieces.clone()) == 0 {
             return;
         }
-        for piece in member.holdings.iter_in(pieces.clone()) {
+        for piece in member.holdings().iter_in(pieces.clone()) {
             let copies = &mut self.copies[piece as usize];
             *copies -= 1;
             if *copies == 0 {
                 self.nowhere.insert(piece);
             }
         }
-        member.holdings.remove_range(pieces);
-        if member.holdings.is_empty() {
+        member.release(pieces);
+        if member.holdings().is_empty() {
             self.holders.retain(|&holder| holder != rank);
         }
         self.shrunk += 1;
     }
 
+    /// A member no longer holds anything.
+    pub(super) fn lose_all(&mut self, rank: Rank, member: &mut Serving) {
+        self.lose(rank, member, 0..self.catalogue.piece_count());
+    }
+
     /// In a dry run a member says what it could write: of that, what nobody holds is not to be had.
-    fn doubt(&self, member: &mut Member, entries: Range<u32>) {
+    fn doubt(&self, member: &mut Serving, entries: Range<u32>) {
         for entry in entries {
-            let mut differing = member.differing.iter();
-            let lacks = differing.any(|(what, set)| what.lack_content() && set.get(entry));
             let pieces = self.catalogue.pieces_of(EntryIndex(entry));
-            if lacks && self.nowhere.count_in(pieces) > 0 {
-                member.complete.remove(entry);
+            if member.lacks_content(entry) && self.nowhere.count_in(pieces) > 0 {
+                member.withdraw(entry);
             }
         }
     }
@@ -113,27 +116,16 @@ impl Job {
     pub(super) fn check_invariants(&self, members: &[Member]) {
         let mut copies = vec![0; self.copies.len()];
         for member in members {
-            assert!(member.is_live() || member.holdings.is_empty(), "a lost rank holds nothing");
-            member.holdings.iter().for_each(|piece| copies[piece as usize] += 1);
+            let serving = member.serving().expect("every rank has its part in a job");
+            assert!(member.is_live() || !member.holds_any(), "a lost rank holds nothing");
+            serving.holdings().iter().for_each(|piece| copies[piece as usize] += 1);
         }
         assert_eq!(copies, self.copies);
         assert!(copies.iter().zip(0..).all(|(&n, piece)| (n == 0) == self.nowhere.get(piece)));
         let named: BTreeSet<Rank> = self.holders.iter().copied().collect();
         assert_eq!(named.len(), self.holders.len(), "each holder is named once");
-        let all = members.iter().enumerate().filter(|(_, member)| !member.holdings.is_empty());
+        let all = members.iter().enumerate().filter(|(_, member)| member.holds_any());
         assert!(all.map(|(rank, _)| Rank(rank as u32)).eq(named), "all holders are named");
-    }
-}
-
-/// Takes which entries are otherwise at a member's destination, no more than there are.
-fn take_differing(member: &mut Member, differing: &[Differing], entries: u32) {
-    let spans: Vec<Span> = differing.iter().map(|it| it.entries).collect();
-    if Span::all_checked(&spans, entries).count() < spans.len() {
-        return;
-    }
-    for Differing { what, entries: span } in differing {
-        let set = member.differing.entry(*what).or_insert_with(|| Bitfield::new(entries));
-        set.insert_range(span.first..span.first + span.count);
     }
 }
 
@@ -146,7 +138,7 @@ impl Tracker {
             return;
         };
         let purpose = self.config.purpose;
-        let member = &mut self.members[from.index()];
+        let Some(member) = self.members[from.index()].serving_mut() else { return };
         let (pieces, entries) = (job.catalogue.piece_count(), job.catalogue.entry_count());
         for range in Span::all_checked(&gains.lost, pieces) {
             job.lose(from, member, range);
@@ -154,22 +146,23 @@ impl Tracker {
         for range in Span::all_checked(&gains.pieces, pieces) {
             job.gain(from, member, range);
         }
-        take_differing(member, &gains.differing, entries);
+        member.take_differing(&gains.differing);
         for range in Span::all_checked(&gains.entries, entries) {
-            member.complete.insert_range(range.clone());
+            member.take_complete(range.clone());
             if purpose == Purpose::DryRun && !job.nowhere.is_empty() {
                 job.doubt(member, range);
             }
         }
-        member.have_bytes = gains.have_bytes.min(member.wanted_bytes);
+        member.take_progress(gains.have_bytes);
     }
 
     /// A peer answers a call to settle; what was not called cannot be answered.
     pub(super) fn on_settled(&mut self, from: Rank, number: u32) {
         let Phase::Serving(job) = &mut self.phase else { return };
-        let member = &mut self.members[from.index()];
-        if number <= job.called {
-            member.settled = member.settled.max(number);
+        if let Some(member) = self.members[from.index()].serving_mut()
+            && number <= job.called
+        {
+            member.settle(number);
         }
     }
 
@@ -180,23 +173,24 @@ impl Tracker {
         if self.config.purpose == Purpose::Check {
             return;
         }
-        let told = self.members.iter().filter(|member| member.told_why).count();
+        let is_told = |member: &Member| member.serving().is_some_and(Serving::is_refusal_told);
+        let told = self.members.iter().filter(|member| is_told(member)).count();
         let mut untold: Vec<(usize, &mut Member)> = self
             .members
             .iter_mut()
             .enumerate()
-            .filter(|(_, member)| member.is_live() && !member.told_why)
-            .filter(|(_, member)| member.interrupted.is_none())
+            .filter(|(_, member)| member.is_live() && !is_told(member))
+            .filter(|(_, member)| member.interrupted().is_none())
             .collect();
         let due = untold.iter_mut().filter_map(|(rank, member)| {
-            let (at, stop) = member.stop.as_ref()?;
+            let (at, stop) = member.stop()?;
             let why = stop.cannot_receive.as_ref().filter(|_| now.since(*at) >= MOMENT)?;
             let all = match report::has_received(job, member, &stop.counters) {
                 true => " all that it wants",
                 false => "",
             };
             let text = format!("rank {rank} cannot receive{all}, and the others go on: {why}");
-            member.told_why = true;
+            member.serving_mut()?.tell_refusal();
             Some(TrackerAction::Notice(text.into()))
         });
         actions.extend(due.take(REFUSALS_TOLD.saturating_sub(told)));
@@ -205,7 +199,10 @@ impl Tracker {
     /// A peer asks a rank no more: what it has is out of that peer's reach.
     pub(super) fn on_shun(&mut self, from: Rank, rank: Rank) {
         let Phase::Serving(job) = &mut self.phase else { return };
-        if rank.0 < self.config.ranks && self.members[from.index()].shunned.insert(rank) {
+        if let Some(member) = self.members[from.index()].serving_mut()
+            && rank.0 < self.config.ranks
+            && member.shun(rank)
+        {
             job.shrunk += 1;
         }
     }
@@ -219,13 +216,13 @@ impl Tracker {
         }
         let waits = |rank: Rank| {
             let member = &self.members[rank.index()];
-            member.is_live() && member.stop.is_none()
+            member.is_live() && member.stop().is_none()
         };
         job.pending.retain(|&rank, _| waits(rank));
         let surveying: BTreeSet<FileSystem> = job
             .pending
             .iter()
-            .filter(|(rank, _)| self.members[rank.index()].need_bytes.is_none())
+            .filter(|(rank, _)| need_bytes(&self.members[rank.index()]).is_none())
             .map(|(_, &system)| system)
             .collect();
         let (later, ready) = std::mem::take(&mut job.pending)
@@ -234,9 +231,9 @@ impl Tracker {
         job.pending = later;
         let ready: BTreeMap<Rank, FileSystem> = ready;
         for (rank, system) in ready {
-            let member = &mut self.members[rank.index()];
+            let member = &self.members[rank.index()];
             let free = job.free_bytes.get_mut(&system).expect("known since START");
-            let need = member.need_bytes.expect("checked above");
+            let need = need_bytes(member).expect("checked above");
             let verdict = if need <= *free {
                 *free -= need;
                 Ok(())
@@ -253,4 +250,9 @@ impl Tracker {
                 .push(TrackerAction::Send { to: rank, message: FromTracker::Admission(verdict) });
         }
     }
+}
+
+/// Bytes that a member's survey found missing, once it has surveyed.
+fn need_bytes(member: &Member) -> Option<u64> {
+    member.serving()?.need_bytes()
 }

@@ -17,7 +17,7 @@ pub(super) fn check(
     members: &Members<'_>,
     catalogue: &Catalogue,
 ) -> Result<Option<String>, Vec<Reason>> {
-    if members.iter().all(|(_, member)| member.left_out.is_empty()) {
+    if members.iter().all(|(_, member)| member.left_out().is_empty()) {
         return Ok(None);
     }
     let tops = catalogue.entries().iter().filter_map(|entry| entry.name.components().next());
@@ -26,7 +26,7 @@ pub(super) fn check(
     let mut reasons = Vec::new();
     for (rank, member) in members {
         let foreign = |left: &&LeftOut| !tops.contains(left.name.as_bytes());
-        let foreign = member.left_out.iter().filter(foreign);
+        let foreign = member.left_out().iter().filter(foreign);
         let mut missed = foreign.filter(|left| wants.may_match(*rank, left));
         if let Some(left) = missed.next() {
             let more: u64 = left.count - 1 + missed.map(|left| left.count).sum::<u64>();
@@ -49,11 +49,11 @@ fn refusal(rank: Rank, left: &LeftOut, more: u64) -> String {
 }
 
 fn notice(members: &Members<'_>) -> Option<String> {
-    let leaving = members.iter().filter(|(_, member)| !member.left_out.is_empty());
+    let leaving = members.iter().filter(|(_, member)| !member.left_out().is_empty());
     let ranks = leaving.clone().count();
     let (rank, first) = leaving.clone().next()?;
-    let into = &first.left_out.first()?.destination;
-    let all = leaving.flat_map(|(_, member)| &member.left_out);
+    let into = &first.left_out().first()?.destination;
+    let all = leaving.flat_map(|(_, member)| member.left_out());
     let count: u64 = all.map(|left| left.count).sum();
     let entries = if count == 1 { "entry" } else { "entries" };
     Some(match ranks {
@@ -84,7 +84,7 @@ impl Wants {
     fn of(members: &Members<'_>) -> Self {
         let mut wants: BTreeMap<&str, Wanting> = BTreeMap::new();
         for (rank, member) in members {
-            let Some(hello) = &member.hello else { continue };
+            let Some(hello) = member.hello() else { continue };
             let own = if hello.wants_own { Wanting::Any } else { Wanting::One(*rank) };
             for pattern in &hello.wants {
                 wants.entry(pattern).and_modify(|wanting| *wanting = Wanting::Any).or_insert(own);

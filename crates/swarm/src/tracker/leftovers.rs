@@ -29,7 +29,7 @@ pub(super) enum Gone {
 impl Gone {
     /// Of the sources of a cast each rank may have its copy; a share of one rank is its own.
     pub(super) fn of(members: &Members<'_>) -> Self {
-        let hellos = || members.iter().filter_map(|(_, member)| member.hello.as_ref());
+        let hellos = || members.iter().filter_map(|(_, member)| member.hello());
         if hellos().all(|hello| hello.shares.is_empty()) {
             return Self::All;
         }
@@ -66,10 +66,10 @@ impl Gone {
 
     /// Whether something was left of one of these shares, and stands in for it.
     pub(super) fn leaves(&self, members: &Members<'_>, shares: &[&SharedPath]) -> bool {
-        let mut parts = members.iter().flat_map(|(_, member)| member.offers.values());
+        let mut parts = members.iter().flat_map(|(_, member)| member.offers());
         let of_these = |left| shares.iter().any(|share| Some(share.id) == left);
-        parts.any(|part| match part.origin {
-            Origin::Earlier { share, .. } => self.has(part.origin) && of_these(share),
+        parts.any(|(_, part)| match part.origin() {
+            Origin::Earlier { share, .. } => self.has(part.origin()) && of_these(share),
             Origin::Share(_) => false,
         })
     }
@@ -78,9 +78,9 @@ impl Gone {
     /// taken, below a file, or above what is shared nothing stands in.
     pub(super) fn stand_in<'a>(&self, members: &Members<'a>, entries: &mut Entries<'a>) {
         for (rank, member) in members {
-            for (name, part) in member.offers.iter().filter(|(_, part)| self.has(part.origin)) {
+            for (name, part) in member.offers().filter(|(_, part)| self.has(part.origin())) {
                 if !entries.contains_key(name) && has_place(entries, name) {
-                    entries.insert(name, (*rank, &part.entry));
+                    entries.insert(name, (*rank, part.entry()));
                 }
             }
         }
@@ -108,15 +108,15 @@ fn has_place(entries: &Entries<'_>, name: &Name) -> bool {
 pub(super) fn origins(members: &Members<'_>, catalogue: &Catalogue) -> Vec<Origins> {
     let mut from: Vec<Option<ShareId>> = vec![None; catalogue.entry_count() as usize];
     for (_, member) in members {
-        let shares = member.hello.as_ref().map_or(&[][..], |hello| &hello.shares);
-        for (name, offered) in &member.offers {
+        let shares = member.hello().map_or(&[][..], |hello| &hello.shares);
+        for (name, offered) in member.offers() {
             let Some(EntryIndex(entry)) = catalogue.find(name) else { continue };
-            let share = match offered.origin {
+            let share = match offered.origin() {
                 Origin::Share(position) => shares.get(position as usize).map(|share| share.id),
                 Origin::Earlier { share, .. } => share,
             };
             let known = &mut from[entry as usize];
-            if offered.pieces.is_none() || known.is_none() {
+            if !offered.is_part() || known.is_none() {
                 *known = share.or(*known);
             }
         }
@@ -140,9 +140,9 @@ pub(super) fn origins(members: &Members<'_>, catalogue: &Catalogue) -> Vec<Origi
 
 /// A sentence for people where what earlier runs left stands in for shares that are gone.
 pub(super) fn standing_in(members: &Members<'_>, catalogue: &Catalogue) -> Option<String> {
-    let offers = || members.iter().flat_map(|(_, member)| &member.offers);
+    let offers = || members.iter().flat_map(|(_, member)| member.offers());
     let known = |(name, _): (&Name, &Offered)| catalogue.find(name);
-    let is_shared = |(_, offered): &(&Name, &Offered)| matches!(offered.origin, Origin::Share(_));
+    let is_shared = |(_, offered): &(&Name, &Offered)| matches!(offered.origin(), Origin::Share(_));
     let mut left: BTreeSet<EntryIndex> =
         offers().filter(|it| !is_shared(it)).filter_map(known).collect();
     offers().filter(is_shared).filter_map(known).for_each(|entry| {
@@ -174,7 +174,7 @@ pub(super) fn left_alone(
     let mut names: BTreeSet<&Name> = BTreeSet::new();
     let mut ranks = 0;
     for (_, member) in members {
-        let parts = member.offers.iter().filter(|(_, offered)| is_kept(offered.origin));
+        let parts = member.offers().filter(|(_, offered)| is_kept(offered.origin()));
         let unused: Vec<&Name> =
             parts.map(|(name, _)| name).filter(|name| !is_file(catalogue, name)).collect();
         ranks += u32::from(!unused.is_empty());

@@ -1,16 +1,25 @@
-//! What the tracker knows of one rank.
+//! One rank as the tracker sees it: common to all stages of its life is whether it lives, who it
+//! is, and how it ends. All else belongs to the stage that it is in. Decides nothing of the job.
+
+mod greeting;
+mod offering;
+mod rejoining;
+mod serving;
+mod stage;
+
+pub(super) use offering::Offered;
+pub(super) use rejoining::Recollection;
+pub(super) use serving::Serving;
 
 use crate::message::{
-    Hello, HelloPart, PieceSet, PiecesRead, SharedFs, Stop, ToTracker, WireOffer,
+    Hello, HelloPart, PiecesRead, Recall, Rejoined, SharedFs, Stop, ToTracker, WireOffer,
 };
-use crate::{Counters, Destination, Differences, Instant, LeftOut, Origin, Rank};
-use content::{Bitfield, Catalogue, Entry, FileContent, Kind, Name, Span};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::{Counters, Destination, Instant, LeftOut, Rank};
+use content::{Bitfield, Catalogue, Entry, Name, Span};
+use greeting::Greeting;
+use offering::Offering;
+use stage::Stage;
 use std::time::Duration;
-
-/// The most bytes of all sets of pieces that one rank tells at INIT: a bit a piece, and some for
-/// each of as many entries as there may be.
-const MAX_SET_BYTES: usize = 1 << 28;
 
 /// Whether a rank takes part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,166 +36,145 @@ pub(super) enum Standing {
 /// One rank as the tracker sees it.
 #[derive(Debug)]
 pub(super) struct Member {
-    pub(super) standing: Standing,
-    pub(super) last_heard: Instant,
-    pub(super) hello: Option<Hello>,
-    /// Parts of its lists that came before its hello, and the bytes of all of them.
-    listed: HelloPart,
-    listed_bytes: usize,
-    /// What it offers, until START turns it into holdings.
-    pub(super) offers: BTreeMap<Name, Offered>,
-    /// Files that it shares and that kept changing while they were hashed; nobody can have them.
-    pub(super) unsteady: BTreeMap<Name, Entry>,
-    /// What lies below its shares and is not shared.
-    pub(super) left_out: Vec<LeftOut>,
-    /// The bytes of all sets of pieces that it told.
-    offered_bytes: usize,
-    pub(super) introduced: bool,
-    /// What it told of a source that all ranks see before all had spoken, and the bytes of that.
-    pub(super) told: Vec<Vec<PiecesRead>>,
-    told_bytes: usize,
-    /// Whether this tracker knows what the rank has to tell: from the beginning under the first
-    /// one, else once it has said INIT again.
-    pub(super) joined: bool,
-    /// What it said again that only the catalogue makes sense of, and what it said meanwhile.
-    pub(super) recalled: Vec<ToTracker>,
-    pub(super) waiting: Vec<ToTracker>,
-    /// The positions of the shares that it was told to read, where it was.
-    pub(super) read: Option<Vec<Span>>,
-    /// Entries that it shares itself, by its own account.
-    pub(super) own: Bitfield,
-    /// Whether it was told FINISH by an earlier tracker.
-    pub(super) finished: bool,
-    /// Whether it waits for an admission that an earlier tracker did not give.
-    pub(super) awaits_admission: bool,
-    /// The same number for ranks of one host; set at START.
-    pub(super) host: u32,
-    /// The same number for ranks of one rack, likewise.
-    pub(super) rack: u32,
-    /// Pieces that it has and serves; over the catalogue's pieces from START on.
-    pub(super) holdings: Bitfield,
-    /// Entries that it wants; over the catalogue's entries from START on.
-    pub(super) wanted: Bitfield,
-    /// Of those, the ones that it is to write; others write the rest into the same destination.
-    pub(super) assigned: Bitfield,
-    /// Entries that it has completed.
-    pub(super) complete: Bitfield,
-    /// Entries that are otherwise than the catalogue has them, by what differs.
-    pub(super) differing: BTreeMap<Differences, Bitfield>,
-    /// Bytes of the assigned entries.
-    pub(super) wanted_bytes: u64,
-    /// Of those, bytes that it has.
-    pub(super) have_bytes: u64,
-    /// What its survey found missing.
-    pub(super) need_bytes: Option<u64>,
-    /// Updates that came.
-    pub(super) updates: u32,
-    /// How often it was named to somebody who asked for holders.
-    pub(super) named: u32,
-    /// Ranks that it asks no more, for what they send does not verify.
-    pub(super) shunned: BTreeSet<Rank>,
-    /// The last call to settle that it answered.
-    pub(super) settled: u32,
-    pub(super) stop: Option<(Instant, Stop)>,
-    /// Whether the user was told why it receives nothing more.
-    pub(super) told_why: bool,
-    pub(super) counters: Option<Counters>,
-    /// What told it to stop before it had all.
-    pub(super) interrupted: Option<String>,
-}
-
-/// How much of an entry a member offers.
-#[derive(Debug, Clone)]
-pub(super) struct Offered {
-    pub(super) entry: Entry,
-    /// Where it comes from.
-    pub(super) origin: Origin,
-    /// Sets of pieces; none for the whole.
-    pub(super) pieces: Option<Vec<PieceSet>>,
-    /// Where it has not the whole after all, but read pieces of it: sets of them.
-    pub(super) read: Option<Vec<PieceSet>>,
-}
-
-impl Offered {
-    /// Whether it read pieces of a source that all ranks see.
-    pub(super) fn has_read(&self) -> bool {
-        self.read.as_ref().is_some_and(|sets| !sets.is_empty())
-    }
+    standing: Standing,
+    last_heard: Instant,
+    greeting: Greeting,
+    stage: Stage,
+    /// The same number for ranks of one host, once it has said which that is.
+    host: u32,
+    /// The same number for ranks of one rack, as far as that is known.
+    rack: u32,
+    /// Updates that came, also those without news.
+    updates: u32,
+    /// The final counters.
+    counters: Option<Counters>,
+    /// The signal that told it to stop before it had all, as a sentence.
+    interrupted: Option<String>,
 }
 
 impl Member {
-    pub(super) fn new(is_peer: bool, now: Instant) -> Self {
+    /// A rank under the first tracker of a job: it has said nothing yet.
+    pub(super) fn new(standing: Standing, now: Instant) -> Self {
         Self {
-            standing: if is_peer { Standing::Live } else { Standing::NoPeer },
+            standing,
             last_heard: now,
-            hello: None,
-            listed: HelloPart::default(),
-            listed_bytes: 0,
-            offers: BTreeMap::new(),
-            unsteady: BTreeMap::new(),
-            left_out: Vec::new(),
-            offered_bytes: 0,
-            introduced: false,
-            told: Vec::new(),
-            told_bytes: 0,
-            joined: true,
-            recalled: Vec::new(),
-            waiting: Vec::new(),
-            read: None,
-            own: Bitfield::default(),
-            finished: false,
-            awaits_admission: false,
+            greeting: Greeting::default(),
+            stage: Stage::default(),
             host: 0,
             rack: 0,
-            holdings: Bitfield::default(),
-            wanted: Bitfield::default(),
-            assigned: Bitfield::default(),
-            complete: Bitfield::default(),
-            differing: BTreeMap::new(),
-            wanted_bytes: 0,
-            have_bytes: 0,
-            need_bytes: None,
             updates: 0,
-            named: 0,
-            shunned: BTreeSet::new(),
-            settled: 0,
-            stop: None,
-            told_why: false,
             counters: None,
             interrupted: None,
         }
+    }
+
+    /// A rank under a tracker that took over: it is to say again what it said before.
+    pub(super) fn rejoining(now: Instant) -> Self {
+        Self { stage: Stage::Rejoining(Box::default()), ..Self::new(Standing::Live, now) }
+    }
+
+    pub(super) fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     pub(super) fn is_live(&self) -> bool {
         self.standing == Standing::Live
     }
 
-    /// Whether it is to write anything, and has not stopped.
-    pub(super) fn fetches(&self) -> bool {
-        !self.assigned.is_empty() && self.stop.is_none()
-    }
-
     pub(super) fn is_lost(&self) -> bool {
         matches!(self.standing, Standing::Lost { .. })
+    }
+
+    /// It is lost: nothing that it has counts any more.
+    pub(super) fn lose(&mut self, at: Instant, why: String) {
+        self.standing = Standing::Lost { at, why };
+        if let Some(serving) = self.serving_mut() {
+            serving.take_progress(0);
+        }
+    }
+
+    /// It gave a sign of life.
+    pub(super) fn hear(&mut self, now: Instant) {
+        self.last_heard = now;
+    }
+
+    /// For so long nobody was heard, through no fault of theirs.
+    pub(super) fn excuse(&mut self, slept: Duration, now: Instant) {
+        self.last_heard = (self.last_heard + slept).min(now);
     }
 
     pub(super) fn is_silent(&self, now: Instant, patience: Duration) -> bool {
         self.is_live() && now.since(self.last_heard) > patience
     }
 
+    /// The number of its host.
+    pub(super) fn host(&self) -> u32 {
+        self.host
+    }
+
+    /// The number of its rack.
+    pub(super) fn rack(&self) -> u32 {
+        self.rack
+    }
+
+    /// Takes the numbers of its host and its rack.
+    pub(super) fn locate(&mut self, host: u32, rack: u32) {
+        (self.host, self.rack) = (host, rack);
+    }
+
+    /// Takes another number of its rack.
+    pub(super) fn move_to(&mut self, rack: u32) {
+        self.rack = rack;
+    }
+
+    pub(super) fn count_update(&mut self) {
+        self.updates += 1;
+    }
+
     /// Whether it has said STOP, and everything that it said before has come.
     pub(super) fn has_stopped(&self) -> bool {
-        self.stop.as_ref().is_some_and(|(_, stop)| self.updates >= stop.updates)
+        self.stop().is_some_and(|(_, stop)| self.updates >= stop.updates)
+    }
+
+    /// The final counters, once it has told them.
+    pub(super) fn counters(&self) -> Option<Counters> {
+        self.counters
+    }
+
+    pub(super) fn take_counters(&mut self, counters: Counters) {
+        self.counters = Some(counters);
+    }
+
+    /// Why it was told to stop before it had all.
+    pub(super) fn interrupted(&self) -> Option<&str> {
+        self.interrupted.as_deref()
+    }
+
+    /// It says that it was told to stop.
+    pub(super) fn interrupt(&mut self, why: String) {
+        self.interrupted = Some(why);
+    }
+
+    /// All are told to stop; its own reason goes first.
+    pub(super) fn interrupt_with_all(&mut self, why: &str) {
+        self.interrupted.get_or_insert_with(|| why.to_owned());
+    }
+}
+
+/// Who it is.
+impl Member {
+    pub(super) fn hello(&self) -> Option<&Hello> {
+        self.greeting.hello()
     }
 
     /// Its destination, where it can receive.
     pub(super) fn destination(&self) -> Option<&Destination> {
-        self.hello.as_ref()?.destination.as_ref()?.as_ref().ok()
+        self.hello()?.destination.as_ref()?.as_ref().ok()
     }
 
     /// Why it cannot receive, as far as it knew at INIT.
     pub(super) fn refusal(&self) -> Option<&str> {
-        self.hello.as_ref()?.destination.as_ref()?.as_ref().err().map(String::as_str)
+        self.hello()?.destination.as_ref()?.as_ref().err().map(String::as_str)
     }
 
     /// Takes some of what it shares and wants.
@@ -195,15 +183,7 @@ impl Member {
     ///
     /// Says that it is more than one rank may say.
     pub(super) fn take_part(&mut self, part: HelloPart) -> Result<(), String> {
-        if self.hello.is_some() || self.introduced {
-            return Ok(());
-        }
-        self.listed_bytes += part.bytes();
-        if self.listed_bytes > HelloPart::MAX_BYTES {
-            return Err("it shares or wants more than one rank may name".into());
-        }
-        self.listed.append(part);
-        Ok(())
+        self.greeting.take_part(part)
     }
 
     /// Takes who it is, once; a second time is out of turn and changes nothing.
@@ -211,111 +191,64 @@ impl Member {
     /// # Errors
     ///
     /// As [`Self::take_part`].
-    pub(super) fn take_hello(&mut self, mut hello: Hello) -> Result<(), String> {
-        if self.hello.is_some() || self.introduced {
-            return Ok(());
-        }
-        self.take_part(hello.take_lists())?;
-        let lists = std::mem::take(&mut self.listed);
-        (hello.shares, hello.wants) = (lists.shares, lists.wants);
-        self.hello = Some(hello);
-        Ok(())
+    pub(super) fn take_hello(&mut self, hello: Hello) -> Result<(), String> {
+        self.greeting.take_hello(hello)
     }
+}
 
-    /// Takes what it says it offers. Offers after START are out of turn and change nothing.
+/// What it offers, until START turns it into holdings. Nothing is taken once it is introduced.
+impl Member {
+    /// Takes what it says it offers.
     ///
     /// # Errors
     ///
     /// Says what is no offer, or that they are too many.
     pub(super) fn take_offers(&mut self, offers: Vec<WireOffer>) -> Result<(), String> {
-        if self.introduced {
-            return Ok(());
-        }
-        for offer in offers {
-            self.check_offer(&offer)?;
-            self.offered_bytes += offer.pieces.as_ref().map_or(0, PieceSet::bytes);
-            if self.offers.len() >= Catalogue::MAX_ENTRIES || self.offered_bytes > MAX_SET_BYTES {
-                return Err("it offers more files than one job may have".into());
-            }
-            let name = offer.entry.name.clone();
-            let fresh = Offered {
-                entry: offer.entry,
-                origin: offer.origin,
-                pieces: offer.pieces.as_ref().map(|_| Vec::new()),
-                read: None,
-            };
-            let offered = self.offers.entry(name).or_insert(fresh);
-            match (&mut offered.pieces, offer.pieces) {
-                (Some(sets), Some(set)) => sets.push(set),
-                (slot, None) => {
-                    *slot = None;
-                    offered.origin = offer.origin;
-                }
-                (None, Some(_)) => {}
-            }
-        }
-        Ok(())
+        let source = self.hello().map_or(SharedFs::No, |hello| hello.shared_fs);
+        self.stage.open_offering().map_or(Ok(()), |it| it.take_offers(offers, source))
     }
 
-    /// Takes the files that it shares and that kept changing while they were hashed. Nothing is
-    /// taken once it is introduced.
+    /// Takes the files that it shares and that kept changing while they were hashed.
     ///
     /// # Errors
     ///
     /// Names an entry that has no content; says that they are too many.
     pub(super) fn take_unsteady(&mut self, entries: Vec<Entry>) -> Result<(), String> {
-        if self.introduced {
-            return Ok(());
-        }
-        entries.into_iter().try_for_each(|entry| self.cannot_offer(entry))
+        self.stage.open_offering().map_or(Ok(()), |it| it.take_unsteady(entries))
     }
 
-    /// Takes what lies below its shares and is not shared. Nothing is taken once it is introduced.
+    /// Takes what lies below its shares and is not shared.
     ///
     /// # Errors
     ///
     /// Says that it is too much.
     pub(super) fn take_left_out(&mut self, left: Vec<LeftOut>) -> Result<(), String> {
-        if self.introduced {
-            return Ok(());
-        }
-        if self.left_out.len() + left.len() > Catalogue::MAX_ENTRIES {
-            return Err("it leaves out more names than one job may have".into());
-        }
-        self.left_out.extend(left);
-        Ok(())
+        self.stage.open_offering().map_or(Ok(()), |it| it.take_left_out(left))
     }
 
-    /// Takes one of them, in place of an offer of the same name.
-    fn cannot_offer(&mut self, mut entry: Entry) -> Result<(), String> {
-        let name = entry.name.clone();
-        let geometry = entry.file().map(|content| content.geometry);
-        let Some(geometry) = geometry.filter(|geometry| !geometry.is_empty()) else {
-            return Err(format!("it says that '{name}' changes, which has no content"));
-        };
-        if self.unsteady.len() >= Catalogue::MAX_ENTRIES {
-            return Err("it shares more files than one job may have".into());
-        }
-        entry.kind = Kind::File(FileContent::unobtainable(&name, geometry));
-        self.offers.remove(&name);
-        self.unsteady.insert(name, entry);
-        Ok(())
+    /// What it offers, by name.
+    pub(super) fn offers(&self) -> impl Iterator<Item = (&Name, &Offered)> {
+        self.stage.offering().into_iter().flat_map(Offering::offers)
     }
 
-    /// What is offered must be something that a peer can fetch; or read, where it may see the same
-    /// source.
-    fn check_offer(&self, offer: &WireOffer) -> Result<(), String> {
-        let shares = self.hello.as_ref().map(|hello| hello.shared_fs);
-        let is_walked =
-            offer.pieces.is_none() && shares.is_some_and(|shares| shares != SharedFs::No);
-        match offer.entry.file() {
-            Some(content)
-                if content.root.is_none() && !content.geometry.is_empty() && !is_walked =>
-            {
-                Err(format!("it offers '{}' without its root", offer.entry.name))
-            }
-            _ => Ok(()),
-        }
+    /// What it offers under a name.
+    pub(super) fn offer(&self, name: &Name) -> Option<&Offered> {
+        self.stage.offering()?.offer(name)
+    }
+
+    /// Files that it shares and that nobody can have.
+    pub(super) fn unsteady(&self) -> impl Iterator<Item = (&Name, &Entry)> {
+        self.stage.offering().into_iter().flat_map(Offering::unsteady)
+    }
+
+    /// What lies below its shares and is not shared.
+    pub(super) fn left_out(&self) -> &[LeftOut] {
+        self.stage.offering().map_or(&[], Offering::left_out)
+    }
+
+    /// The positions of the shares that an earlier tracker told it to read, where one did.
+    pub(super) fn reads(&self) -> Option<&[Span]> {
+        self.stage.offering()?.reads()
     }
 
     /// Keeps what it tells of the source until all have spoken.
@@ -324,22 +257,157 @@ impl Member {
     ///
     /// Says that it is more than one rank may say.
     pub(super) fn keep_told(&mut self, read: Vec<PiecesRead>) -> Result<(), String> {
-        let bytes = |read: &PiecesRead| 64 + read.hashes.len() * size_of::<content::Hash>();
-        self.told_bytes += read.iter().map(bytes).sum::<usize>();
-        if self.told_bytes > MAX_SET_BYTES {
-            return Err("it tells of more pieces than one job may have".into());
-        }
-        self.told.push(read);
-        Ok(())
+        self.stage.offering_mut().map_or(Ok(()), |it| it.keep_told(read))
     }
 
-    /// Makes room for the catalogue.
-    pub(super) fn begin(&mut self, catalogue: &Catalogue) {
-        self.holdings = Bitfield::new(catalogue.piece_count());
-        self.own = Bitfield::new(catalogue.entry_count());
-        self.wanted = Bitfield::new(catalogue.entry_count());
-        self.assigned = Bitfield::new(catalogue.entry_count());
-        self.complete = Bitfield::new(catalogue.entry_count());
+    /// What it told of the source so far.
+    pub(super) fn take_told(&mut self) -> Vec<PiecesRead> {
+        self.stage.offering_mut().map_or_else(Vec::new, Offering::take_told)
+    }
+
+    /// It offers this, in place of what it offered under the same name.
+    pub(super) fn put_offer(&mut self, offered: Offered) {
+        if let Some(offering) = self.stage.offering_mut() {
+            offering.put(offered);
+        }
+    }
+
+    /// It offers of all only what is `worth` it.
+    pub(super) fn retain_offers(&mut self, worth: impl Fn(&Offered) -> bool) {
+        if let Some(offering) = self.stage.offering_mut() {
+            offering.retain(worth);
+        }
+    }
+
+    /// It offers nothing any more; gives what it offered.
+    pub(super) fn give_up_offers(&mut self) -> Vec<Offered> {
+        self.stage.offering_mut().map_or_else(Vec::new, Offering::give_up)
+    }
+}
+
+/// What it does in a job, once the catalogue is known.
+impl Member {
+    pub(super) fn serving(&self) -> Option<&Serving> {
+        self.stage.serving()
+    }
+
+    pub(super) fn serving_mut(&mut self) -> Option<&mut Serving> {
+        self.stage.serving_mut()
+    }
+
+    /// How it stopped, and when it said so.
+    pub(super) fn stop(&self) -> Option<&(Instant, Stop)> {
+        self.serving()?.stop()
+    }
+
+    /// Whether it is to write anything.
+    pub(super) fn writes(&self) -> bool {
+        self.serving().is_some_and(|serving| !serving.assigned().is_empty())
+    }
+
+    /// Whether it is to write anything, and has not stopped.
+    pub(super) fn fetches(&self) -> bool {
+        self.writes() && self.stop().is_none()
+    }
+
+    /// Whether it holds a piece.
+    pub(super) fn holds_any(&self) -> bool {
+        self.serving().is_some_and(|serving| !serving.holdings().is_empty())
+    }
+
+    /// Whether it holds any of these pieces.
+    pub(super) fn holds_any_of(&self, pieces: &Bitfield) -> bool {
+        self.serving().is_some_and(|serving| serving.holdings().intersects(pieces))
+    }
+
+    /// Whether it is to write this entry.
+    pub(super) fn is_to_write(&self, entry: u32) -> bool {
+        self.serving().is_some_and(|serving| serving.assigned().get(entry))
+    }
+
+    /// Whether it asks a rank no more.
+    pub(super) fn shuns(&self, rank: Rank) -> bool {
+        self.serving().is_some_and(|serving| serving.shunned().contains(&rank))
+    }
+}
+
+/// From one stage to the next.
+impl Member {
+    /// Whether this tracker knows what the rank has to tell: from the beginning under the first
+    /// one, else once it has said INIT again.
+    pub(super) fn has_joined(&self) -> bool {
+        !matches!(self.stage, Stage::Rejoining(_))
+    }
+
+    /// Whether it has said all that it offers, and waits for START.
+    pub(super) fn is_introduced(&self) -> bool {
+        matches!(self.stage, Stage::Introduced(_) | Stage::Latecomer { .. })
+    }
+
+    /// Whether it waits for the START of a job that goes on.
+    pub(super) fn is_latecomer(&self) -> bool {
+        matches!(self.stage, Stage::Latecomer { .. })
+    }
+
+    /// It has said all that it offers. Gives what it said before it could be taken.
+    pub(super) fn introduce(&mut self) -> Vec<ToTracker> {
+        self.greeting.close();
+        self.change(Stage::introduce)
+    }
+
+    /// The catalogue of a job that goes on is known. Gives what it recalled of that before.
+    pub(super) fn open(&mut self, catalogue: &Catalogue) -> Recollection {
+        self.change(|stage| stage.open(catalogue))
+    }
+
+    /// START is said: it no longer offers, it serves.
+    pub(super) fn serve(&mut self, catalogue: &Catalogue) {
+        self.change(|stage| (stage.serve(catalogue), ()));
+    }
+
+    /// It has recalled what it has and does in a job of which the catalogue is known. Gives what it
+    /// said before it could be taken.
+    pub(super) fn rejoin(&mut self) -> Vec<ToTracker> {
+        self.change(Stage::rejoin)
+    }
+
+    /// Keeps what can be taken only once it has rejoined.
+    pub(super) fn keep_waiting(&mut self, message: ToTracker) {
+        if let Stage::Rejoining(rejoining) = &mut self.stage {
+            rejoining.keep_waiting(message);
+        }
+    }
+
+    /// An earlier tracker told it which of its shares to read.
+    pub(super) fn recall_reads(&mut self, reads: &[Span]) {
+        if let Stage::Rejoining(rejoining) = &mut self.stage {
+            rejoining.recall_reads(reads);
+        }
+    }
+
+    /// Keeps what it recalls until the catalogue is known.
+    pub(super) fn keep_recall(&mut self, recall: Recall) {
+        if let Some(recollection) = self.stage.recollection_mut() {
+            recollection.keep(recall);
+        }
+    }
+
+    /// Keeps that it has recalled all, until the catalogue is known.
+    pub(super) fn keep_rejoined(&mut self, rejoined: Box<Rejoined>) {
+        if let Some(recollection) = self.stage.recollection_mut() {
+            recollection.conclude(rejoined);
+        }
+    }
+
+    /// The digest of its catalogue, where it recalled a job that this tracker has no catalogue of.
+    pub(super) fn recalled_catalogue(&self) -> Option<u64> {
+        self.stage.recollection()?.catalogue()
+    }
+
+    fn change<T>(&mut self, change: impl FnOnce(Stage) -> (Stage, T)) -> T {
+        let (stage, given) = change(std::mem::take(&mut self.stage));
+        self.stage = stage;
+        given
     }
 }
 

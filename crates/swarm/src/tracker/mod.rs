@@ -10,6 +10,7 @@
 //! say again. They do where it is lost and another rank takes over.
 
 mod answer;
+mod event;
 mod gather;
 mod interrupt;
 mod job;
@@ -31,17 +32,18 @@ mod watch;
 
 pub use crate::Succession;
 pub use crate::shelf::Spread;
+pub use event::{TrackerAction, TrackerEvent};
 
 use crate::message::{Epoch, FromTracker, ToTracker};
 use crate::random::Random;
 use crate::report::{LeftAlone, Outcome, Report};
-use crate::{Instant, Notice, Purpose, Rank, Reason, Sweep};
+use crate::{Instant, Purpose, Rank, Reason, Sweep};
 use interrupt::Interruption;
 use job::Job;
-use member::{Member, RollCall, Standing};
+use member::{Member, RollCall, Serving, Standing};
 use racks::Learning;
 use reading::{Reading, Source};
-use rejoin::Rejoining;
+use rejoin::Roster;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -66,42 +68,6 @@ pub struct TrackerConfig {
     pub spread: Spread,
     /// The seed of its choices.
     pub seed: u64,
-}
-
-/// What happens to a tracker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TrackerEvent {
-    /// A peer said something.
-    Message {
-        /// Who.
-        from: Rank,
-        /// What.
-        message: ToTracker,
-    },
-    /// The tracker's own orders cannot be carried out; a sentence for people.
-    Trouble(String),
-    /// The transport knows that a rank is gone.
-    Lost(Rank),
-    /// A signal told the tracker's rank to stop, and so the job; a sentence that names it.
-    Interrupt(String),
-    /// Time has passed; to be sent a few times a second.
-    Tick,
-}
-
-/// What a tracker wants done, in this order.
-#[derive(Debug, Clone, PartialEq)]
-pub enum TrackerAction {
-    /// Send a message.
-    Send {
-        /// To whom.
-        to: Rank,
-        /// What.
-        message: FromTracker,
-    },
-    /// Tell the user something that does not stop the job.
-    Notice(Notice),
-    /// Write and print the report, before anything that follows.
-    Report(Box<Report>),
 }
 
 /// The phase a tracker is in.
@@ -141,8 +107,8 @@ pub struct Tracker {
     racks: BTreeMap<Option<String>, u32>,
     /// What ranks see of racks that nobody told of.
     learning: Learning,
-    /// Whether it took over, and some ranks have not said INIT again.
-    rejoining: Option<Box<Rejoining>>,
+    /// Who has said INIT again, where it took over and some ranks have not.
+    roster: Option<Box<Roster>>,
 }
 
 /// How far the job is, over all peers.
@@ -165,9 +131,11 @@ pub struct Tally {
 impl Tracker {
     /// Begins to wait for every peer's INIT.
     pub fn new(config: TrackerConfig, now: Instant) -> Self {
-        let members = (0..config.ranks)
-            .map(|rank| Member::new(config.colocated || Rank(rank) != Rank::TRACKER, now))
-            .collect();
+        let standing = |rank| match config.colocated || Rank(rank) != Rank::TRACKER {
+            true => Standing::Live,
+            false => Standing::NoPeer,
+        };
+        let members = (0..config.ranks).map(|rank| Member::new(standing(rank), now)).collect();
         let random = Random::new(config.seed);
         Self {
             config,
@@ -188,7 +156,7 @@ impl Tracker {
             hosts: BTreeMap::new(),
             racks: BTreeMap::new(),
             learning: Learning::default(),
-            rejoining: None,
+            roster: None,
         }
     }
 
@@ -236,9 +204,10 @@ impl Tracker {
     /// How far the job is.
     pub fn tally(&self) -> Tally {
         let live = || self.members.iter().filter(|member| member.is_live());
+        let serving = || self.members.iter().filter_map(Member::serving);
         Tally {
-            bytes_wanted: self.members.iter().map(|member| member.wanted_bytes).sum(),
-            bytes_have: self.members.iter().map(|member| member.have_bytes).sum(),
+            bytes_wanted: serving().map(Serving::wanted_bytes).sum(),
+            bytes_have: serving().map(Serving::have_bytes).sum(),
             peers: live().count() as u32,
             peers_done: live().filter(|member| member.has_stopped()).count() as u32,
             started: self.started.is_some(),
@@ -255,12 +224,12 @@ impl Tracker {
     ) {
         self.messages += 1;
         let Some(member) = self.members.get_mut(from.index()) else { return };
-        match member.standing {
+        match member.standing() {
             Standing::NoPeer => return,
             Standing::Lost { .. } => return self.dismiss(from, actions),
-            Standing::Live => member.last_heard = now,
+            Standing::Live => member.hear(now),
         }
-        if member.joined {
+        if member.has_joined() {
             self.take(now, from, message, actions);
         } else {
             self.welcome(now, from, message, actions);
@@ -297,12 +266,14 @@ impl Tracker {
                 let taken = member.take_left_out(left);
                 self.refuse_over(now, from, taken, actions);
             }
-            ToTracker::Introduced => member.introduced = true,
+            ToTracker::Introduced => drop(member.introduce()),
             ToTracker::PiecesRead(read) => self.on_pieces_read(now, from, read, actions),
             ToTracker::Unread(unread) => self.on_unread(now, from, &unread, actions),
             ToTracker::Trouble(sentence) => self.on_trouble(now, from, &sentence, actions),
             ToTracker::Surveyed { need_bytes } => {
-                member.need_bytes = Some(need_bytes);
+                if let Some(serving) = member.serving_mut() {
+                    serving.take_survey(need_bytes);
+                }
                 self.admit(actions);
             }
             ToTracker::Ask { question, first, count } => {
@@ -314,22 +285,25 @@ impl Tracker {
             ToTracker::Rates(rates) => self.on_rates(from, rates),
             // A download role stops once, and a peer counts once all have stopped.
             ToTracker::Stop(stop) => {
-                member.stop.get_or_insert((now, stop));
+                if let Some(serving) = member.serving_mut() {
+                    serving.take_stop(now, stop);
+                }
                 self.admit(actions);
             }
             ToTracker::Update(gains) => {
-                member.updates += 1;
+                member.count_update();
                 if gains.is_empty() {
                     actions.push(TrackerAction::Send { to: from, message: FromTracker::Alive });
                 }
                 self.take_gains(from, &gains);
             }
             ToTracker::Counters(counters) => {
-                if matches!(self.phase, Phase::Collecting { .. }) || member.finished {
-                    member.counters = Some(counters);
+                let finished = member.serving().is_some_and(Serving::is_finished);
+                if matches!(self.phase, Phase::Collecting { .. }) || finished {
+                    member.take_counters(counters);
                 }
             }
-            ToTracker::Interrupted(why) => member.interrupted = Some(why),
+            ToTracker::Interrupted(why) => member.interrupt(why),
             // Nobody asked for them.
             ToTracker::Recall(_)
             | ToTracker::Rejoined(_)
@@ -376,22 +350,22 @@ impl Tracker {
         self.complete_roster(actions);
         match &self.phase {
             Phase::Gathering => {
-                if self.greeted.all(&self.members, |member| member.hello.is_some()) {
+                if self.greeted.all(&self.members, |member| member.hello().is_some()) {
                     self.name_readers(actions);
                 }
-                if self.roll.all(&self.members, |member| member.introduced)
+                if self.roll.all(&self.members, Member::is_introduced)
                     && self.has_read_source(now, actions)
                 {
                     self.start(now, actions);
                 }
             }
             Phase::Serving(_) => {
-                if self.roll.all(&self.members, member::Member::has_stopped) {
+                if self.roll.all(&self.members, Member::has_stopped) {
                     self.finish(now, actions);
                 }
             }
             Phase::Collecting { .. } => {
-                if self.roll.all(&self.members, |member| member.counters.is_some()) {
+                if self.roll.all(&self.members, |member| member.counters().is_some()) {
                     self.end(actions);
                 }
             }
@@ -472,7 +446,7 @@ impl Tracker {
 
     fn peers(&self) -> impl Iterator<Item = Rank> + '_ {
         let peers = self.members.iter().zip(0..);
-        peers.filter(|(m, _)| m.standing != Standing::NoPeer).map(|(_, rank)| Rank(rank))
+        peers.filter(|(m, _)| *m.standing() != Standing::NoPeer).map(|(_, rank)| Rank(rank))
     }
 
     /// What must hold after every event; for tests and the simulator.

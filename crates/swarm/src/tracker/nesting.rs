@@ -47,7 +47,7 @@ impl<'a> Destinations<'a> {
 
 /// What a member shares: each path, with a place that it lies at or shows.
 fn shared(member: &Member) -> impl Iterator<Item = (&SharedPath, &Location)> {
-    let paths = member.hello.iter().flat_map(|hello| &hello.shares);
+    let paths = member.hello().into_iter().flat_map(|hello| &hello.shares);
     paths.flat_map(|share| share.locations.iter().map(move |location| (share, location)))
 }
 

@@ -8,7 +8,7 @@
 //! by that place, too, so that likes fetch the same pieces for their hosts and their racks, and
 //! tell each other of them.
 
-use super::member::Member;
+use super::member::{Member, Serving};
 use crate::Rank;
 use crate::schedule::{Portion, Topology};
 use content::{Bitfield, Catalogue, EntryIndex, Span};
@@ -59,18 +59,19 @@ pub(super) struct Places<'a> {
 impl<'a> Places<'a> {
     /// Of the live ranks that have or want something.
     pub(super) fn of(members: &'a [Member], catalogue: &Catalogue) -> Self {
-        let takes_part = |member: &Member| !member.wanted.is_empty() || !member.holdings.is_empty();
-        let members = members.iter().zip((0..).map(Rank));
-        let stands = members.filter(|(member, _)| member.is_live() && takes_part(member)).map(
-            |(member, rank)| Stand {
-                rack: member.rack,
-                host: member.host,
+        let takes_part = |it: &&Serving| !it.wanted().is_empty() || !it.holdings().is_empty();
+        let members = members.iter().zip((0..).map(Rank)).filter(|(member, _)| member.is_live());
+        let stands = members.filter_map(|(member, rank)| {
+            let serving = member.serving().filter(takes_part)?;
+            Some(Stand {
+                rack: member.rack(),
+                host: member.host(),
                 rank,
-                holdings: &member.holdings,
-                assigned: &member.assigned,
+                holdings: serving.holdings(),
+                assigned: serving.assigned(),
                 brings: false,
-            },
-        );
+            })
+        });
         Self::new(stands.collect(), catalogue)
     }
 
@@ -110,7 +111,7 @@ impl<'a> Places<'a> {
 
     /// The neighbours of a rank that takes part, and the hosts and racks as it sees them.
     pub(super) fn topology(&self, rank: Rank, member: &Member) -> Option<(Vec<Rank>, Topology)> {
-        let at = self.position(rank, member.rack, member.host)?;
+        let at = self.position(rank, member.rack(), member.host())?;
         let host = self.hosts.partition_point(|host| host.end <= at);
         let rack = self.racks.partition_point(|rack| rack.end <= host);
         let stand = &self.stands[at];
@@ -221,6 +222,7 @@ fn spans(stands: &[Stand<'_>]) -> Vec<Span> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::member::Standing;
     use super::*;
 
     /// The places of ranks from 0 that all want the same, by the racks and hosts of each.
@@ -235,16 +237,17 @@ mod tests {
         let mut members: Vec<Member> = ranks
             .iter()
             .map(|&(rack, host)| {
-                let mut member = Member::new(true, crate::Instant::ZERO);
-                (member.rack, member.host) = (rack, host);
-                (member.wanted, member.assigned) = (wanted.clone(), wanted.clone());
+                let mut member = Member::new(Standing::Live, crate::Instant::ZERO);
+                member.locate(host, rack);
+                member.serve(&catalogue);
+                member.serving_mut().unwrap().enrol(wanted.clone(), wanted.clone(), 0);
                 member
             })
             .collect();
         if let Some(holder) = holder {
-            let holder = &mut members[holder.index()];
-            holder.holdings = Bitfield::full(catalogue.piece_count());
-            holder.assigned = Bitfield::new(1);
+            let holder = members[holder.index()].serving_mut().unwrap();
+            (0..catalogue.piece_count()).for_each(|piece| assert!(holder.hold(piece)));
+            holder.enrol(wanted.clone(), Bitfield::new(1), 0);
         }
         let places = Places::of(&members, &catalogue);
         let members = members.iter().zip((0..).map(Rank));

@@ -93,12 +93,12 @@ impl Tracker {
     fn rows(&mut self) -> BTreeMap<u32, Row> {
         let mut rows: BTreeMap<u32, Row> = BTreeMap::new();
         for (from, rates) in std::mem::take(&mut self.learning.rates) {
-            let host = self.members[from.index()].host;
+            let host = self.members[from.index()].host();
             let row = rows.entry(host).or_default();
             for Rate { rank, micros } in rates {
                 let other = &self.members[rank.index()];
-                if other.is_live() && other.host != host {
-                    let least = row.entry(other.host).or_insert(micros);
+                if other.is_live() && other.host() != host {
+                    let least = row.entry(other.host()).or_insert(micros);
                     *least = micros.min(*least);
                 }
             }
@@ -115,7 +115,8 @@ impl Tracker {
         actions: &mut Vec<TrackerAction>,
     ) {
         for member in &mut self.members {
-            member.rack = racks.get(&member.host).copied().unwrap_or(count + member.host);
+            let host = member.host();
+            member.move_to(racks.get(&host).copied().unwrap_or(count + host));
         }
         let Phase::Serving(job) = &self.phase else { return };
         let places = Places::of(&self.members, &job.catalogue);

@@ -87,7 +87,7 @@ impl Tracker {
     ) -> bool {
         if self.reading.is_none() {
             let offers = |member: &Member| {
-                member.is_live() && member.offers.values().any(|offer| is_rootless(&offer.entry))
+                member.is_live() && member.offers().any(|(_, offer)| is_rootless(offer.entry()))
             };
             if !self.members.iter().any(offers) {
                 return true;
@@ -101,8 +101,8 @@ impl Tracker {
             };
             self.drop_unwanted(&reading);
             for rank in (0..self.config.ranks).map(Rank) {
-                for told in std::mem::take(&mut self.members[rank.index()].told).iter().flatten() {
-                    if let Err(why) = reading.take(now, rank, told) {
+                for told in self.members[rank.index()].take_told() {
+                    if let Err(why) = reading.take(now, rank, &told) {
                         self.refuse(now, vec![why.into()], actions);
                         return false;
                     }
@@ -122,7 +122,7 @@ impl Tracker {
     /// Whether all ranks see what these were chosen to look through; with a sentence, where nobody
     /// was told so.
     pub(super) fn seen_by_all(&self, chosen: &[(Rank, Vec<u32>)]) -> Option<Option<String>> {
-        let hello = |rank: &Rank| self.members[rank.index()].hello.as_ref();
+        let hello = |rank: &Rank| self.members[rank.index()].hello();
         let mut chosen = chosen.iter().filter(|(_, positions)| !positions.is_empty()).peekable();
         let (first, positions) = chosen.peek()?;
         let path = &hello(first)?.shares.get(*positions.first()? as usize)?.path;
@@ -140,7 +140,7 @@ impl Tracker {
                 SharedFs::Asked => {}
                 SharedFs::OnNetwork => why = Some(implied("lies on a network's file system")),
                 SharedFs::At(_) => {
-                    let mut others = self.members.iter().filter_map(|it| it.hello.as_ref());
+                    let mut others = self.members.iter().filter_map(Member::hello);
                     let same = |other: &Hello| {
                         other.host != hello.host && other.shared_fs == hello.shared_fs
                     };
@@ -162,8 +162,9 @@ impl Tracker {
     /// What nobody wants is not worth reading, and no entry of the job.
     fn drop_unwanted(&mut self, reading: &Reading) {
         for member in &mut self.members {
-            member.offers.retain(|name, offer| {
-                !is_rootless(&offer.entry) || reading.is_wanted(name) || offer.pieces.is_some()
+            member.retain_offers(|offer| {
+                let entry = offer.entry();
+                !is_rootless(entry) || reading.is_wanted(&entry.name) || offer.is_part()
             });
         }
     }
@@ -247,11 +248,9 @@ impl Tracker {
                 return self.refuse(now, vec![why.into()], actions);
             };
             reading.owners.iter_mut().filter(|owner| **owner == rank).for_each(|it| *it = heir);
-            let offers = std::mem::take(&mut self.members[rank.index()].offers);
-            let inherited = &mut self.members[heir.index()].offers;
-            for (name, offer) in offers.into_iter().filter(|(_, offer)| offer.pieces.is_none()) {
-                inherited.insert(name, offer);
-            }
+            let offers = self.members[rank.index()].give_up_offers();
+            let inherited = offers.into_iter().filter(|offer| !offer.is_part());
+            inherited.for_each(|offer| self.members[heir.index()].put_offer(offer));
         }
         self.deal(now, &again, actions);
     }
@@ -335,9 +334,8 @@ impl Reading {
         let mut owners = vec![members[0].0; catalogue.entry_count() as usize];
         let mut bytes = 0;
         for (index, entry) in catalogue.iter().filter(|(_, entry)| is_pending(entry)) {
-            let walked = |member: &Member| {
-                member.offers.get(&entry.name).is_some_and(|offer| offer.pieces.is_none())
-            };
+            let walked =
+                |member: &Member| member.offer(&entry.name).is_some_and(|offer| !offer.is_part());
             let owner = members.iter().find(|(_, member)| walked(member));
             owners[index.0 as usize] = owner.map_or(members[0].0, |(rank, _)| *rank);
             if wanted.get(index.0) {
@@ -347,7 +345,7 @@ impl Reading {
         }
         let mut readers = BTreeMap::new();
         for ((rank, member), writes) in members.iter().zip(assigned) {
-            let sees = member.hello.as_ref().is_some_and(|hello| {
+            let sees = member.hello().is_some_and(|hello| {
                 hello.shared_fs != SharedFs::No && hello.shares.iter().all(SharedPath::is_there)
             });
             if sees || owners.contains(rank) {

@@ -8,20 +8,17 @@
 
 use super::gather::bytes_of_entries;
 use super::job::{FileSystem, Job};
-use super::member::{Member, Standing};
+use super::member::{Member, Recollection, Serving};
 use super::{Phase, RollCall, Tracker, TrackerAction, TrackerConfig, resolve};
-use crate::message::{FromTracker, Recall, Rejoined, Stop, ToTracker};
-use crate::{Counters, Extra, Instant, Outcome, Rank, Succession};
+use crate::message::{FromTracker, Recall, Rejoined, ToTracker};
+use crate::{Instant, Outcome, Rank, Succession};
 use content::{Bitfield, Catalogue, Entry, Span};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Messages of one rank that may wait until it has rejoined; more come from no peer of ours.
-const MAX_WAITING: usize = 1 << 12;
-
-/// What is known before every live rank has rejoined.
+/// Who has rejoined, until every live rank has.
 #[derive(Debug, Default)]
-pub(super) struct Rejoining {
+pub(super) struct Roster {
     roll: RollCall,
     /// The digest of the catalogue, once that is known.
     digest: Option<u64>,
@@ -40,15 +37,15 @@ impl Tracker {
     ) -> (Self, Vec<TrackerAction>) {
         let own = config.rank;
         let mut tracker = Self::new(TrackerConfig { colocated: true, ..config }, now);
-        tracker.members.iter_mut().for_each(|member| member.joined = false);
-        tracker.rejoining = Some(Box::default());
+        tracker.members.iter_mut().for_each(|member| *member = Member::rejoining(now));
+        tracker.roster = Some(Box::default());
         // The lost ones, too: if they wake, they must know.
         let others = (0..tracker.config.ranks).map(Rank).filter(|&rank| rank != own);
         let reign = |to| TrackerAction::Send { to, message: FromTracker::Reign };
         let mut actions: Vec<TrackerAction> = others.map(reign).collect();
         for (&rank, why) in &succession.lost {
             let Some(member) = tracker.members.get_mut(rank.index()) else { continue };
-            member.standing = Standing::Lost { at: now, why: why.clone() };
+            member.lose(now, why.clone());
             if rank > own {
                 tracker.tell_live(&FromTracker::Lost(rank), &mut actions);
             }
@@ -59,21 +56,24 @@ impl Tracker {
             ));
         }
         if let Some(catalogue) = succession.catalogue {
+            // Nobody has recalled anything yet.
             tracker.serve(succession.started.unwrap_or(now), catalogue);
         }
         tracker.count_sent(&actions);
         (tracker, actions)
     }
 
-    /// The catalogue is known: the job that it belongs to goes on.
-    fn serve(&mut self, started: Instant, catalogue: Arc<Catalogue>) {
-        self.members.iter_mut().for_each(|member| member.begin(&catalogue));
-        if let Some(rejoining) = &mut self.rejoining {
-            rejoining.digest = Some(Rejoined::digest(&catalogue));
+    /// The catalogue is known: the job that it belongs to goes on. Gives what each rank recalled of
+    /// it before.
+    fn serve(&mut self, started: Instant, catalogue: Arc<Catalogue>) -> Vec<Recollection> {
+        let recalled = self.members.iter_mut().map(|member| member.open(&catalogue)).collect();
+        if let Some(roster) = &mut self.roster {
+            roster.digest = Some(Rejoined::digest(&catalogue));
         }
         self.phase = Phase::Serving(Box::new(Job::new(catalogue, self.config.spread)));
         self.roll = RollCall::default();
         self.started = Some(started);
+        recalled
     }
 
     /// Takes a message of a live rank that has not rejoined yet.
@@ -85,10 +85,7 @@ impl Tracker {
         actions: &mut Vec<TrackerAction>,
     ) {
         match message {
-            ToTracker::Introduced => {
-                self.take(now, from, message, actions);
-                self.join(now, from, actions);
-            }
+            ToTracker::Introduced => self.on_introduced(now, from, actions),
             ToTracker::Recall(recall) => self.on_recall(now, from, recall, actions),
             ToTracker::Rejoined(rejoined) => self.on_rejoined(now, from, rejoined, actions),
             ToTracker::Entries(entries) => self.on_entries(from, entries),
@@ -99,26 +96,31 @@ impl Tracker {
             | ToTracker::Trouble(_) => self.take(now, from, message, actions),
             // Told once, perhaps before all else: it travels on a channel of its own.
             ToTracker::Counters(counters) => {
-                self.members[from.index()].counters = Some(counters);
+                self.members[from.index()].take_counters(counters);
             }
             ToTracker::Update(ref gains) if gains.is_empty() => {
                 self.take(now, from, message, actions);
             }
-            message => {
-                let waiting = &mut self.members[from.index()].waiting;
-                if waiting.len() < MAX_WAITING {
-                    waiting.push(message);
-                }
-            }
+            message => self.members[from.index()].keep_waiting(message),
         }
     }
 
+    /// A rank has said all that it offers.
+    fn on_introduced(&mut self, now: Instant, from: Rank, actions: &mut Vec<TrackerAction>) {
+        let waiting = self.members[from.index()].introduce();
+        self.join(now, from, waiting, actions);
+    }
+
     /// All is known that a rank had to say again: what it said meanwhile counts now.
-    fn join(&mut self, now: Instant, rank: Rank, actions: &mut Vec<TrackerAction>) {
+    fn join(
+        &mut self,
+        now: Instant,
+        rank: Rank,
+        waiting: Vec<ToTracker>,
+        actions: &mut Vec<TrackerAction>,
+    ) {
         self.number_place(rank);
-        let member = &mut self.members[rank.index()];
-        member.joined = true;
-        for message in std::mem::take(&mut member.waiting) {
+        for message in waiting {
             if self.members[rank.index()].is_live() {
                 self.take(now, rank, message, actions);
             }
@@ -143,21 +145,14 @@ impl Tracker {
         }
         let member = &mut self.members[from.index()];
         if recall.told_to_read {
-            member.read.get_or_insert_default().extend(&recall.read);
+            member.recall_reads(&recall.read);
         }
-        let Phase::Serving(job) = &mut self.phase else {
-            if member.recalled.len() < MAX_WAITING {
-                let recall = Recall { lost: Vec::new(), read: Vec::new(), ..recall };
-                member.recalled.push(ToTracker::Recall(recall));
-            }
-            return;
+        let (Phase::Serving(job), Some(serving)) = (&mut self.phase, member.serving_mut()) else {
+            return member.keep_recall(recall);
         };
-        let (pieces, entries) = (job.catalogue.piece_count(), job.catalogue.entry_count());
-        insert(&mut member.own, &recall.own, entries);
-        insert(&mut member.assigned, &recall.assigned, entries);
-        insert(&mut member.complete, &recall.complete, entries);
-        for range in Span::all_checked(&recall.pieces, pieces) {
-            job.gain(from, member, range);
+        serving.take_recall(&recall);
+        for range in Span::all_checked(&recall.pieces, job.catalogue.piece_count()) {
+            job.gain(from, serving, range);
         }
     }
 
@@ -168,7 +163,7 @@ impl Tracker {
         rejoined: Box<Rejoined>,
         actions: &mut Vec<TrackerAction>,
     ) {
-        let Some(rejoining) = &mut self.rejoining else { return };
+        let Some(roster) = &mut self.roster else { return };
         if matches!(self.phase, Phase::Collecting { .. } | Phase::Ended) {
             return;
         }
@@ -178,21 +173,18 @@ impl Tracker {
         let Some(digest) = rejoined.catalogue else {
             return self.on_ended(now, from, rejoined.finished, actions);
         };
-        if rejoining.digest.is_some_and(|known| known != digest) {
+        if roster.digest.is_some_and(|known| known != digest) {
             return self.on_lost(now, from, "it has another catalogue", actions);
         }
         let member = &mut self.members[from.index()];
-        let Phase::Serving(job) = &self.phase else {
-            member.recalled.push(ToTracker::Rejoined(rejoined));
+        let (Phase::Serving(job), Some(serving)) = (&self.phase, member.serving_mut()) else {
+            member.keep_rejoined(rejoined);
             return self.ask_for_catalogue(actions);
         };
-        member.need_bytes = rejoined.need_bytes;
-        member.awaits_admission = rejoined.awaits_admission;
-        member.finished = rejoined.finished.is_some();
-        member.stop = rejoined.stop.map(|stop| (now, stop));
-        member.wanted_bytes = bytes_of_entries(&job.catalogue, &member.assigned);
-        member.have_bytes = rejoined.have_bytes.min(member.wanted_bytes);
-        self.join(now, from, actions);
+        let wanted_bytes = bytes_of_entries(&job.catalogue, serving.assigned());
+        serving.take_rejoined(now, *rejoined, wanted_bytes);
+        let waiting = member.rejoin();
+        self.join(now, from, waiting, actions);
     }
 
     /// A rank had no START, and was told FINISH: the job was refused, or interrupted.
@@ -214,60 +206,56 @@ impl Tracker {
             return self.conclude(now, outcome, vec![why.into()], actions);
         }
         let member = &mut self.members[from.index()];
-        member.finished = true;
-        let stop = Stop {
-            cannot_receive: None,
-            counters: Counters::default(),
-            extra: Extra::default(),
-            updates: 0,
-        };
-        member.stop = Some((now, stop));
-        self.join(now, from, actions);
+        member.serving_mut().into_iter().for_each(|serving| serving.take_finished(now));
+        let waiting = member.rejoin();
+        self.join(now, from, waiting, actions);
     }
 
     /// Asks the lowest live rank that had START for the catalogue.
     fn ask_for_catalogue(&mut self, actions: &mut Vec<TrackerAction>) {
-        let Some(rejoining) = self.rejoining.as_mut().filter(|r| r.reciter.is_none()) else {
+        let Some(roster) = self.roster.as_mut().filter(|r| r.reciter.is_none()) else {
             return;
         };
-        let knows = |(_, member): &(usize, &Member)| member.is_live() && member.had_start();
+        let knows = |(_, member): &(usize, &Member)| {
+            member.is_live() && member.recalled_catalogue().is_some()
+        };
         let Some((rank, _)) = self.members.iter().enumerate().find(knows) else { return };
         let to = Rank(rank as u32);
-        rejoining.reciter = Some(to);
-        rejoining.recited.clear();
+        roster.reciter = Some(to);
+        roster.recited.clear();
         actions.push(TrackerAction::Send { to, message: FromTracker::Recite });
     }
 
     /// A rank is lost before START: another is asked for the catalogue, if it was asked.
     pub(super) fn miss_reciter(&mut self, rank: Rank, actions: &mut Vec<TrackerAction>) {
-        if let Some(rejoining) = self.rejoining.as_mut().filter(|r| r.reciter == Some(rank)) {
-            rejoining.reciter = None;
+        if let Some(roster) = self.roster.as_mut().filter(|r| r.reciter == Some(rank)) {
+            roster.reciter = None;
             self.ask_for_catalogue(actions);
         }
     }
 
     fn on_entries(&mut self, from: Rank, entries: Vec<Entry>) {
-        if let Some(rejoining) = self.rejoining.as_mut().filter(|r| r.reciter == Some(from))
-            && rejoining.recited.len() + entries.len() <= Catalogue::MAX_ENTRIES
+        if let Some(roster) = self.roster.as_mut().filter(|r| r.reciter == Some(from))
+            && roster.recited.len() + entries.len() <= Catalogue::MAX_ENTRIES
         {
-            rejoining.recited.extend(entries);
+            roster.recited.extend(entries);
         }
     }
 
     /// The catalogue is told: what was recalled makes sense now.
     fn on_recited(&mut self, now: Instant, from: Rank, actions: &mut Vec<TrackerAction>) {
-        let Some(rejoining) = self.rejoining.as_mut().filter(|r| r.reciter == Some(from)) else {
+        let Some(roster) = self.roster.as_mut().filter(|r| r.reciter == Some(from)) else {
             return;
         };
-        let told = self.members[from.index()].digest();
-        let catalogue = Catalogue::new(std::mem::take(&mut rejoining.recited)).ok();
+        let told = self.members[from.index()].recalled_catalogue();
+        let catalogue = Catalogue::new(std::mem::take(&mut roster.recited)).ok();
         let whole = |catalogue: &Catalogue| Some(Rejoined::digest(catalogue)) == told;
         let Some(catalogue) = catalogue.filter(whole) else {
             return self.on_lost(now, from, "it has no whole catalogue", actions);
         };
-        self.serve(now, Arc::new(catalogue));
-        for rank in (0..self.config.ranks).map(Rank) {
-            for message in std::mem::take(&mut self.members[rank.index()].recalled) {
+        let recalled = self.serve(now, Arc::new(catalogue));
+        for (rank, recollection) in (0..).map(Rank).zip(recalled) {
+            for message in recollection.into_messages() {
                 if self.members[rank.index()].is_live() {
                     self.welcome(now, rank, message, actions);
                 }
@@ -278,13 +266,13 @@ impl Tracker {
     /// Once every live rank has rejoined a job that goes on: who had no START gets it, and space is
     /// given away.
     pub(super) fn complete_roster(&mut self, actions: &mut Vec<TrackerAction>) {
-        let (Some(rejoining), Phase::Serving(_)) = (&mut self.rejoining, &self.phase) else {
+        let (Some(roster), Phase::Serving(_)) = (&mut self.roster, &self.phase) else {
             return;
         };
-        if !rejoining.roll.all(&self.members, |member| member.joined) {
+        if !roster.roll.all(&self.members, Member::has_joined) {
             return;
         }
-        self.rejoining = None;
+        self.roster = None;
         let Phase::Serving(mut job) = std::mem::replace(&mut self.phase, Phase::Gathering) else {
             unreachable!("just seen")
         };
@@ -292,37 +280,42 @@ impl Tracker {
         (job.pending, job.free_bytes) = self.awaiting();
         self.enlist(&mut job, actions);
         self.retire_finished(&mut job);
-        self.members.iter_mut().for_each(|member| member.offers.clear());
+        self.members.iter_mut().for_each(|member| member.serve(&job.catalogue));
         self.phase = Phase::Serving(job);
         self.admit(actions);
     }
 
     /// What those want that had START: they told only what they are to write.
     fn settle_wants(&mut self, job: &Job) {
-        let (ranks, members) = self.live_members(|member| !member.introduced);
+        let (ranks, members) = self.live_members(|member| !member.is_latecomer());
         let (wants, _) = resolve::all_wants(&members, &job.catalogue);
         for (rank, wanted) in ranks.into_iter().zip(wants) {
             let member = &mut self.members[rank.index()];
-            if member.destination().is_none() {
-                member.wanted_bytes = bytes_of_entries(&job.catalogue, &wanted);
-                member.have_bytes = member.have_bytes.min(member.wanted_bytes);
+            let receives = member.destination().is_some();
+            let Some(serving) = member.serving_mut() else { continue };
+            if !receives {
+                serving.want_bytes(bytes_of_entries(&job.catalogue, &wanted));
             }
-            member.wanted = wanted;
+            serving.want(wanted);
         }
     }
 
     /// Those that had no START get it now. Nobody writes what another was told to write.
     fn enlist(&mut self, job: &mut Job, actions: &mut Vec<TrackerAction>) {
-        let (ranks, members) = self.live_members(|member| member.introduced);
+        let (ranks, members) = self.live_members(Member::is_latecomer);
         if ranks.is_empty() {
             return;
         }
         let (wants, _) = resolve::all_wants(&members, &job.catalogue);
         let mut taken: BTreeMap<u128, Bitfield> = BTreeMap::new();
-        for writer in self.members.iter().filter(|member| member.is_live() && !member.introduced) {
-            let Some(destination) = writer.destination() else { continue };
+        let writers = self.members.iter().filter(|it| it.is_live() && !it.is_latecomer());
+        for writer in writers {
+            let assigned = writer.serving().map(Serving::assigned);
+            let Some((destination, assigned)) = writer.destination().zip(assigned) else {
+                continue;
+            };
             let all = || Bitfield::new(job.catalogue.entry_count());
-            taken.entry(destination.id).or_insert_with(all).union_with(&writer.assigned);
+            taken.entry(destination.id).or_insert_with(all).union_with(assigned);
         }
         let open = members.iter().zip(&wants).map(|((_, member), wanted)| {
             let mut open = wanted.clone();
@@ -342,10 +335,10 @@ impl Tracker {
     /// What is free was given away without this rank: it is to survey before it writes.
     fn await_survey(&self, job: &mut Job, rank: Rank) {
         let member = &self.members[rank.index()];
-        let Some(destination) = member.destination().filter(|_| !member.assigned.is_empty()) else {
+        let Some(destination) = member.destination().filter(|_| member.writes()) else {
             return;
         };
-        job.pending.insert(rank, (member.host, destination.file_system));
+        job.pending.insert(rank, (member.host(), destination.file_system));
     }
 
     /// The ranks that wait for an admission, and what is free where they would write: what was
@@ -356,13 +349,14 @@ impl Tracker {
         let mut given: BTreeMap<FileSystem, u64> = BTreeMap::new();
         for (at, member) in self.members.iter().enumerate().filter(|(_, member)| member.is_live()) {
             let Some(destination) = member.destination() else { continue };
-            let system = (member.host, destination.file_system);
+            let system = (member.host(), destination.file_system);
             let bytes = free.entry(system).or_insert(destination.free_bytes);
             *bytes = (*bytes).min(destination.free_bytes);
-            if member.awaits_admission {
+            if member.serving().is_some_and(Serving::awaits_admission) {
                 pending.insert(Rank(at as u32), system);
             } else {
-                *given.entry(system).or_default() += member.need_bytes.unwrap_or(0);
+                *given.entry(system).or_default() +=
+                    member.serving().and_then(Serving::need_bytes).unwrap_or(0);
             }
         }
         for (system, bytes) in given {
@@ -377,8 +371,10 @@ impl Tracker {
         if !self.members.iter().any(fetches) {
             return;
         }
-        for (at, member) in self.members.iter_mut().enumerate().filter(|(_, m)| m.finished) {
-            job.lose(Rank(at as u32), member, 0..job.catalogue.piece_count());
+        for (at, member) in self.members.iter_mut().enumerate() {
+            if let Some(serving) = member.serving_mut().filter(|it| it.is_finished()) {
+                job.lose_all(Rank(at as u32), serving);
+            }
         }
     }
 
@@ -386,25 +382,5 @@ impl Tracker {
         let all = self.members.iter().zip(0..).map(|(member, rank)| (Rank(rank), member));
         let members: Vec<_> = all.filter(|(_, m)| m.is_live() && which(m)).collect();
         (members.iter().map(|(rank, _)| *rank).collect(), members)
-    }
-}
-
-impl Member {
-    /// Whether it has recalled a job that this tracker has no catalogue of.
-    fn had_start(&self) -> bool {
-        self.digest().is_some()
-    }
-
-    fn digest(&self) -> Option<u64> {
-        self.recalled.iter().find_map(|message| match message {
-            ToTracker::Rejoined(rejoined) => rejoined.catalogue,
-            _ => None,
-        })
-    }
-}
-
-fn insert(set: &mut Bitfield, spans: &[Span], limit: u32) {
-    for range in Span::all_checked(spans, limit) {
-        set.insert_range(range);
     }
 }

@@ -1,7 +1,7 @@
 //! The truth about a job, rank by rank, from what its peers said.
 
 use super::job::Job;
-use super::member::{Member, Standing};
+use super::member::{Member, Serving, Standing};
 use super::unequal::{self, DifferingSets};
 use crate::{Counters, Instant, LeftAlone, Outcome, PeerRow, PeerState};
 use crate::{Purpose, Rank, Reason, Report};
@@ -27,7 +27,7 @@ pub(super) fn judge(purpose: Purpose, job: &Job, members: &[Member]) -> (Outcome
         if lacks.is_empty() {
             continue;
         }
-        if let Some(why) = &member.interrupted {
+        if let Some(why) = member.interrupted() {
             interrupted.push((rank, why));
         } else if shortfall(members, member, &lacks).is_some_and(|why| why.is_refusal) {
             refused = true;
@@ -61,7 +61,8 @@ pub(super) fn judge(purpose: Purpose, job: &Job, members: &[Member]) -> (Outcome
 /// What told ranks to stop that lack something; and which, where others go on.
 fn interruption(members: &[Member], interrupted: &[(usize, &str)]) -> Option<String> {
     let (_, why) = interrupted.first()?;
-    if members.iter().filter(|member| member.is_live()).all(|member| member.interrupted.is_some()) {
+    if members.iter().filter(|member| member.is_live()).all(|member| member.interrupted().is_some())
+    {
         return Some((*why).to_owned());
     }
     let ranks: Vec<String> = interrupted.iter().map(|(rank, _)| rank.to_string()).take(8).collect();
@@ -89,7 +90,7 @@ fn shortfall(members: &[Member], member: &Member, lacks: &Bitfield) -> Option<Sh
     let destination = member.destination()?.id;
     let writes_for_it = |other: &Member| {
         let same = other.destination().is_some_and(|at| at.id == destination);
-        same && other.assigned.intersects(lacks)
+        same && other.serving().is_some_and(|it| it.assigned().intersects(lacks))
     };
     let writers = members.iter().enumerate().filter(|(_, other)| writes_for_it(other));
     let mut reasons = writers.filter_map(|(rank, writer)| {
@@ -107,8 +108,8 @@ fn shortfall(members: &[Member], member: &Member, lacks: &Bitfield) -> Option<Sh
 /// writes for it: then the job was refused after all, only later than usual, after the destinations
 /// were surveyed.
 fn nothing_moved(job: &Job, members: &[Member], complete: &CompleteSets) -> bool {
-    let mut wanting =
-        members.iter().filter(|member| member.is_live() && !member.wanted.is_empty()).peekable();
+    let wants = |member: &Member| member.serving().is_some_and(|it| !it.wanted().is_empty());
+    let mut wanting = members.iter().filter(|member| member.is_live() && wants(member)).peekable();
     wanting.peek().is_some()
         && wanting.all(|member| {
             let (counters, _) = last_counters(member);
@@ -123,13 +124,14 @@ pub(super) fn has_received(job: &Job, member: &Member, counters: &Counters) -> b
     let Counters { bytes_delivered, bytes_reused, bytes_received, .. } = counters;
     let has_content = |entry| !job.catalogue.entry(EntryIndex(entry)).is_empty();
     [bytes_delivered, bytes_reused, bytes_received].iter().any(|bytes| **bytes > 0)
-        || member.complete.iter().any(has_content)
+        || member.serving().is_some_and(|it| it.complete().iter().any(has_content))
 }
 
 /// Why no rank can receive, but for what was said of a rank already.
 fn refusals(members: &[Member]) -> Vec<Reason> {
-    let told = members.iter().filter(|member| member.told_why).count();
-    let untold = members.iter().enumerate().filter(|(_, member)| !member.told_why);
+    let is_told = |member: &Member| member.serving().is_some_and(Serving::is_refusal_told);
+    let told = members.iter().filter(|member| is_told(member)).count();
+    let untold = members.iter().enumerate().filter(|(_, member)| !is_told(member));
     let each = untold
         .filter_map(|(rank, m)| Some(format!("rank {rank} cannot receive: {}", cannot_receive(m)?)))
         .take(REFUSALS_TOLD.saturating_sub(told));
@@ -139,12 +141,12 @@ fn refusals(members: &[Member]) -> Vec<Reason> {
 
 fn cannot_receive(member: &Member) -> Option<String> {
     let at_init = member.refusal().map(str::to_owned);
-    at_init.or_else(|| member.stop.as_ref().and_then(|(_, stop)| stop.cannot_receive.clone()))
+    at_init.or_else(|| member.stop().and_then(|(_, stop)| stop.cannot_receive.clone()))
 }
 
 fn last_counters(member: &Member) -> (Counters, bool) {
-    match (&member.counters, &member.stop) {
-        (Some(counters), _) => (*counters, true),
+    match (member.counters(), member.stop()) {
+        (Some(counters), _) => (counters, true),
         (None, Some((_, stop))) => (stop.counters, false),
         (None, None) => (Counters::default(), false),
     }
@@ -159,18 +161,22 @@ impl CompleteSets {
     fn new(members: &[Member]) -> Self {
         let mut by_destination: BTreeMap<u128, Bitfield> = BTreeMap::new();
         for member in members {
-            let Some(destination) = member.destination() else { continue };
+            let complete = member.serving().map(Serving::complete);
+            let Some((destination, complete)) = member.destination().zip(complete) else {
+                continue;
+            };
             by_destination
                 .entry(destination.id)
-                .and_modify(|set| set.union_with(&member.complete))
-                .or_insert_with(|| member.complete.clone());
+                .and_modify(|set| set.union_with(complete))
+                .or_insert_with(|| complete.clone());
         }
         Self { by_destination }
     }
 
     /// The entries that a member wants and its destination lacks.
     pub(super) fn lacks(&self, member: &Member) -> Bitfield {
-        let mut lacks = member.wanted.clone();
+        let Some(serving) = member.serving() else { return Bitfield::default() };
+        let mut lacks = serving.wanted().clone();
         if let Some(set) = member.destination().and_then(|at| self.by_destination.get(&at.id)) {
             lacks.subtract(set);
         }
@@ -194,7 +200,7 @@ pub(super) fn make(
     let mut missing = job.map(|job| Bitfield::new(job.catalogue.entry_count()));
     let mut peers = Vec::with_capacity(members.len());
     for (rank, member) in members.iter().enumerate() {
-        if member.standing == Standing::NoPeer {
+        if *member.standing() == Standing::NoPeer {
             continue;
         }
         let lacks = complete.lacks(member);
@@ -227,7 +233,7 @@ pub(super) fn make(
         reasons,
         elapsed: stopped.since(begun),
         startup: begun.since(Instant::ZERO),
-        bytes_wanted: total(members.iter().map(|member| member.wanted_bytes)),
+        bytes_wanted: total(members.iter().filter_map(Member::serving).map(Serving::wanted_bytes)),
         bytes_delivered: total(peers.iter().map(|peer| peer.counters.bytes_delivered)),
         peers,
         missing,
@@ -265,7 +271,7 @@ impl Removals {
 
 /// Whether a member lacks something only because it is not there, or otherwise.
 fn is_unexplained(member: &Member, lacks: &Bitfield) -> bool {
-    let told = cannot_receive(member).is_some() || member.interrupted.is_some();
+    let told = cannot_receive(member).is_some() || member.interrupted().is_some();
     let differs = !lacks.is_empty() || unequal::extra(member).count > 0;
     member.is_live() && differs && !told
 }
@@ -285,21 +291,21 @@ fn row(
 ) -> PeerRow {
     let member = &members[rank.index()];
     let files = |set: &Bitfield| job.map_or(0, |job| file_count(&job.catalogue, set));
-    let files_wanted = files(&member.wanted);
-    let (state, reason, ended) = match &member.standing {
+    let files_wanted = member.serving().map_or(0, |serving| files(serving.wanted()));
+    let (state, reason, ended) = match member.standing() {
         Standing::Lost { at, why } => (PeerState::Lost, Some(Reason::Told(why.clone())), Some(*at)),
         _ => {
             let whole = lacks.is_empty() && job.is_some();
             let state = if whole { PeerState::Complete } else { PeerState::Incomplete };
             let reason = (!whole).then(|| why_incomplete(members, member, job, reasons, lacks));
             // Who was interrupted may not have said STOP in time.
-            let cut = (job.is_some() && member.interrupted.is_some()).then_some(times.end);
-            (state, reason, member.stop.as_ref().map(|(at, _)| *at).or(cut))
+            let cut = (job.is_some() && member.interrupted().is_some()).then_some(times.end);
+            (state, reason, member.stop().map(|(at, _)| *at).or(cut))
         }
     };
     PeerRow {
         rank,
-        host: member.hello.as_ref().map(|hello| hello.host.clone()).unwrap_or_default(),
+        host: member.hello().map(|hello| hello.host.clone()).unwrap_or_default(),
         state,
         reason,
         files_wanted,
@@ -326,22 +332,23 @@ fn why_incomplete(
     lacks: &Bitfield,
 ) -> Reason {
     let Some(_) = job else {
-        let why = cannot_receive(member).or_else(|| member.interrupted.clone());
+        let why = cannot_receive(member).or_else(|| member.interrupted().map(str::to_owned));
         return why.map_or_else(|| refused(reasons), Reason::Told);
     };
     if let Some(Shortfall { why, .. }) = shortfall(members, member, lacks) {
         return Reason::Told(why);
     }
-    if let Some(why) = &member.interrupted {
-        return Reason::Told(why.clone());
+    if let Some(why) = member.interrupted() {
+        return Reason::Told(why.to_owned());
     }
     let count = lacks.count();
     let mut why = match count {
         1 => "1 entry could not be completed: no rank holds all its pieces".to_owned(),
         _ => format!("{count} entries could not be completed: no rank holds all their pieces"),
     };
-    if !member.shunned.is_empty() {
-        let shunned: Vec<String> = member.shunned.iter().take(8).map(Rank::to_string).collect();
+    let shunned = member.serving().map(Serving::shunned).filter(|shunned| !shunned.is_empty());
+    if let Some(shunned) = shunned {
+        let shunned: Vec<String> = shunned.iter().take(8).map(Rank::to_string).collect();
         why += &format!(" whose pieces verify; rank {} sent others", shunned.join(", "));
     }
     Reason::Told(why)

@@ -2,7 +2,7 @@
 //! why not.
 
 use super::leftovers::{Entries, Gone};
-use super::member::Member;
+use super::member::{Member, Offered, Serving};
 use super::unmatched;
 use crate::reason::Side;
 use crate::want::Pattern;
@@ -27,15 +27,14 @@ pub(super) fn catalogue(members: &Members<'_>) -> Result<Catalogue, Vec<Reason>>
     let mut reasons = Vec::new();
     let mut entries: Entries<'_> = BTreeMap::new();
     for (rank, member) in members {
-        for (name, offered) in member.offers.iter().filter(|(_, offered)| offered.pieces.is_none())
-        {
-            let (first, entry) = *entries.entry(name).or_insert((*rank, &offered.entry));
-            reasons.extend(conflict(name, (first, entry), (*rank, &offered.entry)));
+        for (name, offered) in member.offers().filter(|(_, offered)| !offered.is_part()) {
+            let (first, entry) = *entries.entry(name).or_insert((*rank, offered.entry()));
+            reasons.extend(conflict(name, (first, entry), (*rank, offered.entry())));
         }
     }
     // What nobody can have is wanted, and missing in the end.
     for (rank, member) in members {
-        for (name, entry) in &member.unsteady {
+        for (name, entry) in member.unsteady() {
             entries.entry(name).or_insert((*rank, entry));
         }
     }
@@ -55,10 +54,10 @@ pub(super) fn catalogue(members: &Members<'_>) -> Result<Catalogue, Vec<Reason>>
 /// Each path that is to be shared must be there on some rank, or an earlier run of the job have
 /// left something of it.
 fn check_shares(members: &Members<'_>, gone: &Gone) -> Result<(), Vec<Reason>> {
-    let hellos = || members.iter().filter_map(|(_, member)| member.hello.as_ref());
+    let hellos = || members.iter().filter_map(|(_, member)| member.hello());
     let positions = hellos().map(|hello| hello.shares.len()).max().unwrap_or(0);
     let partials =
-        members.iter().any(|(_, member)| member.offers.values().any(|o| o.pieces.is_some()));
+        members.iter().any(|(_, member)| member.offers().any(|(_, offer)| offer.is_part()));
     if positions == 0 && !partials {
         return Err(vec![Reason::NothingShared]);
     }
@@ -155,7 +154,7 @@ pub(super) fn all_wants(
     let mut wants = Vec::with_capacity(members.len());
     for (rank, member) in members {
         let mut wanted = Bitfield::new(catalogue.entry_count());
-        let Some(hello) = &member.hello else {
+        let Some(hello) = member.hello() else {
             wants.push(wanted);
             continue;
         };
@@ -167,17 +166,14 @@ pub(super) fn all_wants(
             wanted.union_with(matched);
         }
         if !hello.wants_own {
-            for offered in member.offers.values().filter(|offered| offered.pieces.is_none()) {
-                if let Some(entry) = catalogue.find(&offered.entry.name) {
-                    wanted.remove(entry.0);
-                }
-            }
-            for entry in member.unsteady.keys().filter_map(|name| catalogue.find(name)) {
+            let whole = member.offers().filter(|(_, offered)| !offered.is_part());
+            let found = whole.map(|(name, _)| name).chain(member.unsteady().map(|(name, _)| name));
+            for entry in found.filter_map(|name| catalogue.find(name)) {
                 wanted.remove(entry.0);
             }
-            member.own.iter().for_each(|entry| {
-                wanted.remove(entry);
-            });
+            if let Some(own) = member.serving().and_then(Serving::own) {
+                wanted.subtract(own);
+            }
         }
         wants.push(wanted);
     }
@@ -298,13 +294,8 @@ pub(super) fn assign(
             if wanting.is_empty() {
                 continue;
             }
-            let begun = |&&at: &&usize| {
-                members[at]
-                    .1
-                    .offers
-                    .get(&entry.name)
-                    .is_some_and(|offered| offered.pieces.is_some() || offered.has_read())
-            };
+            let begun =
+                |&&at: &&usize| members[at].1.offer(&entry.name).is_some_and(Offered::is_begun);
             let first_name = match &entry.kind {
                 Kind::HardLink { to, .. } => catalogue.find(to).unwrap_or(index),
                 _ => index,

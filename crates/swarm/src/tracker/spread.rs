@@ -24,17 +24,17 @@ impl Tracker {
     pub(super) fn sources(&self, ranks: &[Rank]) -> BTreeMap<Rank, Vec<Rank>> {
         let mut order: Vec<Rank> =
             ranks.iter().copied().filter(|&rank| rank != self.config.rank).collect();
-        order.sort_by_key(|rank| (self.members[rank.index()].holdings.is_empty(), *rank));
+        order.sort_by_key(|rank| (!self.members[rank.index()].holds_any(), *rank));
         let mut racks: Vec<Hosts> = Vec::new();
         let (mut rack_at, mut host_at) = (BTreeMap::new(), BTreeMap::new());
         for rank in order {
             let member = &self.members[rank.index()];
-            let at = *rack_at.entry(member.rack).or_insert(racks.len());
+            let at = *rack_at.entry(member.rack()).or_insert(racks.len());
             if at == racks.len() {
                 racks.push(Vec::new());
             }
             let hosts = &mut racks[at];
-            let at = *host_at.entry((member.rack, member.host)).or_insert(hosts.len());
+            let at = *host_at.entry((member.rack(), member.host())).or_insert(hosts.len());
             if at == hosts.len() {
                 hosts.push(Vec::new());
             }

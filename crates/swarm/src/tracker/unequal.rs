@@ -2,7 +2,7 @@
 //! (`--check`): the outcome, and a list for each set of ranks that have the same to show.
 
 use super::job::Job;
-use super::member::Member;
+use super::member::{Member, Serving};
 use super::report::CompleteSets;
 use crate::report::Unequal;
 use crate::{Differences, Extra, Outcome, Rank, Reason};
@@ -22,7 +22,8 @@ impl<'a> DifferingSets<'a> {
         let mut by_destination: BTreeMap<u128, Vec<_>> = BTreeMap::new();
         for member in members {
             let Some(destination) = member.destination() else { continue };
-            by_destination.entry(destination.id).or_default().push(&member.differing);
+            let differing = member.serving().map(Serving::differing);
+            by_destination.entry(destination.id).or_default().extend(differing);
         }
         Self { by_destination }
     }
@@ -70,15 +71,16 @@ impl<'a> DifferingSets<'a> {
 
 /// What a member's destination has that the catalogue lacks.
 pub(super) fn extra(member: &Member) -> Extra {
-    let stop = member.stop.as_ref().map(|(_, stop)| stop.extra.clone());
+    let stop = member.stop().map(|(_, stop)| stop.extra.clone());
     stop.unwrap_or_default().bounded()
 }
 
 /// What a member would write of which it says that it could (`--dry-run`).
 pub(super) fn to_write(member: &Member) -> Bitfield {
-    let mut differing = Bitfield::new(member.complete.len());
-    member.differing.values().for_each(|set| differing.union_with(set));
-    differing.intersect_with(&member.complete);
+    let Some(serving) = member.serving() else { return Bitfield::default() };
+    let mut differing = Bitfield::new(serving.complete().len());
+    serving.differing().values().for_each(|set| differing.union_with(set));
+    differing.intersect_with(serving.complete());
     differing
 }
 
@@ -87,7 +89,7 @@ pub(super) fn judge(members: &[Member], complete: &CompleteSets) -> (Outcome, Ve
     let live = || members.iter().filter(|member| member.is_live());
     let lacking =
         || live().filter(|member| !complete.lacks(member).is_empty() || extra(member).count > 0);
-    if let Some(why) = lacking().find_map(|member| member.interrupted.as_ref()) {
+    if let Some(why) = lacking().find_map(|member| member.interrupted()) {
         return (Outcome::Failed, vec![Reason::Told(format!("{why}; nothing was written"))]);
     }
     let ranks = lacking().count();

@@ -1,7 +1,6 @@
 //! Who is lost, and what follows from it: ranks that died or were silent for too long, and the
 //! tracker's own sleep.
 
-use super::member::Standing;
 use super::{Phase, Tracker, TrackerAction, report};
 use crate::message::FromTracker;
 use crate::time::asleep;
@@ -20,8 +19,7 @@ impl Tracker {
         if !member.is_live() || rank == self.config.rank {
             return;
         }
-        member.standing = Standing::Lost { at: now, why: why.to_owned() };
-        member.have_bytes = 0;
+        member.lose(now, why.to_owned());
         let mut held = None;
         match &mut self.phase {
             Phase::Ended => {}
@@ -31,15 +29,17 @@ impl Tracker {
                 self.miss_reader(now, rank, actions);
             }
             Phase::Serving(job) => {
-                held = Some(member.holdings.clone());
-                job.lose(rank, member, 0..job.catalogue.piece_count());
+                if let Some(serving) = member.serving_mut() {
+                    held = Some(serving.holdings().clone());
+                    job.lose_all(rank, serving);
+                }
                 self.tell_live(&FromTracker::Lost(rank), actions);
                 self.admit(actions);
             }
             Phase::Collecting { job, outcome, reasons, .. } => {
                 // All were told how the job ended, and that MPI can be finalized: no more.
                 if let Some(job) = job.as_mut().filter(|_| *outcome != Outcome::Refused) {
-                    job.lose(rank, member, 0..job.catalogue.piece_count());
+                    member.serving_mut().into_iter().for_each(|it| job.lose_all(rank, it));
                     (*outcome, *reasons) = report::judge(self.config.purpose, job, &self.members);
                 }
                 let outcome = *outcome;
@@ -96,7 +96,7 @@ impl Tracker {
             return;
         }
         for member in &mut self.members {
-            member.last_heard = (member.last_heard + slept).min(now);
+            member.excuse(slept, now);
         }
         if let Phase::Collecting { finished, .. } = &mut self.phase {
             *finished = *finished + slept;

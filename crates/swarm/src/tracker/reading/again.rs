@@ -101,7 +101,7 @@ impl Tracker {
         let (mut from, mut count) = (0, 0);
         while let Some((run, hashes)) = source.run(job, &missed, from) {
             let (entry, _) = job.catalogue.locate(PieceId(run.start));
-            let writes = |rank: Rank| members[rank.index()].assigned.get(entry.0);
+            let writes = |rank: Rank| members[rank.index()].is_to_write(entry.0);
             let Some((rank, upto)) = loads.give(&job.catalogue, run.clone(), writes) else {
                 from = run.end;
                 continue;

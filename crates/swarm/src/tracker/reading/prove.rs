@@ -66,15 +66,13 @@ impl Tracker {
                     .map(|from| from..done.len().min(from + PieceSet::MAX_PIECES))
                     .map(|part| PieceSet::of(&done, part))
                     .collect();
-                let offers = &mut self.members[rank.index()].offers;
                 let in_place = reading.in_place.get(entry.0);
-                let (pieces, read) = match (rank == owner, in_place) {
-                    (true, true) => (None, None),
-                    (true, false) => (None, Some(sets)),
-                    (false, _) => (Some(sets), None),
-                };
                 let entry = whole.clone();
-                offers.insert(name.clone(), Offered { entry, origin, pieces, read });
+                self.members[rank.index()].put_offer(match (rank == owner, in_place) {
+                    (true, true) => Offered::whole(entry, origin),
+                    (true, false) => Offered::read(entry, origin, sets),
+                    (false, _) => Offered::part(entry, origin, sets),
+                });
             }
         }
         // Other names of what was read: nobody has anything of them yet, and whoever writes them
@@ -85,16 +83,14 @@ impl Tracker {
             entry.kind = reading.names.kind(&reading.catalogue, link, *content);
             let owner = reading.owners[file.0 as usize];
             let origin = self.origin_at(owner, &entry.name);
-            let offers = &mut self.members[owner.index()].offers;
-            let name = entry.name.clone();
-            offers.insert(name, Offered { entry, origin, pieces: None, read: Some(Vec::new()) });
+            self.members[owner.index()].put_offer(Offered::read(entry, origin, Vec::new()));
         }
     }
 
     /// Where what a rank offers under a name comes from.
     fn origin_at(&self, rank: Rank, name: &Name) -> Origin {
         let unknown = Origin::Earlier { share: None, is_stale: false };
-        self.members[rank.index()].offers.get(name).map_or(unknown, |offered| offered.origin)
+        self.members[rank.index()].offer(name).map_or(unknown, Offered::origin)
     }
 }
 
