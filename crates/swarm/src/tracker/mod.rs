@@ -41,7 +41,7 @@ use crate::{Instant, Purpose, Rank, Reason, Sweep};
 use interrupt::Interruption;
 use job::Job;
 use member::{Member, RollCall, Serving, Standing};
-use racks::Learning;
+use racks::RackLearning;
 use reading::{Reading, Source};
 use rejoin::Roster;
 use std::collections::BTreeMap;
@@ -106,7 +106,7 @@ pub struct Tracker {
     /// The numbers of racks; ranks that name none count as those of one rack.
     racks: BTreeMap<Option<String>, u32>,
     /// What ranks see of racks that nobody told of.
-    learning: Learning,
+    learning: RackLearning,
     /// Who has said INIT again, where it took over and some ranks have not.
     roster: Option<Box<Roster>>,
 }
@@ -155,7 +155,7 @@ impl Tracker {
             interruption: None,
             hosts: BTreeMap::new(),
             racks: BTreeMap::new(),
-            learning: Learning::default(),
+            learning: RackLearning::default(),
             roster: None,
         }
     }
