@@ -5,10 +5,11 @@ use crate::env::{Env, number};
 use crate::launcher::Launcher;
 use crate::placeholder::{Surroundings, Template};
 use crate::plan::{PeerEntry, Plan, PlanError};
+use crate::words;
 use anyhow::{Context, Result, anyhow, bail};
 use content::Name;
 use content::name::escape;
-use shoal::{Command, Job, Keeps, Limits, Links, Naming, Share, TrackerPlace};
+use shoal::{Command, Job, Keeps, Limits, Links, Naming, Share, TrackerPlace, Words};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -152,6 +153,7 @@ fn bare_job(
         limits: Limits { upload: common.limit_upload, download: common.limit_download },
         host: env.host.clone(),
         rack: rack_of_slurm(env),
+        words: Words(words::trouble),
         ..job
     }
 }

@@ -1,7 +1,12 @@
-//! Why a job was refused, and what a user should know, in the words of this command line: what a
-//! job is told has the name of its option here. All that names none has its sentence from below.
+//! Why a job was refused, why a rank cannot do its part, and what a user should know, in the words
+//! of this command line: what a job is told has the name of its option here. All that names none
+//! has its sentence from below.
 
-use shoal::Notice;
+use content::name::escape;
+use shoal::{MetadataError, Notice, ShareError, ShareNotice, SourceError, Trouble, WriteError};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use swarm::reason::{below_no_directory, different_contents, listed};
 use swarm::{Purpose, Reason};
 
@@ -117,7 +122,122 @@ pub fn notice(notice: &Notice) -> String {
         Notice::LeftAlone { failures } => {
             format!("left alone by --delete: {}", failures.join("; "))
         }
-        Notice::Tracker(swarm::Notice::Told(_)) | Notice::Told(_) => notice.to_string(),
+        Notice::Share(ShareNotice::LinksLeadOut(links)) => {
+            let sentence = links.sentence(
+                "link leads out of what is shared, and arrives as a link; --follow-links shares \
+                 what it leads to",
+                "links lead out of what is shared, and arrive as links; --follow-links shares \
+                 what they lead to",
+            );
+            sentence.unwrap_or_default()
+        }
+        Notice::Share(ShareNotice::OwnersNotKept(names)) => {
+            let sentence = names.sentence(
+                "name shared here belongs to another user; owners are kept with --owner alone",
+                "names shared here belong to other users; owners are kept with --owner alone",
+            );
+            sentence.unwrap_or_default()
+        }
+        Notice::Tracker(swarm::Notice::Told(_))
+        | Notice::Share(ShareNotice::Told(_))
+        | Notice::Told(_) => notice.to_string(),
+    }
+}
+
+/// Why this rank cannot do what it was told, as a sentence.
+pub fn trouble(trouble: &Trouble<'_>) -> String {
+    match trouble {
+        Trouble::Share(error) => share_error(error),
+        Trouble::Write(error) => write_error(error),
+        Trouble::Source(SourceError::Unwritten(error)) => write_error(error),
+        Trouble::Source(SourceError::Changed { place }) => format!(
+            "'{place}' is not the file that was found when the job began: it changed, or the ranks \
+             do not see the same; start again once it is left alone, or leave --shared-fs out"
+        ),
+        Trouble::NoDestination => "there is no --into DIR to put it in".to_owned(),
+        Trouble::OwnersNeedRoot => {
+            "owners can be given by root alone: start the job as root, or leave --owner out"
+                .to_owned()
+        }
+        Trouble::NoXattrs { into } => format!(
+            "'{into}' lies on a file system that keeps no extended attributes; choose another \
+             destination, or leave --xattrs out"
+        ),
+        Trouble::RemovesRoot => {
+            "--delete with '/' as the destination: choose another one".to_owned()
+        }
+        Trouble::RemovesShare { path } => format!(
+            "--delete would remove what is shared: '{path}' lies in the destination under another \
+             name; choose another destination, or leave --delete out"
+        ),
+        Trouble::Source(_) => trouble.to_string(),
+    }
+}
+
+fn share_error(error: &ShareError) -> String {
+    let shown = |path: &Path| escape(path.as_os_str().as_bytes());
+    match error {
+        ShareError::Missing { path } => format!(
+            "'{}' cannot be shared because it does not exist; check --share on this rank",
+            shown(path)
+        ),
+        ShareError::Unreadable { path, source } => format!(
+            "'{}' cannot be shared because it cannot be read: {}; make it readable, or leave it out",
+            shown(path),
+            system_error(source)
+        ),
+        ShareError::BadName { path, source } => format!(
+            "'{}' cannot be shared: {source}; rename it, or choose another --prefix",
+            shown(path)
+        ),
+        ShareError::Duplicate { name, first, second } => format!(
+            "'{}' and '{}' would both be called '{name}'; share one of them under another --prefix",
+            shown(first),
+            shown(second)
+        ),
+        ShareError::TooManyEntries { .. } => format!(
+            "{error} (with --follow-links, links may lead to the same directories many times)"
+        ),
+        ShareError::TooManyPieces { path } => format!(
+            "'{}' has too many pieces to be shared; use a longer --piece-length",
+            shown(path)
+        ),
+        ShareError::Nameless { .. }
+        | ShareError::OnlyDestination { .. }
+        | ShareError::Untrue { .. } => error.to_string(),
+    }
+}
+
+fn write_error(error: &WriteError) -> String {
+    match error {
+        WriteError::FullDirectory { path, wanted } => format!(
+            "'{}' is a directory with content where {wanted} must go; move it away, or give \
+             --delete to have it replaced",
+            escape(path.as_os_str().as_bytes())
+        ),
+        WriteError::Io { path, source } => format!(
+            "cannot write '{}': {}; mend that or choose another destination, and run again to \
+             resume",
+            escape(path.as_os_str().as_bytes()),
+            system_error(source)
+        ),
+        _ => error.to_string(),
+    }
+}
+
+/// What the system said, or what of the metadata cannot be kept.
+fn system_error(error: &io::Error) -> String {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(MetadataError::Owner { source }) => {
+            format!("its owner cannot be kept here ({source}); leave --owner out")
+        }
+        Some(MetadataError::TooManyXattrs { kib }) => {
+            format!("it has more than {kib} KiB of extended attributes; leave --xattrs out")
+        }
+        Some(MetadataError::Xattr { name, source }) => format!(
+            "its extended attribute '{name}' cannot be kept here ({source}); leave --xattrs out"
+        ),
+        None => error.to_string(),
     }
 }
 
@@ -196,5 +316,42 @@ mod tests {
             assert!(here.contains(expected), "'{expected}' is not in '{here}'");
             assert!(!below.to_string().contains("--"), "{below}");
         }
+    }
+
+    #[test]
+    fn what_this_rank_cannot_do_names_the_option_that_would_help() {
+        let path = || Path::new("/d/f").to_owned();
+        let errno = || io::Error::from_raw_os_error(1);
+        let unreadable =
+            |why| ShareError::Unreadable { path: path(), source: io::Error::other(why) };
+        let unwritten = |why| WriteError::Io { path: path(), source: io::Error::other(why) };
+        let owner = || MetadataError::Owner { source: errno() };
+        let shares = [
+            (ShareError::Missing { path: path() }, "; check --share on this rank"),
+            (ShareError::TooManyEntries { path: path() }, "(with --follow-links, links may lead"),
+            (ShareError::TooManyPieces { path: path() }, "use a longer --piece-length"),
+            (
+                unreadable(MetadataError::TooManyXattrs { kib: 64 }),
+                "cannot be read: it has more than 64 KiB of extended attributes; leave --xattrs \
+                 out; make it readable, or leave it out",
+            ),
+        ];
+        for (error, expected) in &shares {
+            let (here, below) = (trouble(&Trouble::Share(error)), error.to_string());
+            assert!(here.contains(expected), "'{expected}' is not in '{here}'");
+            assert!(!below.contains("--"), "{below}");
+        }
+        let writes = [
+            (unwritten(owner()), "(Operation not permitted (os error 1)); leave --owner out; mend"),
+            (WriteError::FullDirectory { path: path(), wanted: "a file" }, "or give --delete to"),
+        ];
+        for (error, expected) in &writes {
+            let (here, below) = (trouble(&Trouble::Write(error)), error.to_string());
+            assert!(here.contains(expected), "'{expected}' is not in '{here}'");
+            assert!(!below.contains("--"), "{below}");
+        }
+        let into = "/d".to_owned();
+        assert!(trouble(&Trouble::NoXattrs { into }).ends_with("or leave --xattrs out"));
+        assert_eq!(trouble(&Trouble::NoDestination), "there is no --into DIR to put it in");
     }
 }

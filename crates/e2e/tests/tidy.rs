@@ -212,6 +212,25 @@ fn only_the_command_line_prints() {
 }
 
 #[test]
+fn no_option_of_the_command_line_is_named_in_the_library_and_the_store() {
+    let below = ["content", "store", "node", "shoal"];
+    let mut places = Vec::new();
+    for source in sources().into_iter().filter(|it| below.contains(&&*it.in_crate)) {
+        if !source.is_in("src") {
+            continue;
+        }
+        let names_one = |line: &str| {
+            let mut dashes = line.match_indices("--");
+            dashes.any(|(at, _)| line[at + 2..].starts_with(|c: char| c.is_ascii_lowercase()))
+        };
+        for (number, line) in source.code().filter(|(_, line)| names_one(line)) {
+            places.push(format!("{}:{number}: {}", source.path.display(), line.trim()));
+        }
+    }
+    none_of(places, "options that only cli knows");
+}
+
+#[test]
 fn nothing_is_left_undone() {
     let mut places = Vec::new();
     for source in sources().into_iter().filter(|source| !source.is_tidy()) {

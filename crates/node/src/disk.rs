@@ -5,6 +5,7 @@ use crate::buffer::{Buffer, Pool, SharedBuffer};
 use crate::notice::Notice;
 use crate::prepare::LocalSource;
 use crate::recent::Recent;
+use crate::trouble::{Trouble, Words};
 use crate::workers::Workers;
 use content::merkle::piece_hashes;
 use content::{Catalogue, EntryIndex, Geometry, Hash, HashRange, PieceId, Span};
@@ -14,9 +15,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
 use store::{
-    Bounds, Clearing, Comparison, Extras, Near, ReadError, Salvage, Store, Survey, WriteError,
+    Bounds, Clearing, Compared, Comparison, Extras, Near, ReadError, Salvage, Store, Survey,
+    WriteError,
 };
-use swarm::peer::{Fault, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
+use swarm::peer::{Fault, Inspected, PeerEvent, Salvaged, Stored, Surveyed, TransferId};
 
 /// What a task came to.
 pub(crate) enum Done {
@@ -58,6 +60,7 @@ pub(crate) struct Disk {
     source: Arc<[LocalSource]>,
     workers: Workers<Done>,
     threads: usize,
+    words: Words,
     pool: Pool,
     /// What came and waits to be stored.
     came: BTreeMap<TransferId, Buffer>,
@@ -110,6 +113,7 @@ impl Disk {
             source: Arc::default(),
             workers: Workers::new(threads),
             threads,
+            words: Words::default(),
             pool,
             came: BTreeMap::new(),
             loaded: BTreeMap::new(),
@@ -127,6 +131,12 @@ impl Disk {
     /// Lets pieces be read from a source that all ranks see.
     pub(crate) fn seeing(mut self, source: Arc<[LocalSource]>) -> Self {
         self.source = source;
+        self
+    }
+
+    /// Lets troubles be told in a program's own words.
+    pub(crate) fn worded(mut self, words: Words) -> Self {
+        self.words = words;
         self
     }
 
@@ -176,24 +186,32 @@ impl Disk {
 
     pub(crate) fn inspect(&mut self, entry: EntryIndex) {
         let comparison = self.comparison.clone().expect("what is inspected is compared only");
-        let inspect = move || PeerEvent::Inspected(entry, comparison.inspect(entry));
-        self.workers.run(move || Done::Event(inspect()));
+        let words = self.words;
+        self.workers.run(move || {
+            let Compared { differences, bytes_in_place, obstacle } = comparison.inspect(entry);
+            let obstacle = obstacle.map(|error| words.of(&Trouble::Write(&error)));
+            let inspected = Inspected { differences, bytes_in_place, obstacle };
+            Done::Event(PeerEvent::Inspected(entry, inspected))
+        });
     }
 
     /// Looks what stands there of an entry, once [`Self::hand_over`] is called.
     pub(crate) fn survey(&mut self, entry: EntryIndex) {
+        let words = self.words;
         if self.catalogue.entry(entry).len() > SURVEYED_ALONE_BYTES {
-            return self.event(move |store| PeerEvent::Surveyed(entry, survey(store, entry)));
+            return self
+                .event(move |store| PeerEvent::Surveyed(entry, survey(store, entry, words)));
         }
         self.surveys.push(entry);
     }
 
     /// Hands over what was gathered since the last time.
     pub(crate) fn hand_over(&mut self) {
+        let words = self.words;
         for entries in self.surveys.chunks(SURVEYS_A_TASK) {
             let (store, entries) = (Arc::clone(&self.store), entries.to_vec());
             self.workers.run(move || {
-                let surveyed = |entry| PeerEvent::Surveyed(entry, survey(&store, entry));
+                let surveyed = |entry| PeerEvent::Surveyed(entry, survey(&store, entry, words));
                 Done::Events(entries.into_iter().map(surveyed).collect())
             });
         }
@@ -201,16 +219,16 @@ impl Disk {
     }
 
     pub(crate) fn salvage(&mut self, piece: PieceId, expected: Hash) {
-        let pool = self.pool.clone();
+        let (pool, words) = (self.pool.clone(), self.words);
         self.event(move |store| {
-            salvaged(piece, store.salvage(piece, expected, |len| pool.take(len)))
+            salvaged(piece, store.salvage(piece, expected, |len| pool.take(len)), words)
         });
     }
 
     /// Reads a piece of the source that all ranks see.
     pub(crate) fn reread(&mut self, piece: PieceId, expected: Hash) {
         let (source, catalogue) = (Arc::clone(&self.source), Arc::clone(&self.catalogue));
-        let pool = self.pool.clone();
+        let (pool, words) = (self.pool.clone(), self.words);
         self.event(move |store| {
             let entry = catalogue.entry(catalogue.locate(piece).0);
             let found = source.iter().find_map(|it| it.find(entry));
@@ -220,16 +238,17 @@ impl Disk {
                 found.map_or(absent, |found| {
                     store.copy(piece, expected, found.as_ref(), |len| pool.take(len))
                 }),
+                words,
             )
         });
     }
 
     pub(crate) fn record(&mut self, entry: EntryIndex, range: HashRange) {
         *self.recording.entry(entry).or_default() += 1;
-        let store = Arc::clone(&self.store);
+        let (store, words) = (Arc::clone(&self.store), self.words);
         self.workers.run(move || {
             let recorded = store.record(entry, &range);
-            Done::Recorded(entry, recorded.map_err(|error| fault(&error)))
+            Done::Recorded(entry, recorded.map_err(|error| fault(&error, words)))
         });
     }
 
@@ -241,6 +260,7 @@ impl Disk {
         expected: Vec<(PieceId, Hash)>,
     ) {
         let buffer = self.came.remove(&transfer).expect("it is stored after it came");
+        let words = self.words;
         let (store, catalogue) = (Arc::clone(&self.store), Arc::clone(&self.catalogue));
         self.workers.run(move || {
             let awaited = |piece| expected.binary_search_by_key(&piece, |&(it, _)| it).is_ok();
@@ -256,7 +276,7 @@ impl Disk {
                     true => store.write_near(piece, bytes, &mut near).map(|()| Stored::Written),
                     false => Ok(Stored::Corrupt),
                 };
-                (piece, stored.map_err(|error| fault(&error)))
+                (piece, stored.map_err(|error| fault(&error, words)))
             };
             let bytes = came.iter().map(|&(_, bytes)| bytes);
             let hashed = piece_hashes(&came).into_iter().zip(bytes);
@@ -294,15 +314,19 @@ impl Disk {
         if self.store.is_finished(entry) {
             return Some(PeerEvent::Finished(entry, Ok(())));
         }
+        let words = self.words;
         self.event(move |store| {
-            PeerEvent::Finished(entry, store.finish(entry).map_err(|error| fault(&error)))
+            PeerEvent::Finished(entry, store.finish(entry).map_err(|error| fault(&error, words)))
         });
         None
     }
 
     pub(crate) fn seal(&mut self) {
         self.has_sealed = true;
-        self.event(|store| PeerEvent::Sealed(store.seal().map_err(|error| fault(&error))));
+        let words = self.words;
+        self.event(move |store| {
+            PeerEvent::Sealed(store.seal().map_err(|error| fault(&error, words)))
+        });
     }
 
     /// Cleans up, once all that is under way has ended: an interrupted job may yet look through
@@ -437,17 +461,17 @@ fn places(catalogue: &Catalogue, pieces: Span) -> impl Iterator<Item = (PieceId,
     })
 }
 
-fn salvaged(piece: PieceId, found: Result<Salvage, WriteError>) -> PeerEvent {
+fn salvaged(piece: PieceId, found: Result<Salvage, WriteError>, words: Words) -> PeerEvent {
     let found = found.map(|found| match found {
         Salvage::Reused => Salvaged::Reused,
         Salvage::Copied => Salvaged::Copied,
         Salvage::Absent => Salvaged::Absent,
     });
-    PeerEvent::Salvaged(piece, found.map_err(|error| fault(&error)))
+    PeerEvent::Salvaged(piece, found.map_err(|error| fault(&error, words)))
 }
 
-fn survey(store: &Store, entry: EntryIndex) -> Result<Surveyed, Fault> {
-    let found = store.survey(entry).map_err(|error| fault(&error))?;
+fn survey(store: &Store, entry: EntryIndex, words: Words) -> Result<Surveyed, Fault> {
+    let found = store.survey(entry).map_err(|error| fault(&error, words))?;
     Ok(match found {
         Survey::Complete(layer) => Surveyed::Complete(layer),
         Survey::Linked => Surveyed::Linked,
@@ -458,8 +482,8 @@ fn survey(store: &Store, entry: EntryIndex) -> Result<Surveyed, Fault> {
 }
 
 /// Whether a failure is one entry's, or the disk's as a whole.
-fn fault(error: &WriteError) -> Fault {
-    let sentence = error.to_string();
+fn fault(error: &WriteError, words: Words) -> Fault {
+    let sentence = words.of(&Trouble::Write(error));
     match error {
         WriteError::Denied { .. }
         | WriteError::ThroughLink { .. }

@@ -1,6 +1,7 @@
 //! What one rank is to do, as a value. It knows no option of a command line.
 
 use crate::interrupt::Interrupt;
+use crate::trouble::Words;
 use content::{Name, PieceLen};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -53,6 +54,8 @@ pub struct Job {
     pub interrupt: Interrupt,
     /// When this process began.
     pub began: Instant,
+    /// How this rank words its troubles, which other ranks are told.
+    pub words: Words,
     /// What is wrong with this rank's orders (a bad plan, say); the job is refused with it.
     pub problem: Option<String>,
 }
@@ -124,6 +127,7 @@ impl Job {
             rack: None,
             interrupt: Interrupt::default(),
             began: Instant::now(),
+            words: Words::default(),
             problem: None,
         }
         .on_cores(available_parallelism().map_or(1, usize::from), 1)

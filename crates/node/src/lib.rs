@@ -19,6 +19,7 @@ mod prepare;
 mod recent;
 mod run;
 pub mod transport;
+mod trouble;
 mod workers;
 
 pub use buffer::{Buffer, Pool, SharedBuffer};
@@ -27,4 +28,6 @@ pub use job::{Command, Job, Keeps, Links, Naming, Share, TrackerPlace};
 pub use notice::Notice;
 pub use observer::{Observer, Phase, Progress};
 pub use run::{Ended, run};
+pub use store::{MetadataError, Notice as ShareNotice, ShareError, SourceError, WriteError};
 pub use transport::{Arrival, Ticket, Transport};
+pub use trouble::{Trouble, Words};

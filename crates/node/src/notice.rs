@@ -23,6 +23,8 @@ pub enum Notice {
         /// Why, a clause each.
         failures: Vec<String>,
     },
+    /// It is about what this rank shares.
+    Share(store::Notice),
     /// A sentence that names nothing which a job is told.
     Told(String),
 }
@@ -31,6 +33,7 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tracker(notice) => notice.fmt(f),
+            Self::Share(notice) => notice.fmt(f),
             Self::BoundToOneCore { of } => write!(
                 f,
                 "rank 0 may use one core of {of}, and other ranks likely no more: have the \

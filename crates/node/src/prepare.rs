@@ -12,6 +12,7 @@ use crate::Share;
 use crate::budget::Budget;
 use crate::job::{Command, Job};
 use crate::notice::Notice;
+use crate::trouble::Trouble;
 use content::Name;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::os::unix::ffi::OsStrExt;
@@ -23,8 +24,8 @@ use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
 use store::{
-    Destination, EarlyPartials, Look, Mounts, Partial, ShareError, ShareOptions, Shared,
-    SharedEntry, exists, look_through, real_path, share,
+    Destination, EarlyPartials, Look, Mounts, Partial, ShareOptions, Shared, SharedEntry, exists,
+    look_through, real_path, share,
 };
 use swarm::message::{Hello, PiecesRead, ReadOrder, SharedPath, Unread};
 use swarm::peer::Offered;
@@ -240,7 +241,7 @@ fn prepare(job: &Job, ordered: &Receiver<Order>, told: &Told<'_>, growing: &Earl
         false => share(&shares, &options, &AtomicU64::new(0)),
     };
     match shared {
-        Err(error) => return tell(Prepared::Trouble(sentence(&error))),
+        Err(error) => return tell(Prepared::Trouble(job.words.of(&Trouble::Share(&error)))),
         Ok(mut shared) => {
             for entry in &mut shared.entries {
                 entry.share = to_read[entry.share as usize] as u32;
@@ -255,7 +256,7 @@ fn prepare(job: &Job, ordered: &Receiver<Order>, told: &Told<'_>, growing: &Earl
     }
     while let Ok(order) = ordered.recv() {
         let Order::Pieces(orders) = order else { continue };
-        source::read(&orders, &sources, growing, threads, &|told| match told {
+        source::read(&orders, &sources, growing, (threads, job.words), &|told| match told {
             source::Told::Read(read) => tell(Prepared::PiecesRead(read)),
             source::Told::Unread(unread) => tell(Prepared::Unread(unread)),
         });
@@ -265,10 +266,6 @@ fn prepare(job: &Job, ordered: &Receiver<Order>, told: &Told<'_>, growing: &Earl
 /// Whether the tracker says what is to be read.
 fn waits(job: &Job) -> bool {
     job.command == Command::Cast || job.shared_fs
-}
-
-fn sentence(error: &ShareError) -> String {
-    error.to_string()
 }
 
 fn cache_directory() -> Option<PathBuf> {
@@ -298,9 +295,8 @@ fn cast_into_itself(job: &Job, present: &[bool]) -> Option<String> {
 /// Why owners cannot be kept where this rank receives.
 fn owner_problem(job: &Job) -> Option<String> {
     let may = rustix::process::geteuid().is_root();
-    (job.keeps.owner && !may && !job.wants.is_empty()).then(|| {
-        "owners can be given by root alone: start the job as root, or leave --owner out".to_owned()
-    })
+    let troubled = job.keeps.owner && !may && !job.wants.is_empty();
+    troubled.then(|| job.words.of(&Trouble::OwnersNeedRoot))
 }
 
 /// Why what the catalogue lacks may not be removed at this rank's destination, as far as its own
@@ -308,7 +304,7 @@ fn owner_problem(job: &Job) -> Option<String> {
 fn deletion_problem(job: &Job) -> Option<String> {
     let into = real_path(job.into.as_ref().filter(|_| job.delete && !job.wants.is_empty())?);
     if into.parent().is_none() {
-        return Some("--delete with '/' as the destination: choose another one".to_owned());
+        return Some(job.words.of(&Trouble::RemovesRoot));
     }
     let tops = job.shares.iter().filter_map(|share| Some(into.join(share.path.file_name()?)));
     let tops: Vec<PathBuf> = tops.collect();
@@ -318,13 +314,7 @@ fn deletion_problem(job: &Job) -> Option<String> {
             Command::Cast => tops.iter().any(|top| path.starts_with(top) && path != *top),
             Command::Run => path == into && !share.prefix.is_empty(),
         };
-        inside.then(|| {
-            format!(
-                "--delete would remove what is shared: '{}' lies in the destination under another \
-                 name; choose another destination, or leave --delete out",
-                shown(&path)
-            )
-        })
+        inside.then(|| job.words.of(&Trouble::RemovesShare { path: shown(&path) }))
     })
 }
 
@@ -389,7 +379,7 @@ impl Inventory {
         });
         offered.extend(parts);
         let Shared { entries: shared, left_out, notices } = shared;
-        let notices = notices.into_iter().map(Notice::Told).collect();
+        let notices = notices.into_iter().map(Notice::Share).collect();
         Self { offered, partials, local_sources, source, shared, left_out, notices }
     }
 }

@@ -62,8 +62,9 @@ mod snapshot;
 
 pub use document::{Document, PeerDocument, TrackerDocument};
 pub use node::{
-    Arrival, Buffer, Command, Ended, Interrupt, Job, Keeps, Links, Naming, Notice, Observer, Phase,
-    Pool, Progress, Share, SharedBuffer, Signal, Ticket, TrackerPlace, Transport, memory, run,
+    Arrival, Buffer, Command, Ended, Interrupt, Job, Keeps, Links, MetadataError, Naming, Notice,
+    Observer, Phase, Pool, Progress, Share, ShareError, ShareNotice, SharedBuffer, Signal,
+    SourceError, Ticket, TrackerPlace, Transport, Trouble, Words, WriteError, memory, run,
 };
 pub use snapshot::Snapshot;
 pub use swarm::peer::Limits;

@@ -18,7 +18,6 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use swarm::Differences;
-use swarm::peer::Inspected;
 
 /// A destination beside the catalogue. Many threads may use it at once.
 pub struct Comparison {
@@ -33,6 +32,17 @@ pub struct Comparison {
     /// What is not kept as it was.
     unkept: Unkept,
     hasher: Hasher,
+}
+
+/// What stands under an entry's name.
+#[derive(Debug)]
+pub struct Compared {
+    /// In what it differs.
+    pub differences: Differences,
+    /// Bytes of it that are there, verified.
+    pub bytes_in_place: u64,
+    /// Why it could not be written where it differs, as far as a forecast can see.
+    pub obstacle: Option<WriteError>,
 }
 
 impl Comparison {
@@ -87,7 +97,7 @@ impl Comparison {
 
     /// Compares what stands at the destination with a wanted entry. A file of the right length is
     /// read whole.
-    pub fn inspect(&self, index: EntryIndex) -> Inspected {
+    pub fn inspect(&self, index: EntryIndex) -> Compared {
         let entry = self.catalogue.entry(index);
         let differences = self.differences(index, entry).unwrap_or(Differences::UNREADABLE);
         let there = !differences.lack_content();
@@ -95,7 +105,7 @@ impl Comparison {
         let bytes_in_place = if there { entry.len() } else { kept() };
         let blocked = self.look.is_forecast() && !differences.is_empty();
         let obstacle = if blocked { self.obstacle(entry, differences) } else { None };
-        Inspected { differences, bytes_in_place, obstacle }
+        Compared { differences, bytes_in_place, obstacle }
     }
 
     /// Lists what the destination has that the catalogue lacks; in a forecast, only what could be
@@ -111,14 +121,14 @@ impl Comparison {
     }
 
     /// Why an entry could not be written, as far as that shows before it is.
-    fn obstacle(&self, entry: &Entry, differences: Differences) -> Option<String> {
+    fn obstacle(&self, entry: &Entry, differences: Differences) -> Option<WriteError> {
         let root = self.look.root()?;
         if let Some(why) = self.look.sealed().map(str::to_owned) {
-            return Some(WriteError::Sealed { why }.to_string());
+            return Some(WriteError::Sealed { why });
         }
         let parent = match root.parent(&entry.name, Missing::Leave) {
             Ok(parent) => parent,
-            Err(error) => return Some(error.to_string()),
+            Err(error) => return Some(error),
         };
         let standing = parent.as_ref().and_then(|parent| stat(parent).ok());
         if let Some(found) = standing.filter(|_| differences.has(Differences::KIND)) {
@@ -128,12 +138,12 @@ impl Comparison {
                 && let Some(parent) = &parent
                 && let Err(error) = root.gives_way(parent, &entry.name, wanted)
             {
-                return Some(error.to_string());
+                return Some(error);
             }
         }
         let denied = root.admits(&entry.name).err()?;
         let opened_up = self.is_opened_up(&entry.name) || !differences.lack_content();
-        (!opened_up).then(|| denied.to_string())
+        (!opened_up).then_some(denied)
     }
 
     /// Whether a name lies in a directory that a transfer opens up, for it is sealed in the end.

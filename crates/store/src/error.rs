@@ -114,8 +114,8 @@ pub enum WriteError {
     },
     /// A directory that is not empty stands where an entry that is none must go.
     #[error(
-        "'{}' is a directory with content where {wanted} must go; move it away, or give --delete \
-         to have it replaced",
+        "'{}' is a directory with content where {wanted} must go; move it away, or have what is \
+         extra removed",
         show(path)
     )]
     FullDirectory {
@@ -139,6 +139,32 @@ pub enum WriteError {
     Io {
         /// What was being written.
         path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What of an entry's metadata cannot be kept; the system's error of a [`WriteError`] or of a
+/// [`ShareError`](super::ShareError).
+#[derive(Debug, thiserror::Error)]
+pub enum MetadataError {
+    /// Its user and group.
+    #[error("its owner cannot be kept here ({source}); keep no owners")]
+    Owner {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Its extended attributes, for there are too many.
+    #[error("it has more than {kib} KiB of extended attributes; keep none")]
+    TooManyXattrs {
+        /// How much there may be.
+        kib: usize,
+    },
+    /// One of its extended attributes.
+    #[error("its extended attribute '{name}' cannot be kept here ({source}); keep none")]
+    Xattr {
+        /// Its name.
+        name: String,
         /// What the system said.
         source: io::Error,
     },

@@ -25,6 +25,7 @@ mod links;
 mod locate;
 mod look;
 mod metadata;
+mod notice;
 mod open_files;
 mod partial;
 mod read;
@@ -52,14 +53,15 @@ mod xattrs;
 mod tests;
 
 pub use beneath::Near;
-pub use comparison::Comparison;
+pub use comparison::{Compared, Comparison};
 pub use destination::{Destination, DestinationError};
 pub use digest::{PieceBody, over_pieces};
-pub use error::{ReadError, WriteError};
+pub use error::{MetadataError, ReadError, WriteError};
 pub use extra::{Bounds, Extras};
 pub use file_source::FileSource;
 pub use locate::{Mounts, real_path};
 pub use look::Look;
+pub use notice::Notice;
 pub use resume::{Matters, Partial};
 pub use salvage::Salvage;
 pub use share::{
@@ -69,6 +71,7 @@ pub use share_spec::{Keeps, Links, Naming, Share};
 pub use source::{Change, OpenSource, ReadAt, ReadingOrder, Source};
 pub use source_part::{EarlyPartials, SourceError, SourcePart};
 pub use survey::Survey;
+pub use tally::Tally;
 pub use unused::Clearing;
 
 use content::{

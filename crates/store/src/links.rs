@@ -106,8 +106,8 @@ impl LinksMet {
     }
 }
 
-/// A sentence about links that were not followed and lead out of what is shared.
-pub(super) fn leading_out(found: &BTreeMap<Name, Found>) -> Option<String> {
+/// The links that were not followed and lead out of what is shared.
+pub(super) fn leading_out(found: &BTreeMap<Name, Found>) -> Tally {
     let tops: BTreeSet<&[u8]> = found.keys().filter_map(|name| name.components().next()).collect();
     let mut out = Tally::default();
     for (name, found) in found {
@@ -117,12 +117,7 @@ pub(super) fn leading_out(found: &BTreeMap<Name, Found>) -> Option<String> {
             out.add(|| format!("{shown}' -> '{}", escape(target)));
         }
     }
-    out.sentence(
-        "link leads out of what is shared, and arrives as a link; --follow-links shares what it \
-         leads to",
-        "links lead out of what is shared, and arrive as links; --follow-links shares what they \
-         lead to",
-    )
+    out
 }
 
 /// Whether a link's target is none of the names that begin with these, by its words alone.

@@ -2,6 +2,7 @@
 //! stands at the destination, compared with what is seen there. No other module reads or sets it.
 //! Touches no content, and follows no link.
 
+use super::MetadataError;
 use super::Store;
 use super::beneath;
 use super::share_spec::Keeps;
@@ -193,8 +194,7 @@ fn give_owner_and_xattrs(file: impl AsFd, wanted: &Metadata) -> io::Result<()> {
 }
 
 fn no_owner(errno: Errno) -> io::Error {
-    let why = io::Error::from(errno);
-    io::Error::other(format!("its owner cannot be kept here ({why}); leave --owner out"))
+    io::Error::other(MetadataError::Owner { source: errno.into() })
 }
 
 /// Gives a file that was made here its metadata. It had the least mode until now.

@@ -4,6 +4,7 @@
 mod found;
 mod hashing;
 
+use super::Notice;
 use super::error::show;
 use super::share_spec::Share;
 use super::source::Source;
@@ -24,8 +25,8 @@ pub struct Shared {
     pub entries: Vec<SharedEntry>,
     /// What lies below what is shared, in the directory that is passed over.
     pub left_out: Vec<LeftOut>,
-    /// What the user should know in the end of what cannot be kept as it is, in full sentences.
-    pub notices: Vec<String>,
+    /// What the user should know in the end of what cannot be kept as it is.
+    pub notices: Vec<Notice>,
 }
 
 /// One entry that a rank offers, and where it comes from.
@@ -71,7 +72,7 @@ pub struct ShareOptions {
 pub enum ShareError {
     /// What is to be shared does not exist.
     #[error(
-        "'{}' cannot be shared because it does not exist; check --share on this rank",
+        "'{}' cannot be shared because it does not exist; check the path on this rank",
         show(path)
     )]
     Missing {
@@ -91,7 +92,7 @@ pub enum ShareError {
         source: io::Error,
     },
     /// A path does not make a name of the catalogue.
-    #[error("'{}' cannot be shared: {source}; rename it, or choose another --prefix", show(path))]
+    #[error("'{}' cannot be shared: {source}; rename it, or choose another prefix", show(path))]
     BadName {
         /// The file or directory.
         path: PathBuf,
@@ -129,7 +130,7 @@ pub enum ShareError {
     },
     /// Two shares would have the same name.
     #[error(
-        "'{}' and '{}' would both be called '{name}'; share one of them under another --prefix",
+        "'{}' and '{}' would both be called '{name}'; share one of them under another prefix",
         show(first),
         show(second)
     )]
@@ -144,7 +145,7 @@ pub enum ShareError {
     /// There are more names than a catalogue may have.
     #[error(
         "there are too many files to be shared, from '{}' on; share parts of them one after the \
-         other (with --follow-links, links may lead to the same directories many times)",
+         other",
         show(path)
     )]
     TooManyEntries {
@@ -152,7 +153,7 @@ pub enum ShareError {
         path: PathBuf,
     },
     /// A file has more pieces than a catalogue may have.
-    #[error("'{}' has too many pieces to be shared; use a longer --piece-length", show(path))]
+    #[error("'{}' has too many pieces to be shared; use a longer piece length", show(path))]
     TooManyPieces {
         /// The file.
         path: PathBuf,
@@ -191,8 +192,8 @@ pub(super) fn hash(
     let mut entries = hashing::hash_files(entries, options, progress, &mut losses)?;
     losses.refuse_nothing(&entries)?;
     found::fill_links(&mut entries);
-    notices.extend(hashing::unsteady(&entries));
-    notices.extend(losses.notices());
+    notices.extend(hashing::unsteady(&entries).map(Notice::Told));
+    notices.extend(losses.notices().map(Notice::Told));
     let entries = entries.into_iter().map(FoundEntry::into_shared).collect();
     Ok(Shared { entries, left_out, notices })
 }
@@ -211,7 +212,7 @@ pub fn look_through(shares: &[Share], options: &ShareOptions) -> Result<Shared, 
     let mut entries = hashing::know_empty(entries, &mut losses)?;
     losses.refuse_nothing(&entries)?;
     found::fill_links(&mut entries);
-    notices.extend(losses.notices());
+    notices.extend(losses.notices().map(Notice::Told));
     let entries = entries.into_iter().map(FoundEntry::into_shared).collect();
     Ok(Shared { entries, left_out, notices })
 }

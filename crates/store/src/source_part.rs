@@ -69,7 +69,7 @@ pub enum SourceError {
     /// The source is not what the rank found that looked through it.
     #[error(
         "'{place}' is not the file that was found when the job began: it changed, or the ranks do not \
-         see the same; start again once it is left alone, or leave --shared-fs out"
+         see the same; start again once it is left alone, or have one rank read it"
     )]
     Changed {
         /// The file, or another source.

@@ -2,8 +2,8 @@
 //! grow with what it lists.
 
 /// A count, and the first names.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tally {
     count: usize,
     first: Vec<String>,
 }
@@ -11,6 +11,10 @@ pub(super) struct Tally {
 impl Tally {
     /// At most so many are named.
     const MAX_NAMED: usize = 3;
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
 
     pub(super) fn add(&mut self, name: impl FnOnce() -> String) {
         self.count += 1;
@@ -20,7 +24,7 @@ impl Tally {
     }
 
     /// A sentence: the count, what is said of one or of several, and the names; none of nothing.
-    pub(super) fn sentence(&self, of_one: &str, of_several: &str) -> Option<String> {
+    pub fn sentence(&self, of_one: &str, of_several: &str) -> Option<String> {
         let what = match self.count {
             0 => return None,
             1 => of_one,

@@ -1,6 +1,7 @@
 //! Finds what lies under the shared paths, and under which names. Follows links below them only
 //! where that was asked for, opens no file.
 
+use super::Notice;
 use super::error::show;
 use super::file_source::names_nothing;
 use super::left_out::PassedOver;
@@ -28,7 +29,7 @@ pub(super) struct Walked {
     pub(super) left_out: Vec<LeftOut>,
     /// What was there for a moment only.
     pub(super) vanished: Tally,
-    pub(super) notices: Vec<String>,
+    pub(super) notices: Vec<Notice>,
 }
 
 /// Something that has a name.
@@ -278,17 +279,17 @@ impl Walk {
         Ok(())
     }
 
-    fn notices(&self) -> impl Iterator<Item = String> {
+    fn notices(&self) -> impl Iterator<Item = Notice> {
         let special = self.special.sentence(
             "special file is not shared (sockets, pipes, devices)",
             "special files are not shared (sockets, pipes, devices)",
         );
-        let foreign = self.foreign.sentence(
-            "name shared here belongs to another user; owners are kept with --owner alone",
-            "names shared here belong to other users; owners are kept with --owner alone",
-        );
-        let out = self.followed_from.is_none().then(|| links::leading_out(&self.found)).flatten();
-        special.into_iter().chain(foreign).chain(self.links.notices()).chain(out)
+        let foreign = Some(Notice::OwnersNotKept(self.foreign.clone()));
+        let out = self.followed_from.is_none().then(|| links::leading_out(&self.found));
+        let special = special.map(Notice::Told).into_iter();
+        let links = self.links.notices().map(Notice::Told);
+        let all = special.chain(foreign).chain(links).chain(out.map(Notice::LinksLeadOut));
+        all.filter(|notice| !notice.is_empty())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Extended attributes: read from what is shared, given to what is made, compared with what stands
 //! there. Touches no attribute that is the system's own affair, and follows no link.
 
+use super::MetadataError;
 use content::Xattrs;
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
@@ -66,12 +67,8 @@ fn read(
             Err(errno) => return Err(errno.into()),
         }
     }
-    Xattrs::try_from(all).map_err(|_| {
-        io::Error::other(format!(
-            "it has more than {} KiB of extended attributes; leave --xattrs out",
-            Xattrs::MAX_BYTES >> 10
-        ))
-    })
+    let kib = Xattrs::MAX_BYTES >> 10;
+    Xattrs::try_from(all).map_err(|_| io::Error::other(MetadataError::TooManyXattrs { kib }))
 }
 
 /// Whether something that is open has other attributes than it must have.
@@ -93,10 +90,8 @@ pub(super) fn give(file: impl AsFd, wanted: &Xattrs) -> io::Result<()> {
 }
 
 fn fault(name: &[u8], errno: Errno) -> io::Error {
-    let (name, why) = (content::name::escape(name), io::Error::from(errno));
-    io::Error::other(format!(
-        "its extended attribute '{name}' cannot be kept here ({why}); leave --xattrs out"
-    ))
+    let name = content::name::escape(name);
+    io::Error::other(MetadataError::Xattr { name, source: errno.into() })
 }
 
 /// Whether the file system of a new file keeps extended attributes of users.

@@ -3,6 +3,7 @@
 
 use super::Place;
 use crate::job::Job;
+use crate::trouble::Trouble;
 use content::Name;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -24,7 +25,7 @@ pub(super) fn open(job: &Job, say: &dyn Fn(String)) -> Option<Result<Place, Stri
         return None;
     }
     let Some(into) = &job.into else {
-        return (!job.wants.is_empty()).then(|| Err("there is no --into DIR to put it in".into()));
+        return (!job.wants.is_empty()).then(|| Err(job.words.of(&Trouble::NoDestination)));
     };
     let wants_nothing = job.wants.is_empty();
     if job.purpose != Purpose::Transfer {
@@ -58,11 +59,7 @@ fn claim(job: &Job, into: &Path, say: &dyn Fn(String)) -> Result<Place, String> 
     let destination = destination?;
     if job.keeps.xattrs && !destination.keeps_xattrs() {
         destination.abandon();
-        return Err(format!(
-            "'{}' lies on a file system that keeps no extended attributes; choose another \
-             destination, or leave --xattrs out",
-            super::shown(into)
-        ));
+        return Err(job.words.of(&Trouble::NoXattrs { into: super::shown(into) }));
     }
     Ok(Place::Claimed(destination))
 }

@@ -3,6 +3,7 @@
 
 use super::LocalSource;
 use crate::job::{Command, Job};
+use crate::trouble::{Trouble, Words};
 use content::{Entry, Hash, PieceIndex};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -32,7 +33,7 @@ pub(super) fn read(
     orders: &[ReadOrder],
     sources: &[LocalSource],
     growing: &EarlyPartials,
-    threads: usize,
+    (threads, words): (usize, Words),
     tell: &(dyn Fn(Told) + Sync),
 ) {
     let mut files = Vec::with_capacity(orders.len());
@@ -65,7 +66,7 @@ pub(super) fn read(
             Err(error) => {
                 if !has_failed.swap(true, Ordering::AcqRel) {
                     telling.flush(tell);
-                    tell(Told::Unread(unread(file.entry(), &error)));
+                    tell(Told::Unread(unread(file.entry(), &error, words)));
                 }
                 ControlFlow::Break(())
             }
@@ -85,12 +86,12 @@ fn absent(entry: &Entry) -> Unread {
     }
 }
 
-fn unread(entry: &Entry, error: &SourceError) -> Unread {
+fn unread(entry: &Entry, error: &SourceError, words: Words) -> Unread {
     let fault = match error {
         SourceError::Unwritten(_) => ReadFault::Destination,
         _ => ReadFault::Source,
     };
-    Unread { name: entry.name.clone(), fault, why: error.to_string() }
+    Unread { name: entry.name.clone(), fault, why: words.of(&Trouble::Source(error)) }
 }
 
 /// What was read and is not told yet: by the number of its order, and its own.

@@ -203,7 +203,7 @@ impl Node<'_> {
         let buffers = (self.pool.clone(), budget.kept_beside(catalogue.entry_count()));
         let store = store.coming_from(origins);
         let disk = Disk::new(store, catalogue, workers, buffers).seeing(source);
-        self.disk = Some(disk.comparing(comparison));
+        self.disk = Some(disk.comparing(comparison).worded(self.job.words));
     }
 
     /// Ends the disk work; a job that was refused, or never began, leaves no trace.

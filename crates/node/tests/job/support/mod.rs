@@ -15,11 +15,10 @@ pub use partial::{leave_partial, pieces_in_partials};
 pub use world::{Content, World, bytes, one_file, tree};
 
 use content::PieceLen;
-use node::{Command, Interrupt, Job, Naming, Share, TrackerPlace};
+use node::{Command, Job, Naming, Share, TrackerPlace};
 use std::path::PathBuf;
 use std::time::Duration;
 use swarm::Pattern;
-use swarm::peer::Limits;
 
 /// The length of the pieces of all jobs here, unless one says otherwise: the shortest there is, so
 /// that small files have many.
@@ -28,27 +27,12 @@ pub const PIECE: usize = 16 * 1024;
 /// A rank of `shoal run` that shares nothing and wants nothing.
 pub fn idle() -> Job {
     Job {
-        began: std::time::Instant::now(),
-        command: Command::Run,
-        purpose: swarm::Purpose::Transfer,
-        delete: false,
-        memory: None,
-        keeps: node::Keeps::default(),
-        shares: Vec::new(),
-        wants: Vec::new(),
-        into: None,
-        tracker: TrackerPlace::Dedicated,
-        shared_fs: false,
         piece_len: Some(PieceLen::MIN),
-        batch: 10,
         threads: 2,
         hashers: 2,
         patience: Duration::from_secs(20),
-        limits: Limits::default(),
         host: "here".into(),
-        rack: None,
-        interrupt: Interrupt::default(),
-        problem: None,
+        ..Job::new(Command::Run)
     }
 }
 
