@@ -90,3 +90,22 @@ fn a_tracker_that_sleeps_for_longer_than_the_patience_is_succeeded_and_for_less_
         assert_eq!(short.report.as_ref().unwrap().outcome, Outcome::Complete);
     }
 }
+
+#[test]
+fn a_file_that_kept_changing_is_missing_under_a_successor_too() {
+    for seed in 0..20 {
+        for message in [3, 5, 9, 14] {
+            let changing = [file("a", 9), file("log", 7)];
+            let mut peers = vec![orders(&[], &[]), orders(&[], &changing)];
+            peers[1].unsteady = vec!["log"];
+            peers.extend((0..2).map(|_| orders(&["**"], &[])));
+            let settings = Settings { patience: PATIENCE, ..Settings::new(seed, false) };
+            let faults = vec![kill(0, Trigger::Message(Channel::Init, message), true)];
+            let mut world = World::with(settings, peers, faults);
+            world.run(LIMIT);
+            let report = world.report.as_ref().unwrap();
+            let missing: Vec<String> = report.missing.iter().map(ToString::to_string).collect();
+            assert_eq!((report.tracker, missing), (Rank(1), vec!["log".to_owned()]), "seed {seed}");
+        }
+    }
+}

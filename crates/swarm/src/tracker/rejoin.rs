@@ -93,6 +93,8 @@ impl Tracker {
             ToTracker::HelloPart(_)
             | ToTracker::Hello(_)
             | ToTracker::Offers(_)
+            | ToTracker::Unsteady(_)
+            | ToTracker::LeftOut(_)
             | ToTracker::Trouble(_) => self.take(now, from, message, actions),
             // Told once, perhaps before all else: it travels on a channel of its own.
             ToTracker::Counters(counters) => {
@@ -244,7 +246,11 @@ impl Tracker {
 
     /// The catalogue is told: what was recalled makes sense now.
     fn on_recited(&mut self, now: Instant, from: Rank, actions: &mut Vec<TrackerAction>) {
-        let Some(roster) = self.roster.as_mut().filter(|r| r.reciter == Some(from)) else {
+        // A job that was interrupted meanwhile does not begin again.
+        let is_gathering = matches!(self.phase, Phase::Gathering);
+        let Some(roster) =
+            self.roster.as_mut().filter(|it| is_gathering && it.reciter == Some(from))
+        else {
             return;
         };
         let told = self.members[from.index()].recalled_catalogue();

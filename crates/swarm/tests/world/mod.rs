@@ -220,16 +220,19 @@ impl World {
     }
 
     fn offered(&mut self, rank: Rank, positions: Option<&[u32]>) -> Vec<Offered> {
-        let Orders { shares, partials, .. } = self.nodes[rank.index()].orders.clone();
+        let Orders { shares, unsteady, partials, .. } = self.nodes[rank.index()].orders.clone();
         let chosen = |at: usize| positions.is_none_or(|positions| positions.contains(&(at as u32)));
         let mut offered = Vec::new();
         for (at, entry) in shares.into_iter().enumerate().filter(|(at, _)| chosen(*at)) {
+            let origin = Origin::Share(at as u32);
+            if unsteady.iter().any(|name| name.as_bytes() == entry.name.as_bytes()) {
+                let offer = Offer { entry, held: Held::Nothing, origin };
+                offered.push(Offered { offer, layer: None });
+                continue;
+            }
             self.nodes[rank.index()].offered.insert(entry.name.clone());
             let layer = self.layers.whole(&entry).map(Box::new);
-            offered.push(Offered {
-                offer: Offer { entry, held: Held::Whole, origin: Origin::Share(at as u32) },
-                layer,
-            });
+            offered.push(Offered { offer: Offer { entry, held: Held::Whole, origin }, layer });
         }
         let shared: BTreeSet<_> = offered.iter().map(|o| o.offer.entry.name.clone()).collect();
         let share = Some(SharedPath::missing(LOST_SHARE.to_owned()).id);

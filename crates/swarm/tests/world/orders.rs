@@ -10,6 +10,8 @@ use std::time::Duration;
 #[derive(Clone, Default, Debug)]
 pub struct Orders {
     pub shares: Vec<Entry>,
+    /// Of these, the ones that keep changing while they are hashed.
+    pub unsteady: Vec<&'static str>,
     /// Parts that an earlier run left, and the pieces of each.
     pub partials: Vec<(Entry, Vec<u32>)>,
     /// Whether partials are of a share that this rank is told of and lacks.
@@ -126,17 +128,18 @@ fn layer(name: &str, geometry: Geometry, version: u8) -> PieceLayer {
 pub struct Layers(BTreeMap<(Name, Hash), VerifiedLayer>);
 
 impl Layers {
-    /// All that whoever has the whole file knows of it.
+    /// All that whoever has the whole file knows of it; nothing of what nobody can have.
     pub fn whole(&mut self, entry: &Entry) -> Option<VerifiedLayer> {
         let content = entry.file()?;
         let root = content.root.unwrap();
         let key = (entry.name.clone(), root);
-        let make = || {
-            let name = entry.name.to_string();
-            let versions = (0..4).map(|version| layer(&name, content.geometry, version));
-            versions.into_iter().find(|layer| layer.root() == root).unwrap().prove()
-        };
-        Some(self.0.entry(key).or_insert_with(make).clone())
+        if let Some(known) = self.0.get(&key) {
+            return Some(known.clone());
+        }
+        let name = entry.name.to_string();
+        let mut versions = (0..4).map(|version| layer(&name, content.geometry, version));
+        let proven = versions.find(|layer| layer.root() == root)?.prove();
+        Some(self.0.entry(key).or_insert(proven).clone())
     }
 
     /// What whoever has these pieces must know: the ranges that they are in.
