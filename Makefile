@@ -81,7 +81,7 @@ plans:  ## ten thousand random fault plans in the simulator, on all cores (PLANS
 	@$(MAKE) --no-print-directory build
 	target/release/shoal simulate --plans $(or $(PLANS),10000) --seed $(or $(SEED),1)
 
-# Each case is two or three jobs under mpirun; `make test` runs 150. SEED is the first.
+# Each case is two or three jobs under mpirun; `make test` runs 300. SEED is the first.
 agreement:  ## five thousand random trees and options: run, --check and --dry-run agree (CASES=, SEED=)
 	$(MPI_openmpi) SHOAL_AGREEMENT_CASES=$(or $(CASES),5000) SHOAL_AGREEMENT_SEED=$(or $(SEED),1) \
 	    cargo test --package shoal-e2e --test agreement -- --nocapture

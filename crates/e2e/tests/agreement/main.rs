@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// So many in CI under the first MPI, and under the others: two to three jobs each.
-const CASES: (u64, u64) = (150, 40);
+const CASES: (u64, u64) = (240, 60);
 /// Jobs wait for each other's slots, and trees are made meanwhile.
 const WORKERS: usize = 2;
 /// A failing case is made smaller for so long.
